@@ -1,0 +1,71 @@
+"""From an API Gateway event to an answer and back: the only place that knows HTTP status codes."""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+
+from image_pipeline import bodies, errors
+from image_pipeline.observability import logger
+from image_pipeline.requests import Event
+
+Answer = dict[str, Any]
+Handler = Callable[[Event, object], Answer]
+
+_STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
+    errors.InvalidRequestError: HTTPStatus.BAD_REQUEST,
+    errors.InvalidThumbnailSizeError: HTTPStatus.BAD_REQUEST,
+    errors.UndecodableImageError: HTTPStatus.BAD_REQUEST,
+    errors.ImageNotFoundError: HTTPStatus.NOT_FOUND,
+    errors.ThumbnailNotFoundError: HTTPStatus.NOT_FOUND,
+    errors.ImageTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.UnsupportedImageError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.CaptionError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+_RETRY_AFTER_SECONDS = "2"
+
+
+def api_handler(operation: Callable[[Event], bodies.Body]) -> Handler:
+    """Make a Lambda handler of an operation that takes an API Gateway v1 event and returns a 200's body."""
+
+    @wraps(operation)
+    @logger.inject_lambda_context
+    def handler(event: Event, context: object) -> Answer:  # noqa: ARG001 - Lambda's signature
+        try:
+            return _answer(HTTPStatus.OK, operation(event))
+        except errors.PipelineError as error:
+            return _refusal(error)
+        except Exception:  # noqa: BLE001 - a client never sees a stack trace
+            logger.exception("unexpected error")
+            return _refusal(errors.PipelineError())
+
+    return handler
+
+
+def _refusal(error: errors.PipelineError) -> Answer:
+    status = _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("request failed", status=status, reason=type(error).__name__, exc_info=error)
+    else:
+        logger.info("request refused", status=status, reason=type(error).__name__)
+    if type(error) not in _STATUS:
+        # Its message was written for the log.
+        return _answer(status, bodies.failure(errors.PipelineError.message))
+    if isinstance(error, errors.ImageNotFoundError):
+        return _answer(status, bodies.image_missing(str(error)))
+    return _answer(status, bodies.failure(str(error)))
+
+
+def _answer(status: HTTPStatus, body: bodies.Body) -> Answer:
+    # Bodies hold presigned URLs: nobody on the way may keep them.
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    return {
+        "statusCode": int(status),
+        "headers": headers,
+        "body": json.dumps(body, separators=(",", ":")),
+        "isBase64Encoded": False,
+    }

@@ -1,0 +1,79 @@
+"""The JSON bodies of the API, to the letter of its contract."""
+
+from datetime import datetime
+from typing import Any
+
+from image_pipeline import thumbnail_store
+from image_pipeline.models import ImageRecord, Statistics
+
+Body = dict[str, Any]
+
+
+def image(record: ImageRecord) -> Body:
+    """Return what an upload answers, and what the list holds of each image."""
+    metadata = record.metadata
+    return {
+        "image_status": "success",
+        "data": {
+            "image_id": record.image_id,
+            "original_name": record.original_name,
+            "processed_at": record.processed_at.isoformat(timespec="microseconds"),
+            "time_taken": round(float(record.time_taken), 2),
+            "metadata": {
+                "width": metadata.width,
+                "height": metadata.height,
+                "format": metadata.format,
+                "size_bytes": metadata.size_bytes,
+                "created_at": _to_the_second(metadata.created_at),
+                "modified_at": _to_the_second(metadata.modified_at),
+            },
+            "thumbnails": {size: thumbnail_store.presigned_url(key) for size, key in record.thumbnails.items()},
+            "caption": record.caption,
+        },
+        "error": None,
+    }
+
+
+def image_list(records: list[ImageRecord], next_page: str | None) -> Body:
+    """Return a page of the list; `next_page` is the relative URL of the next one, if there is more."""
+    if not records:
+        return {"current_status": "success", "data": "No image has been processed yet.", "error": None}
+    body = {"current_status": "success", "content": {record.image_id: image(record) for record in records}}
+    return body | {"next": next_page} if next_page else body
+
+
+def image_details(record: ImageRecord) -> Body:
+    """Return the image inside the envelope that the other reading routes have."""
+    return {"current_status": "success", "data": image(record)}
+
+
+def thumbnail(url: str) -> Body:
+    """Return where one thumbnail can be fetched."""
+    return {"current_status": "success", "data": url}
+
+
+def statistics(totals: Statistics) -> Body:
+    """Return counts, and times in seconds."""
+    return {
+        "current_status": "success",
+        "data": {
+            "success": totals.success,
+            "failure": totals.failure,
+            "total_processing_time": float(totals.total_processing_time),
+            "avg_processing_time": float(totals.avg_processing_time),
+        },
+    }
+
+
+def failure(message: str) -> Body:
+    """Return the body of every error but one."""
+    return {"current_status": "failure", "error": message}
+
+
+def image_missing(message: str) -> Body:
+    """Return the one error whose shape differs from all others."""
+    return {"current_status": "failure", "data": message, "error": None}
+
+
+def _to_the_second(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,52 @@
+"""What a client asks for, read from an API Gateway v1 event and checked."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from image_pipeline import cursors
+from image_pipeline.errors import ImageNotFoundError, InvalidRequestError, InvalidThumbnailSizeError
+from image_pipeline.models import ThumbnailSize
+
+Event = Mapping[str, Any]
+DEFAULT_PAGE = 50
+LARGEST_PAGE = 100
+
+
+def image_id(event: Event) -> str:
+    """Return the id in the path. Raises ImageNotFoundError for what is not an id: no image has it."""
+    text: str = event["pathParameters"]["image_id"]
+    try:
+        if str(UUID(text)) == text:
+            return text
+    except ValueError:
+        pass
+    raise ImageNotFoundError
+
+
+def thumbnail_size(event: Event) -> ThumbnailSize:
+    """Return the size in the path. Raises InvalidThumbnailSizeError."""
+    try:
+        return ThumbnailSize(event["pathParameters"]["size"])
+    except ValueError:
+        raise InvalidThumbnailSizeError from None
+
+
+def page_limit(event: Event) -> int:
+    """Return `?limit=`, or the default. Raises InvalidRequestError."""
+    text = _query(event).get("limit", str(DEFAULT_PAGE))
+    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= LARGEST_PAGE:
+        raise InvalidRequestError(f"Invalid limit. Please use a whole number from 1 to {LARGEST_PAGE}.")
+    return int(text)
+
+
+def page_start(event: Event) -> str | None:
+    """Return the listing position after which `?cursor=` starts. Raises InvalidRequestError."""
+    cursor = _query(event).get("cursor")
+    return None if cursor is None else cursors.decode(cursor)
+
+
+def _query(event: Event) -> Mapping[str, str]:
+    # API Gateway sends null, not {}, when there is no query string.
+    return event.get("queryStringParameters") or {}

@@ -1,0 +1,44 @@
+"""Thumbnails in S3: the only module that talks to the bucket."""
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from image_pipeline import settings
+from image_pipeline.clients import s3
+from image_pipeline.errors import StorageError
+from image_pipeline.models import ThumbnailSize
+
+CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png"}
+
+
+def key_of(image_id: str, size: ThumbnailSize, extension: str) -> str:
+    """Return the S3 key of a thumbnail; `extension` is one of CONTENT_TYPES."""
+    return f"{image_id}/thumbnails/{size}.{extension}"
+
+
+def put(key: str, content: bytes) -> None:
+    """Store a thumbnail. Raises StorageError."""
+    try:
+        s3().put_object(Bucket=settings.bucket_name(), Key=key, Body=content, ContentType=_content_type(key))
+    except (ClientError, BotoCoreError) as error:
+        raise StorageError from error
+
+
+def delete(keys: list[str]) -> None:
+    """Remove thumbnails, those that were never stored too. Raises StorageError."""
+    try:
+        s3().delete_objects(Bucket=settings.bucket_name(), Delete={"Objects": [{"Key": key} for key in keys]})
+    except (ClientError, BotoCoreError) as error:
+        raise StorageError from error
+
+
+def presigned_url(key: str) -> str:
+    """Return a URL that anybody can GET until it expires; made locally, S3 is not asked."""
+    return s3().generate_presigned_url(
+        "get_object",
+        Params={"Bucket": settings.bucket_name(), "Key": key, "ResponseContentType": _content_type(key)},
+        ExpiresIn=settings.url_expiry_seconds(),
+    )
+
+
+def _content_type(key: str) -> str:
+    return CONTENT_TYPES[key.rpartition(".")[2]]
