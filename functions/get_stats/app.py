@@ -1,0 +1,9 @@
+"""GET /api/stats: how many uploads succeeded and failed, and how long they took."""
+
+from image_pipeline import bodies, records, requests
+from image_pipeline.api import api_handler
+
+
+@api_handler
+def lambda_handler(event: requests.Event) -> bodies.Body:  # noqa: ARG001 - nothing can be asked for
+    return bodies.statistics(records.statistics())

@@ -1,0 +1,14 @@
+"""GET /api/images: the finished images, newest first, a page at a time."""
+
+from image_pipeline import bodies, cursors, records, requests
+from image_pipeline.api import api_handler
+
+
+@api_handler
+def lambda_handler(event: requests.Event) -> bodies.Body:
+    limit = requests.page_limit(event)
+    page = records.newest(limit, requests.page_start(event))
+    if not page.has_more:
+        return bodies.image_list(page.records, None)
+    cursor = cursors.encode(records.listing_position(page.records[-1]))
+    return bodies.image_list(page.records, f"/api/images?limit={limit}&cursor={cursor}")
