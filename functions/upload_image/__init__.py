@@ -1,0 +1,1 @@
+"""POST /api/images: the container function, with its caption engine and the exporter of its model."""
