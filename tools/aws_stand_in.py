@@ -1,0 +1,102 @@
+"""S3 and DynamoDB in this process: moto's server, with the bucket and the table of template.yaml."""
+
+import json
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import requests
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from tools.template import Template, functions
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_STORAGE_TYPES = ("AWS::S3::Bucket", "AWS::DynamoDB::Table")
+
+
+class QuietRequestHandler(WSGIRequestHandler):
+    """A request handler that logs no line a request."""
+
+    def log_request(self, *_: object) -> None: ...
+
+
+@contextmanager
+def serving(server: BaseWSGIServer) -> Iterator[None]:
+    """Let `server` answer from a thread of its own while the block runs."""
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def run(host: str) -> Iterator[dict[str, str]]:
+    """Serve S3 and DynamoDB on a free port; yield the variables that lead AWS clients there.
+
+    They also keep the clients away from the user's own account.
+    """
+    app = _OneAtATime(DomainDispatcherApplication(create_backend_app))
+    server = make_server(host, 0, app, threaded=True, request_handler=QuietRequestHandler)
+    url = f"http://{host}:{server.port}"
+    with serving(server):
+        # moto's state belongs to the process and outlives the server.
+        requests.post(f"{url}/moto-api/reset", timeout=10).raise_for_status()
+        yield {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+
+def create_resources(template: Template) -> dict[str, str]:
+    """Create the template's bucket and table; return its functions' environment, with references resolved.
+
+    The clients of this process must point to a stand-in. CloudFormation itself resolves the references:
+    each variable becomes an output of the stack.
+    """
+    variables = dict(_environment(template))
+    resources = {
+        name: resource for name, resource in template["Resources"].items() if resource["Type"] in _STORAGE_TYPES
+    }
+    storage = {
+        "Parameters": template["Parameters"],
+        "Resources": resources,
+        # Output names are alphanumeric.
+        "Outputs": {name.replace("_", "0"): {"Value": value} for name, value in variables.items()},
+    }
+    cloudformation = boto3.client("cloudformation")
+    cloudformation.create_stack(StackName="image-pipeline", TemplateBody=json.dumps(storage))
+    (stack,) = cloudformation.describe_stacks(StackName="image-pipeline")["Stacks"]
+    return {output["OutputKey"].replace("0", "_"): output["OutputValue"] for output in stack["Outputs"]}
+
+
+def _environment(template: Template) -> Iterator[tuple[str, Any]]:
+    """Yield each variable of the functions; a name means the same wherever it is set."""
+    for properties in functions(template).values():
+        yield from properties["Environment"]["Variables"].items()
+
+
+class _OneAtATime:
+    """A WSGI application that answers requests one after the other: moto's transactions are not thread-safe."""
+
+    def __init__(self, app: "WSGIApplication") -> None:
+        self._app = app
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        with self._lock:
+            return self._app(environ, start_response)

@@ -1,0 +1,74 @@
+"""The whole API in one process: gateway, handlers, S3 and DynamoDB; used by serve, demo and the tests."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from samcli.local.apigw.route import Route
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from functions.upload_image.captioner import Captioner, get_captioner
+from image_pipeline import clients
+from tools import aws_stand_in, template
+from tools.aws_stand_in import QuietRequestHandler, create_resources, serving
+from tools.local_gateway import LocalGateway
+
+DEMO_MODEL = Path(__file__).parent.parent / "functions" / "upload_image" / "demo_model"
+
+
+@dataclass(frozen=True)
+class LocalApi:
+    """A running API; `url` is its base."""
+
+    url: str
+    routes: list[Route]
+    captioner: Captioner
+
+
+@contextmanager
+def run(
+    model: Path = DEMO_MODEL,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    request_handler: type[WSGIRequestHandler] = QuietRequestHandler,
+) -> Iterator[LocalApi]:
+    """Serve until the block ends; port 0 takes a free one.
+
+    Raises OSError when the address cannot be had, and ModelFolderError. Meanwhile this process's
+    environment is the functions': its AWS clients reach the stand-in and nothing else.
+    """
+    with socket.create_server((host, port)) as listener, aws_stand_in.run(host) as aws, _environment(aws):
+        described = template.read()
+        os.environ |= create_resources(described)
+        os.environ |= {
+            "MODEL_PATH": str(model),
+            "POWERTOOLS_LOG_LEVEL": "WARNING",
+            "POWERTOOLS_METRICS_DISABLED": "true",
+        }
+        for cached in (clients.dynamodb, clients.s3, get_captioner):
+            cached.cache_clear()
+        captioner = get_captioner()
+        port = listener.getsockname()[1]
+        gateway = LocalGateway(described, host, port)
+        server = make_server(
+            host, port, gateway.app, threaded=True, request_handler=request_handler, fd=listener.fileno()
+        )
+        with serving(server):
+            yield LocalApi(f"http://{host}:{port}", gateway.routes, captioner)
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Replace all AWS_ variables by `variables`; put everything back in the end."""
+    before = dict(os.environ)
+    for name in [name for name in before if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ |= variables
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ |= before

@@ -1,0 +1,94 @@
+"""The API as `sam local start-api` serves it, without Docker: SAM's own gateway in front of the real handlers.
+
+Only SAM's Docker runner is replaced, by one that calls the handlers in this process.
+"""
+
+import json
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from samcli.lib.providers.api_provider import ApiProvider
+from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
+from samcli.local.apigw.local_apigw_service import LocalApigwService
+
+from tools.template import PATH, Template, functions
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+    from samcli.lib.utils.stream_writer import StreamWriter
+    from samcli.local.apigw.route import Route
+
+_ACCOUNT = "123456789012"
+
+
+class LocalGateway:
+    """The routes of template.yaml as one WSGI application."""
+
+    def __init__(self, template: Template, host: str, port: int) -> None:
+        stacks, _ = SamLocalStackProvider.get_stacks(template_file=str(PATH))
+        api = ApiProvider(stacks).api
+        self.routes: list[Route] = sorted(api.routes, key=lambda route: (route.path, route.methods))
+        service = LocalApigwService(api, _InProcessRunner(template), port=port, host=host)
+        service.create()
+        self.app: WSGIApplication = service._app  # noqa: SLF001 - SAM has no public name for it
+
+
+@dataclass(frozen=True)
+class LocalContext:
+    """What handlers read of Lambda's context object."""
+
+    function_name: str
+    memory_limit_in_mb: int = 3008
+    timeout_seconds: int = 29
+    aws_request_id: str = field(default_factory=lambda: str(uuid4()))
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def invoked_function_arn(self) -> str:
+        return f"arn:aws:lambda:us-east-1:{_ACCOUNT}:function:{self.function_name}"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int(1000 * (self.timeout_seconds - (time.monotonic() - self.started)))
+
+
+class _InProcessRunner:
+    """Stands in for SAM's runner of Docker containers."""
+
+    def __init__(self, template: Template) -> None:
+        self._functions = functions(template)
+
+    def is_debugging(self) -> bool:
+        return False
+
+    def invoke(
+        self,
+        function_identifier: str,
+        event: str,
+        stdout: "StreamWriter",
+        stderr: "StreamWriter | None" = None,  # noqa: ARG002 - SAM's interface
+        tenant_id: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Call the handler as the Lambda runtime does, an escaped exception becoming an error document."""
+        properties = self._functions[function_identifier]
+        context = LocalContext(function_identifier, timeout_seconds=properties["Timeout"])
+        try:
+            answer = _handler(properties)(json.loads(event), context)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the runtime goes on
+            traceback.print_exc()
+            answer = {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": []}
+        stdout.write_str(json.dumps(answer))
+
+
+def _handler(properties: dict[str, Any]) -> Callable[[Any, Any], Any]:
+    if properties.get("PackageType") == "Image":
+        path = properties["ImageConfig"]["Command"][0]
+    else:
+        path = properties["CodeUri"].replace("/", ".") + properties["Handler"]
+    module, _, name = path.rpartition(".")
+    handler: Callable[[Any, Any], Any] = getattr(import_module(module), name)
+    return handler

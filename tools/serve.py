@@ -1,0 +1,67 @@
+"""Run the whole API on this machine, without account, Docker or network: `python -m tools.serve`."""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from werkzeug.serving import WSGIRequestHandler
+
+from functions.upload_image.captioner import ModelFolderError
+from tools import local_api
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--model", type=Path, default=local_api.DEMO_MODEL, help="folder of an exported model")
+    options = parser.parse_args(arguments)
+
+    stop = threading.Event()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, lambda *_: stop.set())
+    try:
+        with local_api.run(options.model, options.host, options.port, _LoggingRequestHandler) as api:
+            print(_banner(api), flush=True)
+            stop.wait()
+    except ModelFolderError as error:
+        return _fail(str(error))
+    except (OSError, OverflowError) as error:
+        return _fail(f"cannot listen on {options.host}:{options.port} ({error}); try: make serve PORT=8001")
+    print("\nstopped", flush=True)
+    return 0
+
+
+class _LoggingRequestHandler(WSGIRequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 - werkzeug's signature
+        print(f"{self.log_date_time_string()}  {self.command} {self.path.partition('?')[0]}  {code}", flush=True)
+
+
+def _banner(api: local_api.LocalApi) -> str:
+    model = api.captioner.model
+    lines = [f"Image Processing Pipeline API on {api.url}", ""]
+    lines += [f"  {method:5} {route.path}" for route in api.routes for method in route.methods]
+    lines += ["", f"Captions by {model.id} ({model.revision}, {model.precision})"]
+    if api.captioner.note:
+        lines += [f"  {api.captioner.note}"]
+    lines += [
+        "",
+        "Try it from another shell:",
+        f"  curl -F file=@tests/photos/coffee.jpg {api.url}/api/images",
+        "",
+        "Everything is kept in memory and gone when you stop it with Ctrl-C.",
+    ]
+    return "\n".join(lines)
+
+
+def _fail(reason: str) -> int:
+    print(f"error: {reason}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
