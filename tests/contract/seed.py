@@ -1,0 +1,58 @@
+"""The examples of the API's contract, as they stand there."""
+
+from typing import Any
+
+IMAGE: dict[str, Any] = {
+    "image_status": "success",
+    "data": {
+        "image_id": "b480bcff-7fff-45b2-93cf-7a534fe39821",
+        "original_name": "hehhhh.jpg",
+        "processed_at": "2025-03-16T07:09:30.826114+00:00",
+        "time_taken": 3.21,
+        "metadata": {
+            "width": 261,
+            "height": 216,
+            "format": "JPEG",
+            "size_bytes": 13962,
+            "created_at": "2025-03-16 15:09:27",
+            "modified_at": "2025-03-16 15:09:27",
+        },
+        "thumbnails": {
+            "small": "http://localhost:8000/api/images/b480bcff-7fff-45b2-93cf-7a534fe39821/thumbnails/small",
+            "medium": "http://localhost:8000/api/images/b480bcff-7fff-45b2-93cf-7a534fe39821/thumbnails/medium",
+        },
+        "caption": "a cartoon picture of two people standing in front of a city",
+    },
+    "error": None,
+}
+LIST: dict[str, Any] = {"current_status": "success", "content": {"b480bcff-7fff-45b2-93cf-7a534fe39821": IMAGE}}
+DETAILS: dict[str, Any] = {"current_status": "success", "data": IMAGE}
+THUMBNAIL = {"current_status": "success", "data": "b480bcff-7fff-45b2-93cf-7a534fe39821/thumbnails/small.jpg"}
+STATISTICS = {
+    "current_status": "success",
+    "data": {
+        "success": 2,
+        "failure": 0,
+        "total_processing_time": 4.662299156188965,
+        "avg_processing_time": 2.3311495780944824,
+    },
+}
+UNSUPPORTED = {
+    "current_status": "failure",
+    "error": "Unsupported image file. Only accepts JPG or PNG files. Please try again.",
+}
+IMAGE_MISSING = {
+    "current_status": "failure",
+    "data": "Image does not exist. Please view another one.",
+    "error": None,
+}
+INVALID_SIZE = {"current_status": "failure", "error": "Invalid input size. Please use 'small' or 'medium'."}
+THUMBNAIL_MISSING = {"current_status": "failure", "error": "Thumbnail not found."}
+FAILURE = {"current_status": "failure", "error": "Error message"}
+
+
+def shape(value: Any) -> Any:
+    """Return the keys, in order, and the types of a JSON value."""
+    if isinstance(value, dict):
+        return [(key, shape(item)) for key, item in value.items()]
+    return type(value)

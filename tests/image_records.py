@@ -1,0 +1,27 @@
+"""Finished images to store without processing one."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import uuid4
+
+from image_pipeline.models import CaptionModel, ImageMetadata, ImageRecord, ThumbnailSize
+
+SEED_ID = "b480bcff-7fff-45b2-93cf-7a534fe39821"
+_NOON = datetime(2025, 3, 16, 12, 0, 0, 826114, UTC)
+
+
+def finished(image_id: str | None = None, minutes: int = 0, seconds_taken: str = "0.25") -> ImageRecord:
+    """Return a record finished `minutes` after noon."""
+    image_id = image_id or str(uuid4())
+    return ImageRecord(
+        image_id=image_id,
+        original_name="hehhhh.jpg",
+        processed_at=_NOON + timedelta(minutes=minutes),
+        time_taken=Decimal(seconds_taken),
+        metadata=ImageMetadata(261, 216, "JPEG", 13962, _NOON, _NOON),
+        thumbnails={size: f"{image_id}/thumbnails/{size}.jpg" for size in ThumbnailSize},
+        caption="a cartoon picture of two people standing in front of a city",
+        caption_model=CaptionModel("demo", "scenes-1", "fp32"),
+        sha256="0" * 64,
+        attempt=str(uuid4()),
+    )

@@ -1,0 +1,84 @@
+"""The command behind `make serve`, as a user runs it."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.pictures import scene_png
+
+START_SECONDS = 60
+
+
+@contextmanager
+def serve(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tools.serve", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def banner_of(process: subprocess.Popen[Any]) -> str:
+    lines = []
+    assert process.stdout
+    for line in process.stdout:
+        lines.append(line)
+        if "Ctrl-C" in line:
+            break
+    return "".join(lines)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_it_announces_itself_serves_and_stops_cleanly(stop: signal.Signals) -> None:
+    with serve("--port", "0") as process:
+        banner = banner_of(process)
+        for route in ("POST  /api/images", "GET   /api/images/{image_id}/thumbnails/{size}", "GET   /api/stats"):
+            assert route in banner
+        assert "Captions by demo" in banner
+        assert "Not BLIP-base" in banner
+        found = re.search(r"curl -F file=@tests/photos/coffee.jpg (http://127.0.0.1:\d+/api/images)", banner)
+        assert found
+        assert requests.post(found[1], files={"file": ("a.png", scene_png())}, timeout=60).status_code == 200
+        process.send_signal(stop)
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "POST /api/images  200" in output
+    assert output.endswith("stopped\n")
+    assert errors == ""
+
+
+def test_a_taken_port_is_one_clear_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with serve("--port", port) as process:
+            _, errors = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 1
+    assert errors.count("\n") == 1
+    assert errors.startswith(f"error: cannot listen on 127.0.0.1:{port}")
+    assert "make serve PORT=" in errors
+
+
+@pytest.mark.parametrize("port", ["65536", "-1"])
+def test_an_impossible_port_is_one_clear_line(port: str) -> None:
+    with serve("--port", port) as process:
+        _, errors = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 1
+    assert errors.count("\n") == 1
+
+
+def test_a_broken_model_folder_is_one_clear_line(tmp_path: Path) -> None:
+    with serve("--port", "0", "--model", str(tmp_path)) as process:
+        _, errors = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 1
+    assert errors.count("\n") == 1
+    assert errors.startswith(f"error: {tmp_path} is not a usable model folder")

@@ -1,0 +1,185 @@
+"""Exported models against torch and transformers: the demo model, and BLIP-base's size with random weights."""
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import torch
+from PIL import Image
+from tokenizers import Tokenizer, models
+from transformers import BlipConfig, BlipForConditionalGeneration, BlipImageProcessorPil
+
+from functions.upload_image.captioner import Captioner
+from functions.upload_image.export import ExportError, graphs, sources
+from functions.upload_image.export.__main__ import main
+
+DEMO = Path(__file__).parent / "demo_blip"
+PHOTOS = Path(__file__).parent.parent / "photos"
+
+
+def described(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "model.json").read_text())
+    return content
+
+
+def test_the_demo_model_matches_transformers_on_every_step(tmp_path: Path) -> None:
+    assert main([str(DEMO), str(tmp_path / "model")]) == 0
+    parity = described(tmp_path / "model")["parity"]
+    assert parity["images"] == 4
+    assert parity["steps"] > 20
+    assert parity["logit_difference"] <= 1e-3
+    assert parity["pixel_difference"] <= 1 / 255
+    assert parity["different_captions"] == 0
+
+
+def test_the_committed_demo_model_is_this_export(tmp_path: Path) -> None:
+    assert main([str(DEMO), str(tmp_path / "model")]) == 0
+    committed = Path("functions/upload_image/demo_model")
+    scene = Image.open(PHOTOS / "coffee.jpg")
+    ours, theirs = Captioner(tmp_path / "model"), Captioner(committed)
+    assert ours.tokens(ours.preprocess(scene), 20) == theirs.tokens(theirs.preprocess(scene), 20)
+    for name in ("encoder.onnx.data", "decoder.onnx.data"):
+        assert (tmp_path / "model" / name).read_bytes() == (committed / name).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def full_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in Hugging Face format with BLIP-base's exact size and random weights."""
+    folder = tmp_path_factory.mktemp("full-size")
+    torch.manual_seed(0)
+    config = BlipConfig()
+    # The default is for weights that are loaded; from 1e-10, all images would look the same.
+    config.vision_config.initializer_range = 0.02
+    BlipForConditionalGeneration(config).save_pretrained(folder)
+    BlipImageProcessorPil().save_pretrained(folder)
+    vocabulary = {f"word{number}": number for number in range(config.text_config.vocab_size)}
+    Tokenizer(models.WordPiece(vocabulary, unk_token="word0")).save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def test_the_full_size_matches_transformers_on_every_step(full_size: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    assert main([str(full_size), str(folder)]) == 0
+    parity = described(folder)["parity"]
+    assert parity["steps"] == 4 * 20
+    assert parity["logit_difference"] <= 1e-3
+    assert parity["different_captions"] == 0
+
+
+def test_no_weight_is_stored_twice(full_size: Path, tmp_path: Path) -> None:
+    model = BlipForConditionalGeneration.from_pretrained(full_size)
+    graphs.write_graphs(model, tmp_path)
+    stored = sum((tmp_path / f"{name}.onnx.data").stat().st_size for name in ("encoder", "decoder"))
+    # The pooler is not needed for captions and not exported.
+    unused = sum(weight.nbytes for name, weight in model.named_parameters() if "pooler" in name)
+    needed = sum(weight.nbytes for weight in model.parameters()) - unused
+    assert stored <= 1.01 * needed
+
+
+def test_a_wrong_graph_is_refused_and_nothing_is_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_graphs = graphs.write_graphs
+
+    def write_wrong_graphs(model: Any, folder: Path) -> None:
+        with torch.no_grad():
+            model.text_decoder.cls.predictions.decoder.bias[5] += 0.01
+            write_graphs(model, folder)
+            model.text_decoder.cls.predictions.decoder.bias[5] -= 0.01
+
+    monkeypatch.setattr(graphs, "write_graphs", write_wrong_graphs)
+    assert main([str(DEMO), str(tmp_path / "model")]) == 1
+    assert "the logits differ by 1.0" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_model_outlives_a_failed_export(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    assert main([str(DEMO), str(folder), "--name", "first"]) == 0
+    monkeypatch.setattr("functions.upload_image.export.parity.LARGEST_LOGIT_DIFFERENCE", 0.0)
+    assert main([str(DEMO), str(folder), "--name", "second"]) == 1
+    assert described(folder)["id"] == "first"
+    Captioner(folder)
+
+
+class TestPickles:
+    @pytest.fixture
+    def pickled(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "pickled"
+        shutil.copytree(DEMO, folder)
+        (folder / "model.safetensors").unlink()
+        model = BlipForConditionalGeneration.from_pretrained(DEMO)
+        torch.save(model.state_dict(), folder / "pytorch_model.bin")
+        return folder
+
+    def test_one_that_nobody_vouches_for_is_refused(self, pickled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main([str(pickled), str(pickled / "out")]) == 1
+        assert "WEIGHTS_SHA256=" in capsys.readouterr().err
+
+    def test_one_with_another_digest_is_refused(self, pickled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main([str(pickled), str(pickled / "out"), "--weights-sha256", "0" * 64]) == 1
+        assert "does not have the expected sha256" in capsys.readouterr().err
+
+    def test_one_with_its_digest_is_exported(self, pickled: Path) -> None:
+        digest = sources.sha256(pickled / "pytorch_model.bin")
+        assert main([str(pickled), str(pickled / "out"), "--weights-sha256", digest]) == 0
+        assert described(pickled / "out")["parity"]["different_captions"] == 0
+
+    def test_code_in_one_is_not_run_even_so(self, pickled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        trace = pickled / "harm"
+
+        class Harmful:
+            def __reduce__(self) -> tuple[Any, ...]:
+                return os.mkdir, (str(trace),)
+
+        content = pickle.dumps({"weight": Harmful()})
+        (pickled / "pytorch_model.bin").write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        assert main([str(pickled), str(pickled / "out"), "--weights-sha256", digest]) == 1
+        assert "could not be loaded" in capsys.readouterr().err
+        assert not trace.exists()
+
+
+class TestSources:
+    def test_the_default_model_is_pinned(self) -> None:
+        ((name, revision), digests) = next(iter(sources.PINNED.items()))
+        assert name == "Salesforce/blip-image-captioning-base"
+        assert len(revision) == 40
+        assert set(digests) >= {"pytorch_model.bin", "config.json", "tokenizer.json", "preprocessor_config.json"}
+
+    @pytest.mark.parametrize(
+        ("model", "revision", "message"),
+        [
+            ("no such folder", None, "neither a folder nor a hub id"),
+            ("owner/model", None, "REVISION="),
+            ("owner/model", "main", "REVISION="),
+        ],
+    )
+    def test_what_cannot_be_found_is_explained(self, model: str, revision: str | None, message: str) -> None:
+        with pytest.raises(ExportError, match=message):
+            sources.find(model, revision, None)
+
+    def test_another_kind_of_model_is_refused(self, tmp_path: Path) -> None:
+        folder = tmp_path / "other"
+        shutil.copytree(DEMO, folder)
+        model = BlipForConditionalGeneration.from_pretrained(DEMO)
+        weights = {name: value for name, value in model.state_dict().items() if "crossattention" not in name}
+        model.save_pretrained(folder, state_dict=weights)
+        with pytest.raises(ExportError, match="lacks weights"):
+            sources.load_model(sources.find(str(folder), None, None))
+
+    def test_an_empty_folder_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(ExportError, match="safetensors"):
+            sources.load_model(sources.find(str(tmp_path), None, None))
+
+
+def test_the_graphs_are_valid_onnx(tmp_path: Path) -> None:
+    graphs.write_graphs(BlipForConditionalGeneration.from_pretrained(DEMO).eval().float(), tmp_path)
+    for name in ("encoder", "decoder"):
+        onnx.checker.check_model(tmp_path / f"{name}.onnx")

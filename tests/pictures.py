@@ -1,0 +1,43 @@
+"""Small images made with Pillow, and how to encode them."""
+
+from io import BytesIO
+from typing import Any
+
+from PIL import Image, ImageCms
+
+from tools.demo_scenes import Scene, Shape, draw
+
+RED_LEFT_OF_BLUE = Scene(
+    240,
+    200,
+    "white",
+    (Shape("large", "red", "circle", (60, 100), 40), Shape("small", "blue", "square", (180, 100), 22)),
+    "left of",
+)
+
+
+def encode(image: Image.Image, image_format: str = "PNG", **options: Any) -> bytes:
+    stream = BytesIO()
+    image.save(stream, image_format, **options)
+    return stream.getvalue()
+
+
+def opened(content: bytes) -> Image.Image:
+    image = Image.open(BytesIO(content))
+    image.load()
+    return image
+
+
+def scene_png() -> bytes:
+    """Return a PNG that the demo model captions as RED_LEFT_OF_BLUE.caption."""
+    return encode(draw(RED_LEFT_OF_BLUE))
+
+
+def in_srgb(image: Image.Image) -> Image.Image:
+    """Return an RGB image as any colour-managed viewer shows it."""
+    if profile := image.info.get("icc_profile"):
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        assert converted
+        return converted
+    return image.convert("RGB")

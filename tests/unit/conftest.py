@@ -1,0 +1,66 @@
+"""Handlers and storage on moto, in this process; no socket is opened."""
+
+import os
+from collections.abc import Callable, Iterator
+from io import StringIO
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from image_pipeline import clients
+from image_pipeline.observability import logger
+from tools import template
+from tools.aws_stand_in import create_resources
+from tools.local_api import DEMO_MODEL
+
+Stored = list[dict[str, Any]]
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Give each test the bucket and the table of template.yaml, empty, and the functions' environment."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    with mock_aws():
+        for name, value in create_resources(template.read()).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("MODEL_PATH", str(DEMO_MODEL))
+        for client in (clients.dynamodb, clients.s3):
+            client.cache_clear()
+        yield
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> StringIO:
+    """What the functions log during the test."""
+    stream = StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", stream)
+    return stream
+
+
+@pytest.fixture
+def table_items() -> Callable[[str], Stored]:
+    """Return a function that reads all items whose partition key starts with a prefix, as DynamoDB holds them."""
+
+    def read(prefix: str) -> Stored:
+        items = boto3.resource("dynamodb").Table(os.environ["TABLE_NAME"]).scan()["Items"]
+        return [item for item in items if str(item["pk"]).startswith(prefix)]
+
+    return read
+
+
+@pytest.fixture
+def bucket_keys() -> Callable[[], list[str]]:
+    """Return a function that lists the bucket's keys."""
+
+    def read() -> list[str]:
+        found = boto3.client("s3").list_objects_v2(Bucket=os.environ["BUCKET_NAME"])
+        return [item["Key"] for item in found.get("Contents", [])]
+
+    return read

@@ -1,0 +1,98 @@
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from functions.get_image import app
+from image_pipeline import clients, records
+from tests.events import load_event
+from tests.image_records import SEED_ID, finished
+from tools.local_gateway import LocalContext
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+def get(name: str) -> tuple[int, dict[str, Any]]:
+    answer = app.lambda_handler(load_event(name), LocalContext("GetImageFunction"))
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_a_finished_image_is_shown() -> None:
+    records.save(finished(SEED_ID))
+    status, body = get("get_image")
+    assert status == 200
+    assert body["current_status"] == "success"
+    data = body["data"]["data"]
+    assert data["image_id"] == SEED_ID
+    assert data["processed_at"] == "2025-03-16T12:00:00.826114+00:00"
+    assert data["time_taken"] == 0.25
+    assert data["metadata"] == {
+        "width": 261,
+        "height": 216,
+        "format": "JPEG",
+        "size_bytes": 13962,
+        "created_at": "2025-03-16 12:00:00",
+        "modified_at": "2025-03-16 12:00:00",
+    }
+
+
+MISSING = {"current_status": "failure", "data": "Image does not exist. Please view another one.", "error": None}
+
+
+def test_an_unknown_image_is_not_found() -> None:
+    assert get("get_image_not_found") == (404, MISSING)
+
+
+def test_a_failed_image_is_not_found() -> None:
+    records.save_failure(SEED_ID, "attempt")
+    assert get("get_image") == (404, MISSING)
+
+
+def test_what_is_not_an_id_is_not_found_without_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients.dynamodb(), "get_item", None)
+    assert get("get_image_not_an_id") == (404, MISSING)
+
+
+@pytest.mark.parametrize("image_id", [SEED_ID.upper(), f"{{{SEED_ID}}}", SEED_ID.replace("-", ""), "", "é"])
+def test_an_id_has_one_spelling(image_id: str) -> None:
+    records.save(finished(SEED_ID))
+    event = load_event("get_image")
+    event["pathParameters"]["image_id"] = image_id
+    assert app.lambda_handler(event, LocalContext("GetImageFunction"))["statusCode"] == 404
+
+
+def test_answers_with_urls_may_not_be_kept() -> None:
+    records.save(finished(SEED_ID))
+    answer = app.lambda_handler(load_event("get_image"), LocalContext("GetImageFunction"))
+    assert answer["headers"] == {"Content-Type": "application/json", "Cache-Control": "no-store"}
+
+
+def test_a_table_that_does_not_answer_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TABLE_NAME", "gone")
+    answer = app.lambda_handler(load_event("get_image"), LocalContext("GetImageFunction"))
+    assert answer["statusCode"] == 503
+    assert answer["headers"]["Retry-After"] == "2"
+    assert "gone" not in answer["body"]
+
+
+def test_a_missing_setting_is_logged_and_not_shown(monkeypatch: pytest.MonkeyPatch, logged: StringIO) -> None:
+    monkeypatch.delenv("TABLE_NAME")
+    status, body = get("get_image")
+    assert status == 500
+    assert body == {
+        "current_status": "failure",
+        "error": "The request could not be processed. Please try again.",
+    }
+    assert "the environment variable TABLE_NAME is not set" in logged.getvalue()
+
+
+def test_an_unexpected_error_is_logged_and_not_shown(monkeypatch: pytest.MonkeyPatch, logged: StringIO) -> None:
+    def fail(_: str) -> None:
+        raise ZeroDivisionError("in the works")
+
+    monkeypatch.setattr(records, "get", fail)
+    status, body = get("get_image")
+    assert status == 500
+    assert "works" not in json.dumps(body)
+    assert "in the works" in logged.getvalue()

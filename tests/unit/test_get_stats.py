@@ -1,0 +1,37 @@
+import json
+from typing import Any
+
+import pytest
+
+from functions.get_stats import app
+from image_pipeline import records
+from tests.events import load_event
+from tests.image_records import finished
+from tools.local_gateway import LocalContext
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+def get() -> dict[str, Any]:
+    answer = app.lambda_handler(load_event("get_stats"), LocalContext("GetStatsFunction"))
+    assert answer["statusCode"] == 200
+    body: dict[str, Any] = json.loads(answer["body"])
+    assert body["current_status"] == "success"
+    data: dict[str, Any] = body["data"]
+    return data
+
+
+def test_nothing_processed_is_all_zero() -> None:
+    assert get() == {"success": 0, "failure": 0, "total_processing_time": 0.0, "avg_processing_time": 0.0}
+
+
+def test_sums_are_over_all_shards_and_the_average_over_successes() -> None:
+    for number in range(20):
+        records.save(finished(seconds_taken=f"0.{number:06}"))
+    records.save_failure("b480bcff-7fff-45b2-93cf-7a534fe39821", "attempt")
+    assert get() == {
+        "success": 20,
+        "failure": 1,
+        "total_processing_time": 0.00019,
+        "avg_processing_time": 0.0000095,
+    }

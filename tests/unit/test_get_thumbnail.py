@@ -1,0 +1,44 @@
+import json
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from functions.get_thumbnail import app
+from image_pipeline import clients, records
+from tests.events import load_event
+from tests.image_records import SEED_ID, finished
+from tools.local_gateway import LocalContext
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+def get(name: str) -> tuple[int, dict[str, Any]]:
+    answer = app.lambda_handler(load_event(name), LocalContext("GetThumbnailFunction"))
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+@pytest.mark.parametrize("size", ["small", "medium"])
+def test_the_url_is_signed_for_one_object(size: str) -> None:
+    records.save(finished(SEED_ID))
+    status, body = get(f"get_thumbnail_{size}")
+    assert status == 200
+    assert body["current_status"] == "success"
+    url = urlsplit(body["data"])
+    assert url.path.endswith(f"{SEED_ID}/thumbnails/{size}.jpg")
+    query = parse_qs(url.query)
+    assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
+    assert query["X-Amz-Expires"] == ["900"]
+    assert query["response-content-type"] == ["image/jpeg"]
+    assert "/us-east-1/s3/aws4_request" in query["X-Amz-Credential"][0]
+
+
+def test_another_size_is_refused_without_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients.dynamodb(), "get_item", None)
+    expected = {"current_status": "failure", "error": "Invalid input size. Please use 'small' or 'medium'."}
+    assert get("get_thumbnail_bad_size") == (400, expected)
+
+
+def test_the_thumbnail_of_an_unknown_image_is_not_found() -> None:
+    expected = {"current_status": "failure", "error": "Thumbnail not found."}
+    assert get("get_thumbnail_not_found") == (404, expected)

@@ -1,0 +1,282 @@
+import struct
+import zlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageChops, ImageCms, ImageStat
+
+from functions.upload_image import images
+from image_pipeline.errors import ImageTooLargeError, UndecodableImageError, UnsupportedImageError
+from tests.pictures import encode, opened
+
+PHOTOS = Path(__file__).parent.parent / "photos"
+NOW = datetime(2025, 3, 16, 7, 9, 26, 500_000, UTC)
+LIMIT = 50_000_000
+RED, BLUE = (220, 30, 30), (30, 40, 220)
+
+
+def decoded(content: bytes) -> images.Picture:
+    return images.decode(content, NOW, LIMIT)
+
+
+def two_halves(width: int = 80, height: int = 40) -> Image.Image:
+    """Return an image whose left half is red and right half blue."""
+    image = Image.new("RGB", (width, height), RED)
+    image.paste(BLUE, (width // 2, 0, width, height))
+    return image
+
+
+def near(actual: Any, expected: tuple[int, ...], tolerance: int = 12) -> bool:
+    return all(abs(a - b) <= tolerance for a, b in zip(actual, expected, strict=True))
+
+
+def png_with(chunk: bytes, data: bytes) -> bytes:
+    """Return a PNG with an extra chunk before its end."""
+    plain = encode(two_halves())
+    extra = struct.pack(">I", len(data)) + chunk + data + struct.pack(">I", zlib.crc32(chunk + data))
+    return plain[:-12] + extra + plain[-12:]
+
+
+class TestFormats:
+    @pytest.mark.parametrize("image_format", ["GIF", "WEBP", "TIFF", "BMP", "ICO", "PDF"])
+    def test_other_formats_are_unsupported(self, image_format: str) -> None:
+        with pytest.raises(UnsupportedImageError):
+            decoded(encode(two_halves(), image_format))
+
+    @pytest.mark.parametrize("content", [b"", b"\xff", b"\x89PNG", b"<svg/>", b"JFIF\xff\xd8\xff"])
+    def test_the_first_bytes_decide(self, content: bytes) -> None:
+        with pytest.raises(UnsupportedImageError):
+            decoded(content)
+
+    def test_metadata_tells_size_format_and_bytes(self) -> None:
+        content = encode(two_halves(), "JPEG")
+        metadata = decoded(content).metadata
+        assert (metadata.width, metadata.height, metadata.format) == (80, 40, "JPEG")
+        assert metadata.size_bytes == len(content)
+
+    def test_a_progressive_jpeg(self) -> None:
+        picture = decoded(encode(two_halves(), "JPEG", progressive=True))
+        assert near(picture.pixels.getpixel((5, 20)), RED)
+
+    def test_a_cmyk_jpeg_becomes_rgb(self) -> None:
+        picture = decoded(encode(two_halves().convert("CMYK"), "JPEG", quality=95))
+        assert picture.pixels.mode == "RGB"
+        assert near(picture.pixels.getpixel((5, 20)), RED)
+
+    def test_a_grayscale_jpeg_stays_gray(self) -> None:
+        picture = decoded(encode(two_halves().convert("L"), "JPEG"))
+        assert opened(images.thumbnail(picture, 32)).mode == "L"
+
+    def test_the_first_frame_of_an_mpo_is_a_jpeg(self) -> None:
+        other = Image.new("RGB", (80, 40), "green")
+        picture = decoded(encode(two_halves(), "MPO", save_all=True, append_images=[other]))
+        assert picture.metadata.format == "JPEG"
+        assert near(picture.pixels.getpixel((5, 20)), RED)
+
+    def test_the_first_frame_of_an_apng(self) -> None:
+        other = Image.new("RGB", (80, 40), "green")
+        picture = decoded(encode(two_halves(), "PNG", save_all=True, append_images=[other]))
+        assert near(picture.pixels.getpixel((5, 20)), RED)
+        assert getattr(opened(images.thumbnail(picture, 32)), "n_frames", 1) == 1
+
+    @pytest.mark.parametrize(("value", "expected"), [(0, 0), (128 * 257, 128), (65535, 255)])
+    def test_sixteen_bits_are_scaled_not_clipped(self, value: int, expected: int) -> None:
+        gray = Image.new("I;16", (4, 4), value)
+        assert decoded(encode(gray)).pixels.getpixel((0, 0)) == expected
+
+    @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
+    def test_opaque_pngs_have_no_alpha(self, mode: str) -> None:
+        assert decoded(encode(two_halves().convert(mode))).pixels.mode in {"L", "RGB"}
+
+    @pytest.mark.parametrize("mode", ["LA", "RGBA", "P", "RGB", "L"])
+    def test_every_kind_of_transparency_is_kept(self, mode: str) -> None:
+        if mode in {"LA", "RGBA"}:
+            content = encode(Image.new(mode, (40, 40), 0))
+        else:
+            black = {"P": 0, "L": 0, "RGB": (0, 0, 0)}[mode]
+            content = encode(Image.new(mode, (40, 40), 0), transparency=black)
+        thumbnail = opened(images.thumbnail(decoded(content), 32))
+        assert thumbnail.mode == "RGBA"
+        assert thumbnail.getchannel("A").getextrema() == (0, 0)
+
+
+class TestOrientation:
+    @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    def test_all_eight_are_turned_upright(self, orientation: int, image_format: str) -> None:
+        upright = two_halves()
+        upright.paste("white", (0, 0, 20, 20))
+        undo = {
+            2: Image.Transpose.FLIP_LEFT_RIGHT,
+            3: Image.Transpose.ROTATE_180,
+            4: Image.Transpose.FLIP_TOP_BOTTOM,
+            5: Image.Transpose.TRANSPOSE,
+            6: Image.Transpose.ROTATE_90,
+            7: Image.Transpose.TRANSVERSE,
+            8: Image.Transpose.ROTATE_270,
+        }
+        stored = upright.transpose(undo[orientation]) if orientation in undo else upright
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        sharp = {"quality": 95, "subsampling": 0} if image_format == "JPEG" else {}
+        picture = decoded(encode(stored, image_format, exif=exif, **sharp))
+        assert (picture.metadata.width, picture.metadata.height) == (80, 40)
+        difference = ImageStat.Stat(ImageChops.difference(picture.pixels.convert("RGB"), upright))
+        assert max(difference.mean) < 3
+
+    @pytest.mark.parametrize("orientation", [0, 9, 65535])
+    def test_an_unknown_one_is_ignored(self, orientation: int) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        assert decoded(encode(two_halves(), "JPEG", exif=exif)).metadata.width == 80
+
+
+class TestThumbnails:
+    @pytest.mark.parametrize(
+        ("size", "side", "expected"),
+        [
+            ((2000, 1000), 512, (512, 256)),
+            ((1000, 2000), 128, (64, 128)),
+            ((100, 60), 128, (100, 60)),
+            ((128, 128), 128, (128, 128)),
+            ((3000, 1), 128, (128, 1)),
+        ],
+    )
+    def test_they_fit_keep_the_ratio_and_never_grow(
+        self, size: tuple[int, int], side: int, expected: tuple[int, int]
+    ) -> None:
+        assert opened(images.thumbnail(decoded(encode(Image.new("RGB", size))), side)).size == expected
+
+    def test_a_large_photograph_is_thumbnailed_as_from_all_its_pixels(self) -> None:
+        photograph = Image.open(PHOTOS / "coffee.jpg").resize((4800, 3200), Image.Resampling.LANCZOS)
+        content = encode(photograph, "JPEG", quality=95)
+        expected = opened(content)
+        expected.thumbnail((512, 512), Image.Resampling.LANCZOS)
+        expected = opened(encode(expected, "JPEG", quality=85))
+        thumbnail = opened(images.thumbnail(decoded(content), 512))
+        assert thumbnail.size == expected.size
+        assert max(ImageStat.Stat(ImageChops.difference(thumbnail, expected)).mean) < 2
+
+    @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+    def test_nothing_of_the_metadata_gets_through(self, image_format: str) -> None:
+        exif = Image.Exif()
+        exif[0x010E] = "SECRET description"
+        exif.get_ifd(0x8825)[1] = "SECRET"
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        options: dict[str, Any] = {"exif": exif, "icc_profile": profile}
+        if image_format == "JPEG":
+            options["comment"] = b"SECRET comment"
+        thumbnail = images.thumbnail(decoded(encode(two_halves(), image_format, **options)), 64)
+        for trace in (b"SECRET", b"Exif", b"ICC", b"iCCP", b"tEXt"):
+            assert trace not in thumbnail
+
+    def test_transparent_parts_are_flattened_over_white(self) -> None:
+        image = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
+        image.paste((*BLUE, 255), (0, 0, 20, 40))
+        flat = images.flattened(decoded(encode(image)))
+        assert flat.mode == "RGB"
+        assert flat.getpixel((5, 5)) == BLUE
+        assert flat.getpixel((35, 5)) == (255, 255, 255)
+
+
+class TestColours:
+    @pytest.fixture
+    def swapped(self) -> bytes:
+        """An ICC profile in which red and green have changed places."""
+        profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+        tags = {bytes(profile[at : at + 4]): at for at in range(132, 132 + 12 * profile[131], 12)}
+        red, green = tags[b"rXYZ"], tags[b"gXYZ"]
+        profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
+        return bytes(profile).replace("sRGB".encode("utf-16-be"), "xRGB".encode("utf-16-be")).replace(b"sRGB", b"xRGB")
+
+    def test_a_foreign_profile_is_converted_to_srgb(self, swapped: bytes) -> None:
+        picture = decoded(encode(Image.new("RGB", (40, 40), RED), icc_profile=swapped))
+        assert near(picture.pixels.getpixel((5, 5)), (30, 220, 30), 40)
+
+    def test_transparency_survives_the_conversion(self, swapped: bytes) -> None:
+        picture = decoded(encode(Image.new("RGBA", (40, 40), (*RED, 77)), icc_profile=swapped))
+        assert near(picture.pixels.getpixel((5, 5)), (30, 220, 30, 77), 40)
+
+    @pytest.mark.parametrize("profile", [b"", b"nonsense", b"\0" * 200])
+    def test_a_broken_profile_is_ignored(self, profile: bytes) -> None:
+        picture = decoded(encode(two_halves(), icc_profile=profile))
+        assert picture.pixels.getpixel((5, 5)) == RED
+
+
+class TestDates:
+    def exif(self, created: str | None, modified: str | None) -> bytes:
+        exif = Image.Exif()
+        if created is not None:
+            exif.get_ifd(0x8769)[0x9003] = created
+        if modified is not None:
+            exif[0x0132] = modified
+        return encode(two_halves(), "JPEG", exif=exif)
+
+    def test_exif_tells_both(self) -> None:
+        metadata = decoded(self.exif("2019:07:04 10:11:12", "2020:01:02 03:04:05")).metadata
+        assert metadata.created_at == datetime(2019, 7, 4, 10, 11, 12, tzinfo=UTC)
+        assert metadata.modified_at == datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "    :  :     :  :  ",
+            "0000:00:00 00:00:00",
+            "2019:13:04 10:11:12",
+            "1700:01:01 00:00:00",
+            "2999:01:01 00:00:00",
+            "yesterday",
+            "2019-07-04 10:11:12",
+        ],
+    )
+    def test_what_is_not_sane_gives_way_to_the_upload(self, text: str) -> None:
+        metadata = decoded(self.exif(text, text)).metadata
+        assert metadata.created_at == metadata.modified_at == NOW
+
+    def test_without_exif_it_is_the_upload(self) -> None:
+        metadata = decoded(encode(two_halves())).metadata
+        assert metadata.created_at == metadata.modified_at == NOW
+
+    def test_a_camera_may_be_in_a_zone_ahead(self) -> None:
+        ahead = NOW + timedelta(hours=13)
+        metadata = decoded(self.exif(ahead.strftime("%Y:%m:%d %H:%M:%S"), None)).metadata
+        assert metadata.created_at == ahead.replace(microsecond=0)
+
+    def test_a_png_tells_its_modification(self) -> None:
+        metadata = decoded(png_with(b"tIME", struct.pack(">H5B", 2021, 2, 3, 4, 5, 6))).metadata
+        assert metadata.modified_at == datetime(2021, 2, 3, 4, 5, 6, tzinfo=UTC)
+        assert metadata.created_at == NOW
+
+    @pytest.mark.parametrize("data", [b"", b"\0" * 7, b"\xff" * 7, b"\x07\xe5\x02\x03"])
+    def test_a_broken_time_of_a_png_is_ignored(self, data: bytes) -> None:
+        assert decoded(png_with(b"tIME", data)).metadata.modified_at == NOW
+
+
+class TestDamage:
+    @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+    @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9])
+    def test_a_truncated_file_is_refused(self, image_format: str, share: float) -> None:
+        content = encode(Image.effect_noise((64, 64), 50), image_format)
+        with pytest.raises(UndecodableImageError):
+            decoded(content[: max(9, int(len(content) * share))])
+
+    def test_a_corrupt_checksum_is_refused(self) -> None:
+        content = bytearray(encode(two_halves()))
+        content[30] ^= 1
+        with pytest.raises(UndecodableImageError):
+            decoded(bytes(content))
+
+    def test_more_pixels_than_the_limit_are_refused(self) -> None:
+        with pytest.raises(ImageTooLargeError, match="more than 3,199 pixels"):
+            images.decode(encode(two_halves()), NOW, 80 * 40 - 1)
+        assert images.decode(encode(two_halves()), NOW, 80 * 40).metadata.width == 80
+
+    def test_a_header_that_claims_a_huge_image_is_refused_undecoded(self) -> None:
+        content = bytearray(encode(two_halves()))
+        content[16:24] = struct.pack(">II", 60_000, 60_000)
+        content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+        with pytest.raises(ImageTooLargeError):
+            decoded(bytes(content))

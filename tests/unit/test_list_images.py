@@ -1,0 +1,72 @@
+import json
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from functions.list_images import app
+from image_pipeline import records
+from tests.events import load_event
+from tests.image_records import finished
+from tools.local_gateway import LocalContext
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+def get(name: str = "list_images", **query: str) -> tuple[int, dict[str, Any]]:
+    event = load_event(name)
+    if query:
+        event["queryStringParameters"] = query
+    answer = app.lambda_handler(event, LocalContext("ListImagesFunction"))
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_an_empty_list_says_so() -> None:
+    expected = {"current_status": "success", "data": "No image has been processed yet.", "error": None}
+    assert get() == (200, expected)
+
+
+def test_failures_are_not_listed() -> None:
+    records.save_failure("b480bcff-7fff-45b2-93cf-7a534fe39821", "attempt")
+    assert "data" in get()[1]
+
+
+def test_the_list_is_newest_first_and_complete() -> None:
+    stored = [finished(minutes=minutes) for minutes in (3, 1, 2)]
+    for record in stored:
+        records.save(record)
+    status, body = get()
+    assert status == 200
+    assert set(body) == {"current_status", "content"}
+    assert list(body["content"]) == [stored[0].image_id, stored[2].image_id, stored[1].image_id]
+
+
+def test_pages_follow_each_other_without_gap_or_overlap() -> None:
+    stored = [finished(minutes=minutes // 2) for minutes in range(11)]
+    for record in stored:
+        records.save(record)
+    _, body = get("list_images_page")
+    seen = list(body["content"])
+    pages = 1
+    while "next" in body:
+        _, body = get(**dict(parse_qsl(urlsplit(body["next"]).query)))
+        seen += body["content"]
+        pages += 1
+    assert pages == 6
+    assert len(seen) == len(set(seen)) == 11
+    newest_first = sorted(stored, key=lambda record: (record.processed_at, record.image_id), reverse=True)
+    assert seen == [record.image_id for record in newest_first]
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "", "x", "1.5", "٣", "9" * 5000])
+def test_a_limit_out_of_range_is_refused(limit: str) -> None:
+    status, body = get(limit=limit)
+    assert status == 400
+    assert body["error"] == "Invalid limit. Please use a whole number from 1 to 100."
+
+
+def test_the_events_of_bad_parameters_are_refused() -> None:
+    assert get("list_images_bad_limit")[0] == 400
+    status, body = get("list_images_bad_cursor")
+    assert status == 400
+    assert body["error"].startswith("Invalid cursor.")

@@ -1,0 +1,23 @@
+import pytest
+
+from image_pipeline import settings
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+@pytest.mark.parametrize("value", ["", "x", "0", "3601", "-5", "1.5", "²"])
+def test_a_number_out_of_range_names_variable_and_range(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("URL_EXPIRY_SECONDS", value)
+    with pytest.raises(settings.SettingError, match="URL_EXPIRY_SECONDS"):
+        settings.url_expiry_seconds()
+
+
+def test_the_template_sets_every_setting() -> None:
+    assert settings.table_name()
+    assert settings.bucket_name()
+    assert settings.model_path()
+    assert settings.cursor_key().startswith(b"arn:aws:cloudformation:")
+    assert settings.url_expiry_seconds() == 900
+    assert settings.max_upload_bytes() == 4_500_000
+    assert settings.max_image_pixels() == 50_000_000
+    assert settings.max_caption_tokens() == 20

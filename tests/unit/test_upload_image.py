@@ -1,0 +1,203 @@
+import io
+import json
+import os
+from collections.abc import Callable
+from hashlib import sha256
+from threading import Barrier
+from typing import Any
+from uuid import UUID
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from PIL import Image
+
+from functions.upload_image import app, processing
+from functions.upload_image.captioner import get_captioner
+from image_pipeline import clients, thumbnail_store
+from image_pipeline.errors import CaptionError
+from tests.events import load_event, upload_event
+from tests.pictures import RED_LEFT_OF_BLUE, scene_png
+from tools.local_gateway import LocalContext
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+Items = Callable[[str], list[dict[str, Any]]]
+Keys = Callable[[], list[str]]
+
+
+def post(event: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    answer = app.lambda_handler(event, LocalContext("UploadImageFunction"))
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+@pytest.mark.parametrize(("image_format", "extension"), [("JPEG", "jpg"), ("PNG", "png")])
+def test_an_upload_is_answered_stored_and_counted(
+    image_format: str, extension: str, table_items: Items, bucket_keys: Keys
+) -> None:
+    status, body = post(load_event(f"upload_image_{image_format.lower()}"))
+
+    assert status == 200
+    assert body["image_status"] == "success"
+    assert body["error"] is None
+    data = body["data"]
+    assert str(UUID(data["image_id"], version=4)) == data["image_id"]
+    assert data["caption"] == "a large red circle left of a small blue square on a white background"
+    assert (data["metadata"]["width"], data["metadata"]["height"]) == (320, 240)
+    assert data["metadata"]["format"] == image_format
+
+    (record,) = table_items("IMAGE#")
+    assert record["image_id"] == data["image_id"]
+    assert record["caption_model"] == {"id": "demo", "revision": "scenes-1", "precision": "fp32"}
+    assert bucket_keys() == [f"{data['image_id']}/thumbnails/{size}.{extension}" for size in ("medium", "small")]
+    (counted,) = table_items("STATS")
+    assert counted["success"] == 1
+    assert counted["total_processing_time"] == record["time_taken"]
+    assert round(float(record["time_taken"]), 2) == data["time_taken"]
+
+
+def test_the_record_names_the_content_by_its_digest(table_items: Items) -> None:
+    content = scene_png()
+    post(upload_event(content))
+    assert table_items("IMAGE#")[0]["sha256"] == sha256(content).hexdigest()
+
+
+def test_thumbnails_are_in_the_bucket_with_their_type(bucket_keys: Keys) -> None:
+    post(upload_event(scene_png()))
+    sizes = {}
+    for key in bucket_keys():
+        stored = boto3.client("s3").get_object(Bucket=os.environ["BUCKET_NAME"], Key=key)
+        assert stored["ContentType"] == "image/png"
+        sizes[key.rpartition("/")[2]] = Image.open(io.BytesIO(stored["Body"].read())).size
+    assert sizes == {"small.png": (128, 107), "medium.png": (240, 200)}
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "message"),
+    [
+        ("unsupported", 415, "Unsupported image file. Only accepts JPG or PNG files. Please try again."),
+        ("missing_field", 400, "The field 'file' is missing."),
+        ("two_files", 400, "The field 'file' came 2 times."),
+        ("empty_file", 400, "The uploaded file is empty."),
+        ("not_a_file", 400, "The field 'file' is not a file."),
+        ("missing_boundary", 400, "The Content-Type header has no boundary."),
+        ("not_multipart", 400, "The request is not multipart/form-data."),
+        ("unfinished_form", 400, "The form is malformed"),
+        ("bad_base64", 400, "The request body is not valid base64."),
+    ],
+)
+def test_a_refused_upload_says_why_and_leaves_no_trace(
+    name: str, status: int, message: str, table_items: Items, bucket_keys: Keys
+) -> None:
+    actual_status, body = post(load_event(f"upload_image_{name}"))
+    assert actual_status == status
+    assert set(body) == {"current_status", "error"}
+    assert body["current_status"] == "failure"
+    assert body["error"].startswith(message)
+    assert table_items("") == []
+    assert bucket_keys() == []
+
+
+def test_a_damaged_image_is_a_counted_failure_without_thumbnails(table_items: Items, bucket_keys: Keys) -> None:
+    status, body = post(load_event("upload_image_truncated"))
+    assert status == 400
+    assert body["error"].startswith("The image is damaged or incomplete")
+    (failed,) = table_items("IMAGE#")
+    assert failed["status"] == "failure"
+    assert "listing" not in failed
+    assert table_items("STATS")[0]["failure"] == 1
+    assert bucket_keys() == []
+
+
+def test_too_many_bytes_are_refused_with_the_limit(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
+    monkeypatch.setenv("MAX_UPLOAD_BYTES", "100")
+    status, body = post(upload_event(scene_png()))
+    assert status == 413
+    assert "larger than 100 bytes" in body["error"]
+    assert table_items("") == []
+
+
+def test_too_many_bytes_are_refused_before_the_form_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_UPLOAD_BYTES", "100")
+    status, body = post(upload_event(bytes(100_000)))
+    assert status == 413
+    assert "larger than 100 bytes" in body["error"]
+
+
+def test_too_many_pixels_are_refused_with_the_limit(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
+    monkeypatch.setenv("MAX_IMAGE_PIXELS", "1000")
+    status, body = post(upload_event(scene_png()))
+    assert status == 413
+    assert "more than 1,000 pixels" in body["error"]
+    assert table_items("") == []
+
+
+def test_a_failing_caption_engine_is_our_fault_and_leaves_no_thumbnail(
+    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
+) -> None:
+    class BrokenCaptioner:
+        def caption(self, _: Image.Image) -> str:
+            raise CaptionError
+
+    monkeypatch.setattr(processing, "get_captioner", BrokenCaptioner)
+    answer = app.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))
+    assert answer["statusCode"] == 500
+    assert answer["headers"]["Retry-After"] == "2"
+    assert json.loads(answer["body"])["error"] == "The image could not be captioned. Please try again."
+    assert table_items("STATS")[0]["failure"] == 1
+    assert bucket_keys() == []
+
+
+def test_a_bucket_that_refuses_is_unavailable_and_counted(
+    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
+) -> None:
+    def refuse(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "InternalError"}}, "PutObject")
+
+    monkeypatch.setattr(clients.s3(), "put_object", refuse)
+    status, body = post(upload_event(scene_png()))
+    assert status == 503
+    assert body["error"] == "The image store is not available at the moment. Please try again."
+    assert table_items("STATS")[0]["failure"] == 1
+    assert bucket_keys() == []
+
+
+def test_a_failing_clean_up_does_not_hide_the_first_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "InternalError"}}, "TransactWriteItems")
+
+    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", refuse)
+    status, _ = post(load_event("upload_image_truncated"))
+    assert status == 400
+
+
+def test_thumbnails_and_caption_are_made_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two thumbnails and the caption must all be under way before any of them may go on.
+    together = Barrier(3, timeout=10)
+    put, caption = thumbnail_store.put, type(get_captioner()).caption
+
+    def waiting_put(key: str, content: bytes) -> None:
+        together.wait()
+        put(key, content)
+
+    def waiting_caption(captioner: Any, image: Image.Image) -> str:
+        together.wait()
+        return caption(captioner, image)
+
+    monkeypatch.setattr(thumbnail_store, "put", waiting_put)
+    monkeypatch.setattr(type(get_captioner()), "caption", waiting_caption)
+    status, _ = post(upload_event(scene_png()))
+    assert status == 200
+
+
+def test_an_image_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = []
+    original = Image.open
+
+    def counting_open(*arguments: Any, **options: Any) -> Any:
+        loads.append(arguments)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(Image, "open", counting_open)
+    assert post(upload_event(scene_png()))[1]["data"]["caption"] == RED_LEFT_OF_BLUE.caption
+    assert len(loads) == 1
