@@ -1,0 +1,94 @@
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 8000
+# The public index of PyTorch's CPU builds; elsewhere torch comes with gigabytes of CUDA.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+DEMO_MODEL := functions/upload_image/demo_model
+BLIP_BASE := Salesforce/blip-image-captioning-base
+BIN := .venv/bin
+MODEL_BIN := .venv-model/bin
+export SAM_CLI_TELEMETRY := 0
+
+# A model folder of ours serves as it is; a hub id or a Hugging Face folder is exported first.
+EXPORTED = build/models/$(subst /,--,$(MODEL))
+REQUIREMENTS := requirements-dev.txt layers/pipeline/requirements.txt functions/upload_image/requirements.txt
+
+.PHONY: help
+help: ## Print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+.PHONY: serve
+serve: MODEL ?= $(DEMO_MODEL)
+serve: .venv/installed ## Run the whole API on http://127.0.0.1:8000 (HOST=, PORT=, MODEL= a folder or hub id)
+	@model='$(MODEL)'; \
+	if [ ! -f "$$model/model.json" ] && { [ -f "$$model/config.json" ] || [ ! -d "$$model" ]; }; then \
+		[ -f '$(EXPORTED)/model.json' ] || $(MAKE) --no-print-directory model MODEL="$$model"; \
+		model='$(EXPORTED)'; \
+	fi; \
+	exec $(BIN)/python -m tools.serve --host '$(HOST)' --port '$(PORT)' --model "$$model"
+
+.PHONY: demo
+demo: .venv/installed ## Upload the sample photographs and some scenes to a fresh API and print what it answers
+	@$(BIN)/python -m tools.demo
+
+.PHONY: test
+test: .venv/installed ## Run unit, contract and integration tests with branch coverage
+	$(BIN)/pytest tests/unit tests/contract tests/integration --cov --cov-report=term --cov-fail-under=90
+
+.PHONY: test-model
+test-model: .venv-model/installed ## Compare the exported models with torch and transformers
+	$(MODEL_BIN)/pytest tests/model
+
+.PHONY: lint
+lint: .venv/installed ## Check style, types and template.yaml
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/sam validate --lint
+
+.PHONY: format
+format: .venv/installed ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: model
+model: MODEL ?= $(BLIP_BASE)
+model: .venv-model/installed ## Export BLIP for the captioner (MODEL=, REVISION=, WEIGHTS_SHA256=) to build/models/
+	$(MODEL_BIN)/python -m functions.upload_image.export '$(MODEL)' '$(EXPORTED)' \
+		$(if $(REVISION),--revision '$(REVISION)') $(if $(WEIGHTS_SHA256),--weights-sha256 '$(WEIGHTS_SHA256)')
+
+.PHONY: demo-model
+demo-model: .venv-model/installed ## Train the demo model again and export it (20 minutes)
+	$(MODEL_BIN)/python -m tools.train_demo_model tests/model/demo_blip
+	$(MODEL_BIN)/python -m functions.upload_image.export tests/model/demo_blip $(DEMO_MODEL) --name demo --revision scenes-1 \
+		--note 'Demo model: it knows drawn scenes of coloured shapes and nothing else. Not BLIP-base; its captions of photographs mean nothing.'
+
+.PHONY: clean
+clean: ## Remove what make has built and installed
+	rm -rf .venv .venv-model build .aws-sam *.egg-info
+
+.venv/installed: $(REQUIREMENTS) pyproject.toml
+	@$(call create_venv,.venv)
+	@echo 'Installing what the API and its tests need (once; about a minute)'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.venv-model/installed: $(REQUIREMENTS) functions/upload_image/requirements-export.txt pyproject.toml
+	@$(call create_venv,.venv-model)
+	@echo 'Installing torch and transformers (once; a few minutes)'
+	@$(MODEL_BIN)/pip install --quiet --disable-pip-version-check --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) \
+		"$$(grep '^torch==' functions/upload_image/requirements-export.txt)"
+	@$(MODEL_BIN)/pip install --quiet --disable-pip-version-check -r functions/upload_image/requirements-export.txt \
+		-r functions/upload_image/requirements.txt -r layers/pipeline/requirements.txt -e . pytest
+	@touch $@
+
+define create_venv
+	$(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "error: '$(PYTHON)' is not Python 3.11 or newer with venv; name one that is: make PYTHON=python3.13" >&2; exit 1; }; \
+	$(PYTHON) -m venv $(1)
+endef
