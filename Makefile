@@ -59,7 +59,7 @@ format: .venv/installed ## Format the code and mend what can be mended
 .PHONY: model
 model: MODEL ?= $(BLIP_BASE)
 model: .venv-model/installed ## Export BLIP for the captioner (MODEL=, REVISION=, WEIGHTS_SHA256=) to build/models/
-	$(MODEL_BIN)/python -m functions.upload_image.export '$(MODEL)' '$(EXPORTED)' \
+	@$(MODEL_BIN)/python -m functions.upload_image.export '$(MODEL)' '$(EXPORTED)' \
 		$(if $(REVISION),--revision '$(REVISION)') $(if $(WEIGHTS_SHA256),--weights-sha256 '$(WEIGHTS_SHA256)')
 
 .PHONY: demo-model

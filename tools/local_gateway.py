@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -15,6 +16,7 @@ from uuid import uuid4
 from samcli.lib.providers.api_provider import ApiProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from samcli.local.apigw.local_apigw_service import LocalApigwService
+from werkzeug.wrappers import Response
 
 from tools.template import PATH, Template, functions
 
@@ -35,7 +37,17 @@ class LocalGateway:
         self.routes: list[Route] = sorted(api.routes, key=lambda route: (route.path, route.methods))
         service = LocalApigwService(api, _InProcessRunner(template), port=port, host=host)
         service.create()
-        self.app: WSGIApplication = service._app  # noqa: SLF001 - SAM has no public name for it
+        flask_app = service._app  # noqa: SLF001 - SAM has no public name for it
+        # SAM's gateway has no gateway responses; this is the one that a client meets first.
+        unknown_route = template["Resources"]["Api"]["Properties"]["GatewayResponses"]["MISSING_AUTHENTICATION_TOKEN"]
+        for status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+            flask_app.register_error_handler(status, lambda _: _gateway_response(unknown_route))
+        self.app: WSGIApplication = flask_app
+
+
+def _gateway_response(response: dict[str, Any]) -> Response:
+    ((media_type, body),) = response["ResponseTemplates"].items()
+    return Response(body, status=response["StatusCode"], content_type=media_type)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,11 @@ import re
 from typing import Any
 from uuid import uuid4
 
+import pytest
+import requests
+
 from tests.contract import seed
-from tests.contract.client import Client
+from tests.contract.client import TIMEOUT_SECONDS, Client
 from tests.pictures import scene_png
 
 PROCESSED_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
@@ -75,3 +78,10 @@ def test_any_other_error(api: Client) -> None:
     assert response.status_code == 400
     assert seed.shape(response.json()) == seed.shape(seed.FAILURE)
     assert response.json()["current_status"] == "failure"
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/api/nothing"), ("DELETE", "/api/images"), ("GET", "/")])
+def test_an_unknown_route(api: Client, method: str, path: str) -> None:
+    response = requests.request(method, f"{api.url}{path}", timeout=TIMEOUT_SECONDS)
+    assert response.status_code == 404
+    assert response.json() == {"current_status": "failure", "error": "This route does not exist."}

@@ -1,9 +1,7 @@
 """Exported models against torch and transformers: the demo model, and BLIP-base's size with random weights."""
 
-import hashlib
 import json
 import os
-import pickle
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import onnx
 import pytest
 import torch
+from huggingface_hub import HfApi
 from PIL import Image
 from tokenizers import Tokenizer, models
 from transformers import BlipConfig, BlipForConditionalGeneration, BlipImageProcessorPil
@@ -138,9 +137,8 @@ class TestPickles:
             def __reduce__(self) -> tuple[Any, ...]:
                 return os.mkdir, (str(trace),)
 
-        content = pickle.dumps({"weight": Harmful()})
-        (pickled / "pytorch_model.bin").write_bytes(content)
-        digest = hashlib.sha256(content).hexdigest()
+        torch.save({"weight": Harmful()}, pickled / "pytorch_model.bin")
+        digest = sources.sha256(pickled / "pytorch_model.bin")
         assert main([str(pickled), str(pickled / "out"), "--weights-sha256", digest]) == 1
         assert "could not be loaded" in capsys.readouterr().err
         assert not trace.exists()
@@ -164,6 +162,14 @@ class TestSources:
     def test_what_cannot_be_found_is_explained(self, model: str, revision: str | None, message: str) -> None:
         with pytest.raises(ExportError, match=message):
             sources.find(model, revision, None)
+
+    def test_a_hub_out_of_reach_is_explained(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise ConnectionError("no route to host")
+
+        monkeypatch.setattr(HfApi, "list_repo_files", fail)
+        with pytest.raises(ExportError, match="could not be fetched from the hub: no route to host"):
+            sources.find("Salesforce/blip-image-captioning-base", None, None)
 
     def test_another_kind_of_model_is_refused(self, tmp_path: Path) -> None:
         folder = tmp_path / "other"

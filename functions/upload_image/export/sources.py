@@ -5,9 +5,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
+from textwrap import shorten
 
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError
 from transformers import BlipForConditionalGeneration, BlipImageProcessorPil
 
 from functions.upload_image.captioner import Preprocessing
@@ -55,8 +56,8 @@ def find(model: str, revision: str | None, weights_sha256: str | None) -> Source
         names = HfApi().list_repo_files(model, revision=revision)
         weights = SAFE_WEIGHTS if SAFE_WEIGHTS in names else PICKLED_WEIGHTS
         fetched = snapshot_download(model, revision=revision, allow_patterns=[*_FILES, weights])
-    except (HfHubHTTPError, OSError) as error:
-        raise ExportError(f"{model} could not be fetched from the hub: {error}") from error
+    except Exception as error:  # the hub's client lets its transport's errors through
+        raise ExportError(f"{model} could not be fetched from the hub: {shorten(str(error), 300)}") from error
     return Source(Path(fetched), model, revision, {**PINNED.get((model, revision), {}), **pickle_digest})
 
 
@@ -76,8 +77,9 @@ def load_model(source: Source) -> BlipForConditionalGeneration:
         model, report = BlipForConditionalGeneration.from_pretrained(
             source.folder, local_files_only=True, use_safetensors=safe, weights_only=True, output_loading_info=True
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ExportError(f"{source.folder} could not be loaded as a BLIP for captions: {error}") from error
+    except (OSError, ValueError, RuntimeError, UnpicklingError) as error:
+        reason = shorten(str(error), 300)
+        raise ExportError(f"{source.folder} could not be loaded as a BLIP for captions: {reason}") from error
     if report["missing_keys"]:
         raise ExportError(f"{source.folder} lacks weights of a BLIP for captions: {sorted(report['missing_keys'])[:3]}")
     return model.float().eval()
