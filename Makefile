@@ -15,7 +15,7 @@ MODEL_BIN := .venv-model/bin
 export SAM_CLI_TELEMETRY := 0
 
 # A model folder of ours serves as it is; a hub id or a Hugging Face folder is exported first.
-EXPORTED = build/models/$(subst /,--,$(MODEL))
+EXPORTED = build/models/$(subst /,--,$(MODEL))$(if $(REVISION),@$(REVISION))
 REQUIREMENTS := requirements-dev.txt layers/pipeline/requirements.txt functions/upload_image/requirements.txt
 
 .PHONY: help
@@ -25,12 +25,15 @@ help: ## Print this list
 .PHONY: serve
 serve: MODEL ?= $(DEMO_MODEL)
 serve: .venv/installed ## Run the whole API on http://127.0.0.1:8000 (HOST=, PORT=, MODEL= a folder or hub id)
-	@model='$(MODEL)'; \
+	@model='$(or $(MODEL),$(DEMO_MODEL))'; \
+	if [ ! -d "$$model" ] && [[ ! "$$model" =~ ^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$$ || "$$model" = ./* || "$$model" = ../* ]]; then \
+		echo "error: $$model is neither a folder nor a hub id such as $(BLIP_BASE)" >&2; exit 1; \
+	fi; \
 	if [ ! -f "$$model/model.json" ] && { [ -f "$$model/config.json" ] || [ ! -d "$$model" ]; }; then \
-		[ -f '$(EXPORTED)/model.json' ] || $(MAKE) --no-print-directory model MODEL="$$model"; \
+		{ [ ! -d "$$model" ] && [ -f '$(EXPORTED)/model.json' ]; } || $(MAKE) --no-print-directory model MODEL="$$model"; \
 		model='$(EXPORTED)'; \
 	fi; \
-	exec $(BIN)/python -m tools.serve --host '$(HOST)' --port '$(PORT)' --model "$$model"
+	exec $(BIN)/python -m tools.serve --host '$(HOST)' --port '$(or $(PORT),8000)' --model "$$model"
 
 .PHONY: demo
 demo: .venv/installed ## Upload the sample photographs and some scenes to a fresh API and print what it answers
@@ -38,7 +41,7 @@ demo: .venv/installed ## Upload the sample photographs and some scenes to a fres
 
 .PHONY: test
 test: .venv/installed ## Run unit, contract and integration tests with branch coverage
-	$(BIN)/pytest tests/unit tests/contract tests/integration --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/pytest tests/unit tests/contract tests/integration --cov --cov-report=term --cov-fail-under=90 --allow-hosts=127.0.0.1
 
 .PHONY: test-model
 test-model: .venv-model/installed ## Compare the exported models with torch and transformers
@@ -70,7 +73,7 @@ demo-model: .venv-model/installed ## Train the demo model again and export it (2
 
 .PHONY: clean
 clean: ## Remove what make has built and installed
-	rm -rf .venv .venv-model build .aws-sam *.egg-info
+	rm -rf .venv .venv-model build .aws-sam layers/pipeline/*.egg-info
 
 .venv/installed: $(REQUIREMENTS) pyproject.toml
 	@$(call create_venv,.venv)

@@ -50,7 +50,9 @@ def run(host: str) -> Iterator[dict[str, str]]:
     url = f"http://{host}:{server.port}"
     with serving(server):
         # moto's state belongs to the process and outlives the server.
-        requests.post(f"{url}/moto-api/reset", timeout=10).raise_for_status()
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy on the way to this machine
+            session.post(f"{url}/moto-api/reset", timeout=10).raise_for_status()
         yield {
             "AWS_ENDPOINT_URL": url,
             "AWS_ACCESS_KEY_ID": "local",
@@ -59,6 +61,8 @@ def run(host: str) -> Iterator[dict[str, str]]:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": host,
+            "no_proxy": host,
         }
 
 

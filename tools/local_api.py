@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EADDRINUSE
 from pathlib import Path
 
 from samcli.local.apigw.route import Route
@@ -17,6 +18,10 @@ from tools.aws_stand_in import QuietRequestHandler, create_resources, serving
 from tools.local_gateway import LocalGateway
 
 DEMO_MODEL = Path(__file__).parent.parent / "functions" / "upload_image" / "demo_model"
+
+
+class AddressError(Exception):
+    """The API cannot listen where it should; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,10 @@ def run(
 ) -> Iterator[LocalApi]:
     """Serve until the block ends; port 0 takes a free one.
 
-    Raises OSError when the address cannot be had, and ModelFolderError. Meanwhile this process's
+    Raises AddressError and ModelFolderError. Meanwhile this process's
     environment is the functions': its AWS clients reach the stand-in and nothing else.
     """
-    with socket.create_server((host, port)) as listener, aws_stand_in.run(host) as aws, _environment(aws):
+    with _listen(host, port) as listener, aws_stand_in.run(host) as aws, _environment(aws):
         described = template.read()
         os.environ |= create_resources(described)
         os.environ |= {
@@ -58,6 +63,20 @@ def run(
         )
         with serving(server):
             yield LocalApi(f"http://{host}:{port}", gateway.routes, captioner)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if host in {"", "0.0.0.0", "::"}:
+        raise AddressError(
+            f"the thumbnails' URLs name the host, and nobody can reach '{host}': use HOST=<an own address>"
+        )
+    try:
+        return socket.create_server((host, port))
+    except (OSError, OverflowError) as error:
+        hint = "; choose another port: make serve PORT=" if getattr(error, "errno", None) == EADDRINUSE else ""
+        raise AddressError(
+            f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}{hint}"
+        ) from error
 
 
 @contextmanager

@@ -6,22 +6,25 @@ Only SAM's Docker runner is replaced, by one that calls the handlers in this pro
 import json
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib import import_module
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from flask import request
 from samcli.lib.providers.api_provider import ApiProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from samcli.local.apigw.local_apigw_service import LocalApigwService
 from werkzeug.wrappers import Response
+from werkzeug.wsgi import get_input_stream
 
 from tools.template import PATH, Template, functions
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from samcli.lib.utils.stream_writer import StreamWriter
     from samcli.local.apigw.route import Route
 
@@ -40,9 +43,26 @@ class LocalGateway:
         flask_app = service._app  # noqa: SLF001 - SAM has no public name for it
         # SAM's gateway has no gateway responses; this is the one that a client meets first.
         unknown_route = template["Resources"]["Api"]["Properties"]["GatewayResponses"]["MISSING_AUTHENTICATION_TOKEN"]
+        # Flask adds HEAD to every GET, API Gateway does not.
+        flask_app.before_request(lambda: _gateway_response(unknown_route) if request.method == "HEAD" else None)
         for status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
             flask_app.register_error_handler(status, lambda _: _gateway_response(unknown_route))
-        self.app: WSGIApplication = flask_app
+        self.app: WSGIApplication = _TextBodies(flask_app, api.binary_media_types)
+
+
+class _TextBodies:
+    """Makes bodies of other than binary media types text before SAM's gateway fails on them, as API Gateway does."""
+
+    def __init__(self, app: "WSGIApplication", binary_media_types: list[str]) -> None:
+        self._app = app
+        self._binary_media_types = binary_media_types
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ.get("CONTENT_TYPE", "").partition(";")[0].strip() not in self._binary_media_types:
+            body = get_input_stream(environ).read().decode(errors="replace").encode()
+            environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+            environ.pop("HTTP_TRANSFER_ENCODING", None)
+        return self._app(environ, start_response)
 
 
 def _gateway_response(response: dict[str, Any]) -> Response:

@@ -28,17 +28,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with local_api.run(options.model, options.host, options.port, _LoggingRequestHandler) as api:
             print(_banner(api), flush=True)
             stop.wait()
-    except ModelFolderError as error:
-        return _fail(str(error))
-    except (OSError, OverflowError) as error:
-        return _fail(f"cannot listen on {options.host}:{options.port} ({error}); try: make serve PORT=8001")
+    except (ModelFolderError, local_api.AddressError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     print("\nstopped", flush=True)
     return 0
 
 
 class _LoggingRequestHandler(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 - werkzeug's signature
-        print(f"{self.log_date_time_string()}  {self.command} {self.path.partition('?')[0]}  {code}", flush=True)
+        path = getattr(self, "path", "").partition("?")[0]  # absent when the request line itself is refused
+        print(f"{self.log_date_time_string()}  {self.command} {path}  {code}", flush=True)
 
 
 def _banner(api: local_api.LocalApi) -> str:
@@ -56,11 +56,6 @@ def _banner(api: local_api.LocalApi) -> str:
         "Everything is kept in memory and gone when you stop it with Ctrl-C.",
     ]
     return "\n".join(lines)
-
-
-def _fail(reason: str) -> int:
-    print(f"error: {reason}", file=sys.stderr)
-    return 1
 
 
 if __name__ == "__main__":

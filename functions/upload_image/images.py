@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from io import BytesIO
 
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from image_pipeline.errors import ImageTooLargeError, UndecodableImageError, UnsupportedImageError
 from image_pipeline.models import ImageMetadata
@@ -34,7 +34,20 @@ _PNG_TIME = struct.Struct(">H5B")
 # The year of the first photograph.
 _EARLIEST_YEAR = 1826
 # What Pillow was seen to raise on damaged files, found by fuzzing.
-_DAMAGED = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, OverflowError, EOFError, struct.error)
+_DAMAGED = (
+    AssertionError,
+    EOFError,
+    IndexError,
+    KeyError,
+    OSError,
+    OverflowError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+# How Pillow scales the samples of shallow and deep PNGs, but not the transparent colour that their tRNS chunk names.
+_SAMPLE_SCALES = {"L;2": 85, "L;4": 17, "RGB;16B": 1 / 256}
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,7 @@ def decode(content: bytes, received_at: datetime, max_pixels: int) -> Picture:
             width, height = image.size
             if width * height > max_pixels:
                 raise _too_many_pixels(max_pixels)
+            _scale_transparency(image)
             exif = image.getexif()
             # JPEG can be decoded at 1/2, 1/4 or 1/8 for a fraction of the time.
             image.draft(None, (WORKING_SIDE, WORKING_SIDE))
@@ -112,12 +126,28 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     """Return `image` in mode L, RGB, RGBA or CMYK."""
     if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
         # Only 16-bit grayscale PNGs come so; plain conversion would clip, not scale.
-        return image.point(lambda value: value * (1 / 256)).convert("L")
+        gray = image.point(lambda value: value * (1 / 256)).convert("L")
+        transparent = image.info.get("transparency")
+        if not isinstance(transparent, int):
+            return gray
+        alpha = image.convert("I").point([0 if value == transparent else 255 for value in range(65536)], "L")
+        return Image.merge("LA", (gray, alpha)).convert("RGBA")
     if image.has_transparency_data:
         return image.convert("RGBA")
     if image.mode in {"L", "RGB", "CMYK"}:
         return image
     return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _scale_transparency(image: Image.Image) -> None:
+    """Bring the transparent colour of a PNG that is not loaded yet to the 8 bits that its pixels will have."""
+    if not isinstance(image, PngImagePlugin.PngImageFile) or not image.tile:
+        return
+    scale, colour = _SAMPLE_SCALES.get(str(image.tile[0].args), 1), image.info.get("transparency")
+    if isinstance(colour, int):
+        image.info["transparency"] = int(colour * scale)
+    elif isinstance(colour, tuple):
+        image.info["transparency"] = tuple(int(sample * scale) for sample in colour)
 
 
 def _shrink(image: Image.Image) -> Image.Image:

@@ -12,8 +12,8 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from functions.upload_image import images
 from functions.upload_image.captioner import get_captioner
 from functions.upload_image.uploads import Upload
-from image_pipeline import records, settings, thumbnail_store
-from image_pipeline.errors import CaptionError, PipelineError, StorageError, UndecodableImageError
+from image_pipeline import clients, records, settings, thumbnail_store
+from image_pipeline.errors import ImageTooLargeError, StorageError, UnsupportedImageError
 from image_pipeline.models import ImageRecord, ThumbnailSize
 from image_pipeline.observability import logger
 
@@ -21,8 +21,9 @@ from image_pipeline.observability import logger
 def process(upload: Upload) -> ImageRecord:
     """Process an upload and return its stored record.
 
-    Raises UnsupportedImageError and ImageTooLargeError, which leave no trace, and UndecodableImageError,
-    CaptionError and StorageError, which count as a failure and leave no thumbnail.
+    Raises UnsupportedImageError and ImageTooLargeError, which leave no trace. Any other error, such as
+    UndecodableImageError, CaptionError or StorageError, counts as a failure and leaves no thumbnail,
+    unless the storage fails at that too.
     """
     start = time.perf_counter()
     received_at = datetime.now(UTC)
@@ -46,7 +47,9 @@ def process(upload: Upload) -> ImageRecord:
             attempt=attempt,
         )
         records.save(record)
-    except (UndecodableImageError, CaptionError, StorageError):
+    except (UnsupportedImageError, ImageTooLargeError):
+        raise
+    except Exception:
         _clean_up(image_id, attempt, list(keys.values()))
         raise
     _report("ImagesProcessed", float(record.time_taken))
@@ -60,6 +63,8 @@ def _store_thumbnails_and_caption(picture: images.Picture, keys: dict[ThumbnailS
     def store(size: ThumbnailSize) -> None:
         thumbnail_store.put(keys[size], images.thumbnail(picture, size.pixels))
 
+    # The cache of clients has no lock: the threads must find this one there.
+    clients.s3()
     # Leaving the pool waits for both, so that nothing is stored after a failure was cleaned up.
     with ThreadPoolExecutor(len(keys), thread_name_prefix="thumbnail") as pool:
         stored = [pool.submit(store, size) for size in keys]
@@ -70,13 +75,13 @@ def _store_thumbnails_and_caption(picture: images.Picture, keys: dict[ThumbnailS
 
 
 def _clean_up(image_id: str, attempt: str, keys: list[str]) -> None:
-    """Count the failure and remove its thumbnails, as far as the storage answers."""
+    """Count the failure and remove its thumbnails; as long as the failure is not stored, they may be in use."""
     _report("ImagesFailed")
     try:
         records.save_failure(image_id, attempt)
         if keys:
             thumbnail_store.delete(keys)
-    except PipelineError:
+    except StorageError:
         logger.exception("clean-up failed", image_id=image_id)
 
 

@@ -78,7 +78,7 @@ def _parts(body: bytes, boundary: str) -> list[MultipartPart]:
         )
         parts: list[MultipartPart] = parser.parts()
     except MultipartError as error:
-        raise InvalidRequestError(f"The form is malformed: {error}. {_HINT}") from None
+        raise InvalidRequestError(f"The form is malformed: {error.args[0]}. {_HINT}") from None
     return parts
 
 

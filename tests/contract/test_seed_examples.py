@@ -85,3 +85,16 @@ def test_an_unknown_route(api: Client, method: str, path: str) -> None:
     response = requests.request(method, f"{api.url}{path}", timeout=TIMEOUT_SECONDS)
     assert response.status_code == 404
     assert response.json() == {"current_status": "failure", "error": "This route does not exist."}
+
+
+@pytest.mark.parametrize("media_type", ["image/jpeg", "application/x-www-form-urlencoded", ""])
+def test_an_image_outside_a_form(api: Client, media_type: str) -> None:
+    response = requests.post(
+        f"{api.url}/api/images", data=scene_png(), headers={"Content-Type": media_type}, timeout=TIMEOUT_SECONDS
+    )
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("The request is not multipart/form-data.")
+
+
+def test_head_is_no_route(api: Client) -> None:
+    assert requests.head(f"{api.url}/api/images", timeout=TIMEOUT_SECONDS).status_code == 404

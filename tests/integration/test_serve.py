@@ -1,5 +1,6 @@
 """The command behind `make serve`, as a user runs it."""
 
+import os
 import re
 import signal
 import socket
@@ -19,9 +20,12 @@ START_SECONDS = 60
 
 
 @contextmanager
-def serve(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def serve(*arguments: str, environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "tools.serve", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    environment = os.environ | (environment or {})
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             yield process
         finally:
@@ -74,6 +78,19 @@ def test_an_impossible_port_is_one_clear_line(port: str) -> None:
         _, errors = process.communicate(timeout=START_SECONDS)
     assert process.returncode == 1
     assert errors.count("\n") == 1
+
+
+def test_an_address_that_no_link_can_name_is_one_clear_line() -> None:
+    with serve("--host", "0.0.0.0") as process:
+        _, errors = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 1
+    assert errors.count("\n") == 1
+    assert "HOST=" in errors
+
+
+def test_a_proxy_is_not_asked_for_this_machine() -> None:
+    with serve("--port", "0", environment={"HTTP_PROXY": "http://127.0.0.1:9"}) as process:
+        assert "POST  /api/images" in banner_of(process)
 
 
 def test_a_broken_model_folder_is_one_clear_line(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from functions.get_thumbnail import app
-from image_pipeline import clients, records
+from image_pipeline import clients, records, thumbnail_store
 from tests.events import load_event
 from tests.image_records import SEED_ID, finished
 from tools.local_gateway import LocalContext
@@ -31,6 +31,14 @@ def test_the_url_is_signed_for_one_object(size: str) -> None:
     assert query["X-Amz-Expires"] == ["900"]
     assert query["response-content-type"] == ["image/jpeg"]
     assert "/us-east-1/s3/aws4_request" in query["X-Amz-Credential"][0]
+
+
+def test_the_url_names_the_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-south-1")
+    monkeypatch.setenv("BUCKET_NAME", "thumbnails")
+    clients.s3.cache_clear()
+    url = urlsplit(thumbnail_store.presigned_url("key.jpg"))
+    assert url.netloc == "thumbnails.s3.eu-south-1.amazonaws.com"
 
 
 def test_another_size_is_refused_without_a_look(monkeypatch: pytest.MonkeyPatch) -> None:

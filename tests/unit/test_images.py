@@ -39,6 +39,15 @@ def png_with(chunk: bytes, data: bytes) -> bytes:
     return plain[:-12] + extra + plain[-12:]
 
 
+def raw_png(depth: int, colour_type: int, extra: tuple[bytes, bytes], scanline: bytes) -> bytes:
+    """Return a PNG of one pixel, with one chunk between header and data."""
+    header = struct.pack(">2I5B", 1, 1, depth, colour_type, 0, 0, 0)
+    chunks = [(b"IHDR", header), extra, (b"IDAT", zlib.compress(scanline)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+
+
 class TestFormats:
     @pytest.mark.parametrize("image_format", ["GIF", "WEBP", "TIFF", "BMP", "ICO", "PDF"])
     def test_other_formats_are_unsupported(self, image_format: str) -> None:
@@ -100,6 +109,33 @@ class TestFormats:
         thumbnail = opened(images.thumbnail(decoded(content), 32))
         assert thumbnail.mode == "RGBA"
         assert thumbnail.getchannel("A").getextrema() == (0, 0)
+
+    @pytest.mark.parametrize(
+        ("depth", "colour_type", "samples"),
+        [
+            (1, 0, [1]),
+            (2, 0, [2]),
+            (4, 0, [9]),
+            (8, 0, [99]),
+            (16, 0, [40_000]),
+            (8, 2, [1, 2, 3]),
+            (16, 2, [9, 900, 9000]),
+        ],
+    )
+    def test_a_transparent_colour_is_found_at_any_depth(self, depth: int, colour_type: int, samples: list[int]) -> None:
+        row = b"".join(sample.to_bytes(2) if depth == 16 else bytes([sample << (8 - depth)]) for sample in samples)
+        content = raw_png(depth, colour_type, (b"tRNS", struct.pack(f">{len(samples)}H", *samples)), b"\0" + row)
+        assert decoded(content).pixels.getchannel("A").getextrema() == (0, 0)
+
+    def test_a_palette_without_colours_is_damage(self) -> None:
+        with pytest.raises(UndecodableImageError):
+            decoded(raw_png(8, 3, (b"tEXt", b"a\0b"), b"\0\0"))
+
+    def test_a_large_image_is_worked_on_at_a_fraction_of_its_size(self) -> None:
+        for image_format in ("JPEG", "PNG"):
+            picture = decoded(encode(Image.new("RGB", (4200, 8400)), image_format))
+            assert min(picture.pixels.size) in range(1024, 2048)
+            assert (picture.metadata.width, picture.metadata.height) == (4200, 8400)
 
 
 class TestOrientation:
@@ -239,6 +275,10 @@ class TestDates:
     def test_without_exif_it_is_the_upload(self) -> None:
         metadata = decoded(encode(two_halves())).metadata
         assert metadata.created_at == metadata.modified_at == NOW
+
+    def test_a_date_that_no_zone_has_reached_is_not_sane(self) -> None:
+        ahead = NOW + timedelta(hours=15)
+        assert decoded(self.exif(ahead.strftime("%Y:%m:%d %H:%M:%S"), None)).metadata.created_at == NOW
 
     def test_a_camera_may_be_in_a_zone_ahead(self) -> None:
         ahead = NOW + timedelta(hours=13)

@@ -61,6 +61,15 @@ def test_a_lost_reply_is_recognised_by_the_own_attempt(monkeypatch: pytest.Monke
     assert [item["success"] for item in table_items("STATS")] == [1]
 
 
+def test_a_success_is_not_taken_for_the_failure_of_the_same_attempt(table_items: Items) -> None:
+    record = finished()
+    records.save(record)
+    with pytest.raises(StorageError):
+        records.save_failure(record.image_id, record.attempt)
+    assert records.get(record.image_id) == record
+    assert [item.get("failure") for item in table_items("STATS")] == [None]
+
+
 def test_a_write_that_never_arrived_is_reported(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
     unsent = FlakyWrites([ReadTimeoutError(endpoint_url="test")])
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", unsent)

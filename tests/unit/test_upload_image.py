@@ -9,7 +9,7 @@ from uuid import UUID
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from PIL import Image
 
 from functions.upload_image import app, processing
@@ -169,6 +169,53 @@ def test_a_failing_clean_up_does_not_hide_the_first_error(monkeypatch: pytest.Mo
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", refuse)
     status, _ = post(load_event("upload_image_truncated"))
     assert status == 400
+
+
+def test_a_lost_reply_that_cannot_be_settled_leaves_the_thumbnails(
+    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
+) -> None:
+    write = clients.dynamodb().transact_write_items
+
+    def lose_reply(**arguments: Any) -> None:
+        write(**arguments)
+        raise ReadTimeoutError(endpoint_url="test")
+
+    read, failures = clients.dynamodb().get_item, [ReadTimeoutError(endpoint_url="test")]
+
+    def fail_once(**arguments: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return read(**arguments)
+
+    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", lose_reply)
+    monkeypatch.setattr(clients.dynamodb(), "get_item", fail_once)
+    status, _ = post(upload_event(scene_png()))
+    assert status == 503
+    assert [item["status"] for item in table_items("IMAGE#")] == ["success"]
+    assert len(bucket_keys()) == 2
+
+
+def test_a_broken_deployment_is_counted_and_leaves_no_thumbnail(
+    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
+) -> None:
+    monkeypatch.delenv("MAX_CAPTION_TOKENS")
+    status, body = post(upload_event(scene_png()))
+    assert status == 500
+    assert "MAX_CAPTION_TOKENS" not in body["error"]
+    assert table_items("STATS")[0]["failure"] == 1
+    assert bucket_keys() == []
+
+
+@pytest.mark.parametrize(
+    ("event", "metrics"),
+    [("upload_image_png", {"ImagesProcessed", "ProcessingTime"}), ("upload_image_truncated", {"ImagesFailed"})],
+)
+def test_outcomes_are_metrics(event: str, metrics: set[str], capsys: pytest.CaptureFixture[str]) -> None:
+    post(load_event(event))
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "CloudWatchMetrics" in line]
+    emitted = json.loads(line)
+    assert metrics <= set(emitted)
+    assert emitted["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "ImagePipeline"
 
 
 def test_thumbnails_and_caption_are_made_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:

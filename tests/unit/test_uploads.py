@@ -48,6 +48,14 @@ def test_the_name_is_shown_without_path_and_control_characters(sent: str, shown:
     assert from_event(upload_event(b"image", sent)).original_name == shown
 
 
+def test_a_name_that_is_not_utf_8_is_refused_in_plain_words() -> None:
+    event = form_event(file_part(b"image", "image.png").replace(b"image.png", b"caf\xe9.png"))
+    with pytest.raises(InvalidRequestError) as refused:
+        from_event(event)
+    assert "UnicodeDecodeError" not in str(refused.value)
+    assert "The form is malformed: Segment header failed to decode." in str(refused.value)
+
+
 @pytest.mark.parametrize("body", [None, ""])
 def test_no_body_is_a_malformed_form(body: str | None) -> None:
     event = upload_event(b"image")

@@ -49,7 +49,8 @@ def export(source: sources.Source, folder: Path, samples: Path, name: str, note:
     text = model.config.text_config
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name_of_draft:
-        draft = Path(name_of_draft)
+        draft = Path(name_of_draft, "model")
+        draft.mkdir()
         _say("writing the ONNX graphs")
         graphs.write_graphs(model, draft)
         shutil.copyfile(source.folder / "tokenizer.json", draft / "tokenizer.json")
@@ -70,10 +71,9 @@ def export(source: sources.Source, folder: Path, samples: Path, name: str, note:
         for path in draft.iterdir():
             # A Lambda container runs as another user than the one that built it.
             path.chmod(0o644)
-        draft.chmod(0o755)
         if folder.exists():
-            shutil.rmtree(folder)
-        shutil.copytree(draft, folder)
+            folder.rename(Path(name_of_draft, "replaced"))
+        draft.rename(folder)
     _say(
         f"{folder} is ready: logits within {measured.logit_difference:.1e} of transformers on "
         f"{measured.steps} steps, {measured.images} captions equal"

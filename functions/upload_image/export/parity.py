@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from transformers import BlipForConditionalGeneration, BlipImageProcessorPil
 
-from functions.upload_image.captioner import Captioner
+from functions.upload_image.captioner import Captioner, Floats
 from functions.upload_image.export import ExportError
 
 LARGEST_LOGIT_DIFFERENCE = 1e-3
@@ -26,7 +26,8 @@ class Parity:
 
     def require(self) -> None:
         """Raise ExportError unless the exported model may stand for the original."""
-        if self.pixel_difference > LARGEST_PIXEL_DIFFERENCE:
+        # "not <=" also catches NaN.
+        if not self.pixel_difference <= LARGEST_PIXEL_DIFFERENCE:
             raise ExportError(f"the preprocessed pixels differ by {self.pixel_difference:.2e}")
         if not self.logit_difference <= LARGEST_LOGIT_DIFFERENCE:
             raise ExportError(f"the logits differ by {self.logit_difference:.2e}")
@@ -46,7 +47,7 @@ def compare(
     for image in images:
         expected_pixels = processor(image, return_tensors="pt")["pixel_values"]
         pixels = captioner.preprocess(image)
-        pixel_difference = max(pixel_difference, float(np.abs(pixels - expected_pixels.numpy()).max()))
+        pixel_difference = _worst(pixel_difference, pixels, expected_pixels)
         generated = model.generate(
             pixel_values=expected_pixels,
             num_beams=1,
@@ -61,9 +62,14 @@ def compare(
         for step, expected in enumerate(generated.logits):
             # Both are led along transformers' tokens, so that one early tie cannot hide later steps.
             logits = next(ours) if step == 0 else ours.send(tokens[step - 1])
-            logit_difference = max(logit_difference, float((torch.from_numpy(logits) - expected).abs().max()))
+            logit_difference = _worst(logit_difference, logits, expected)
         steps += len(generated.logits)
         end = model.config.text_config.sep_token_id
         expected_tokens = tokens[: tokens.index(end)] if end in tokens else tokens
         different_captions += captioner.tokens(pixels, max_tokens) != expected_tokens
     return Parity(len(images), steps, pixel_difference, logit_difference, different_captions)
+
+
+def _worst(so_far: float, ours: Floats, theirs: torch.Tensor) -> float:
+    """Return the larger of `so_far` and the largest difference; NaN stays NaN, which max() would lose."""
+    return float(np.maximum(so_far, np.abs(ours - theirs.numpy()).max()))

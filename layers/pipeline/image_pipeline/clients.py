@@ -23,5 +23,7 @@ def dynamodb() -> "DynamoDBClient":
 @cache
 def s3() -> "S3Client":
     """Return the client of the thumbnails' bucket, which signs URLs with SigV4."""
-    # Without it, boto3 presigns with the old SigV2.
-    return boto3.client("s3", config=_TIMEOUTS.merge(Config(signature_version="s3v4")))
+    # By default boto3 presigns with the old SigV2, and for the global endpoint, which redirects to the
+    # bucket's region, where the signed host no longer fits.
+    signing = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+    return boto3.client("s3", config=_TIMEOUTS.merge(signing))

@@ -61,7 +61,7 @@ def save(record: ImageRecord) -> None:
 def save_failure(image_id: str, attempt: str) -> None:
     """Remember for a week that an upload failed, and count it, both or neither.
 
-    Raises StorageError when it is not known to be stored.
+    Raises StorageError when it is not known to be stored, or when the upload is known to have succeeded.
     """
     expiry = datetime.now(UTC) + FAILURE_RETENTION
     item = {"status": "failure", "attempt": attempt, "expires_at": int(expiry.timestamp())}
@@ -130,7 +130,7 @@ def _commit(image_id: str, attempt: str, item: Mapping[str, Any], counts: Mappin
         except (ClientError, BotoCoreError) as error:
             # The reply may be lost and the transaction applied: only the table knows.
             stored = _find(image_id)
-            if stored is not None and stored["attempt"] == attempt:
+            if stored is not None and (stored["attempt"], stored["status"]) == (attempt, item["status"]):
                 return
             if not _is_conflict(error) or attempted == _COMMIT_TRIES:
                 raise StorageError from error
