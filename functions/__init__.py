@@ -1,1 +1,1 @@
-"""The Lambda functions, one package an endpoint."""
+"""The Lambda functions, one folder an endpoint."""

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from image_pipeline.models import CaptionModel, ImageMetadata, ImageRecord, ThumbnailSize
 
-SEED_ID = "b480bcff-7fff-45b2-93cf-7a534fe39821"
+IMAGE_ID = "b480bcff-7fff-45b2-93cf-7a534fe39821"
 _NOON = datetime(2025, 3, 16, 12, 0, 0, 826114, UTC)
 
 

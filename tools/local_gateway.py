@@ -4,7 +4,6 @@ Only SAM's Docker runner is replaced, by one that calls the handlers in this pro
 """
 
 import json
-import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -58,7 +57,7 @@ class _TextBodies:
         self._binary_media_types = binary_media_types
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if environ.get("CONTENT_TYPE", "").partition(";")[0].strip() not in self._binary_media_types:
+        if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() not in self._binary_media_types:
             body = get_input_stream(environ).read().decode(errors="replace").encode()
             environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
             environ.pop("HTTP_TRANSFER_ENCODING", None)
@@ -76,16 +75,11 @@ class LocalContext:
 
     function_name: str
     memory_limit_in_mb: int = 3008
-    timeout_seconds: int = 29
     aws_request_id: str = field(default_factory=lambda: str(uuid4()))
-    started: float = field(default_factory=time.monotonic)
 
     @property
     def invoked_function_arn(self) -> str:
         return f"arn:aws:lambda:us-east-1:{_ACCOUNT}:function:{self.function_name}"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int(1000 * (self.timeout_seconds - (time.monotonic() - self.started)))
 
 
 class _InProcessRunner:
@@ -107,7 +101,7 @@ class _InProcessRunner:
     ) -> None:
         """Call the handler as the Lambda runtime does, an escaped exception becoming an error document."""
         properties = self._functions[function_identifier]
-        context = LocalContext(function_identifier, timeout_seconds=properties["Timeout"])
+        context = LocalContext(function_identifier)
         try:
             answer = _handler(properties)(json.loads(event), context)
         except Exception as error:  # noqa: BLE001 - whatever it is, the runtime goes on

@@ -42,7 +42,7 @@ class Preprocessing:
     std: tuple[float, float, float]
 
     def __call__(self, image: Image.Image) -> Floats:
-        """Turn an RGB image into (1, 3, size, size), as BlipImageProcessor does: squashed, not cropped."""
+        """Turn an RGB image into (1, 3, size, size), as BlipImageProcessorPil does: squashed, not cropped."""
         resized = image.resize((self.size, self.size), Image.Resampling.BICUBIC)
         scale, shift = 1 / (255 * np.array(self.std)), np.array(self.mean) / np.array(self.std)
         pixels = np.asarray(resized, np.float32) * scale.astype(np.float32) - shift.astype(np.float32)

@@ -124,7 +124,7 @@ def _format(content: bytes) -> str:
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
     """Return `image` in mode L, RGB, RGBA or CMYK."""
-    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
+    if image.mode == "I;16":
         # Only 16-bit grayscale PNGs come so; plain conversion would clip, not scale.
         gray = image.point(lambda value: value * (1 / 256)).convert("L")
         transparent = image.info.get("transparency")

@@ -7,7 +7,7 @@ import pytest
 from functions.get_image import app
 from image_pipeline import clients, records
 from tests.events import load_event
-from tests.image_records import SEED_ID, finished
+from tests.image_records import IMAGE_ID, finished
 from tools.local_gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -19,12 +19,12 @@ def get(name: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_a_finished_image_is_shown() -> None:
-    records.save(finished(SEED_ID))
+    records.save(finished(IMAGE_ID))
     status, body = get("get_image")
     assert status == 200
     assert body["current_status"] == "success"
     data = body["data"]["data"]
-    assert data["image_id"] == SEED_ID
+    assert data["image_id"] == IMAGE_ID
     assert data["processed_at"] == "2025-03-16T12:00:00.826114+00:00"
     assert data["time_taken"] == 0.25
     assert data["metadata"] == {
@@ -45,7 +45,7 @@ def test_an_unknown_image_is_not_found() -> None:
 
 
 def test_a_failed_image_is_not_found() -> None:
-    records.save_failure(SEED_ID, "attempt")
+    records.save_failure(IMAGE_ID, "attempt")
     assert get("get_image") == (404, MISSING)
 
 
@@ -54,16 +54,16 @@ def test_what_is_not_an_id_is_not_found_without_a_look(monkeypatch: pytest.Monke
     assert get("get_image_not_an_id") == (404, MISSING)
 
 
-@pytest.mark.parametrize("image_id", [SEED_ID.upper(), f"{{{SEED_ID}}}", SEED_ID.replace("-", ""), "", "é"])
+@pytest.mark.parametrize("image_id", [IMAGE_ID.upper(), f"{{{IMAGE_ID}}}", IMAGE_ID.replace("-", ""), "", "é"])
 def test_an_id_has_one_spelling(image_id: str) -> None:
-    records.save(finished(SEED_ID))
+    records.save(finished(IMAGE_ID))
     event = load_event("get_image")
     event["pathParameters"]["image_id"] = image_id
     assert app.lambda_handler(event, LocalContext("GetImageFunction"))["statusCode"] == 404
 
 
 def test_answers_with_urls_may_not_be_kept() -> None:
-    records.save(finished(SEED_ID))
+    records.save(finished(IMAGE_ID))
     answer = app.lambda_handler(load_event("get_image"), LocalContext("GetImageFunction"))
     assert answer["headers"] == {"Content-Type": "application/json", "Cache-Control": "no-store"}
 

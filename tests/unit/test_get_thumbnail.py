@@ -7,7 +7,7 @@ import pytest
 from functions.get_thumbnail import app
 from image_pipeline import clients, records, thumbnail_store
 from tests.events import load_event
-from tests.image_records import SEED_ID, finished
+from tests.image_records import IMAGE_ID, finished
 from tools.local_gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -20,12 +20,12 @@ def get(name: str) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.parametrize("size", ["small", "medium"])
 def test_the_url_is_signed_for_one_object(size: str) -> None:
-    records.save(finished(SEED_ID))
+    records.save(finished(IMAGE_ID))
     status, body = get(f"get_thumbnail_{size}")
     assert status == 200
     assert body["current_status"] == "success"
     url = urlsplit(body["data"])
-    assert url.path.endswith(f"{SEED_ID}/thumbnails/{size}.jpg")
+    assert url.path.endswith(f"{IMAGE_ID}/thumbnails/{size}.jpg")
     query = parse_qs(url.query)
     assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
     assert query["X-Amz-Expires"] == ["900"]

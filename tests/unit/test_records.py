@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -7,7 +8,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from image_pipeline import clients, records
 from image_pipeline.errors import ImageNotFoundError, StorageError
-from tests.image_records import SEED_ID, finished
+from tests.image_records import IMAGE_ID, finished
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -44,11 +45,11 @@ def test_what_is_stored_comes_back() -> None:
 
 
 def test_a_record_never_replaces_another(table_items: Items) -> None:
-    first = finished(SEED_ID)
+    first = finished(IMAGE_ID)
     records.save(first)
     with pytest.raises(StorageError):
-        records.save(finished(SEED_ID, minutes=1))
-    assert records.get(SEED_ID) == first
+        records.save(finished(IMAGE_ID, minutes=1))
+    assert records.get(IMAGE_ID) == first
     assert sum(item["success"] for item in table_items("STATS")) == 1
 
 
@@ -100,11 +101,12 @@ def test_endless_conflicts_end_in_an_error(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_failure_is_counted_kept_for_a_week_and_not_an_image(table_items: Items) -> None:
-    records.save_failure(SEED_ID, "attempt")
+    records.save_failure(IMAGE_ID, "attempt")
     with pytest.raises(ImageNotFoundError):
-        records.get(SEED_ID)
+        records.get(IMAGE_ID)
     (item,) = table_items("IMAGE#")
     assert set(item) == {"pk", "sk", "status", "attempt", "expires_at"}
+    assert 0 <= time.time() + 7 * 86400 - int(item["expires_at"]) < 60
     assert records.statistics().failure == 1
     assert records.statistics().success == 0
 

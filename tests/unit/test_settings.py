@@ -1,6 +1,7 @@
 import pytest
 
 from image_pipeline import settings
+from tools import template
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -12,10 +13,29 @@ def test_a_number_out_of_range_names_variable_and_range(monkeypatch: pytest.Monk
         settings.url_expiry_seconds()
 
 
-def test_the_template_sets_every_setting() -> None:
+def test_each_function_gets_what_it_reads_and_no_more() -> None:
+    log, thumbnails = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL"}, {"BUCKET_NAME", "URL_EXPIRY_SECONDS"}
+    upload = {
+        "POWERTOOLS_METRICS_NAMESPACE",
+        "MODEL_PATH",
+        "MAX_UPLOAD_BYTES",
+        "MAX_IMAGE_PIXELS",
+        "MAX_CAPTION_TOKENS",
+    }
+    functions = template.functions(template.read())
+    variables = {name: set(properties["Environment"]["Variables"]) for name, properties in functions.items()}
+    assert variables == {
+        "UploadImageFunction": {*log, "TABLE_NAME", *thumbnails, *upload},
+        "ListImagesFunction": {*log, "TABLE_NAME", *thumbnails, "CURSOR_KEY"},
+        "GetImageFunction": {*log, "TABLE_NAME", *thumbnails},
+        "GetThumbnailFunction": {*log, "TABLE_NAME", *thumbnails},
+        "GetStatsFunction": {*log, "TABLE_NAME"},
+    }
+
+
+def test_the_templates_values_are_usable() -> None:
     assert settings.table_name()
     assert settings.bucket_name()
-    assert settings.model_path()
     assert settings.cursor_key().startswith(b"arn:aws:cloudformation:")
     assert settings.url_expiry_seconds() == 900
     assert settings.max_upload_bytes() == 4_500_000

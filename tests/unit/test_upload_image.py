@@ -3,6 +3,7 @@ import json
 import os
 from collections.abc import Callable
 from hashlib import sha256
+from io import StringIO
 from threading import Barrier
 from typing import Any
 from uuid import UUID
@@ -160,6 +161,13 @@ def test_a_bucket_that_refuses_is_unavailable_and_counted(
     assert body["error"] == "The image store is not available at the moment. Please try again."
     assert table_items("STATS")[0]["failure"] == 1
     assert bucket_keys() == []
+
+
+def test_thumbnails_that_cannot_be_deleted_are_logged(monkeypatch: pytest.MonkeyPatch, logged: StringIO) -> None:
+    monkeypatch.delenv("MAX_CAPTION_TOKENS")
+    monkeypatch.setattr(clients.s3(), "delete_objects", lambda **_: {"Errors": [{"Code": "AccessDenied"}]})
+    assert post(upload_event(scene_png()))[0] == 500
+    assert "clean-up failed" in logged.getvalue()
 
 
 def test_a_failing_clean_up_does_not_hide_the_first_error(monkeypatch: pytest.MonkeyPatch) -> None:

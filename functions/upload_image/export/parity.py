@@ -16,7 +16,7 @@ LARGEST_PIXEL_DIFFERENCE = 1 / 255
 
 @dataclass(frozen=True)
 class Parity:
-    """The largest differences seen over all images and steps, and whether all captions were equal."""
+    """The largest differences seen over all images and steps, and how many captions differed."""
 
     images: int
     steps: int

@@ -25,6 +25,7 @@ _STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
     errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _RETRY_AFTER_SECONDS = "2"
+_UNEXPECTED = "The request could not be processed. Please try again."
 
 
 def api_handler(operation: Callable[[Event], bodies.Body]) -> Handler:
@@ -39,20 +40,17 @@ def api_handler(operation: Callable[[Event], bodies.Body]) -> Handler:
             return _refusal(error)
         except Exception:  # noqa: BLE001 - a client never sees a stack trace
             logger.exception("unexpected error")
-            return _refusal(errors.PipelineError())
+            return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(_UNEXPECTED))
 
     return handler
 
 
 def _refusal(error: errors.PipelineError) -> Answer:
-    status = _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+    status = _STATUS[type(error)]
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("request failed", status=status, reason=type(error).__name__, exc_info=error)
     else:
         logger.info("request refused", status=status, reason=type(error).__name__)
-    if type(error) not in _STATUS:
-        # Its message was written for the log.
-        return _answer(status, bodies.failure(errors.PipelineError.message))
     if isinstance(error, errors.ImageNotFoundError):
         return _answer(status, bodies.image_missing(str(error)))
     return _answer(status, bodies.failure(str(error)))

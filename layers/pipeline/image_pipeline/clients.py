@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-# botocore's own defaults wait 60 s each, longer than API Gateway does.
-_TIMEOUTS = Config(connect_timeout=1, read_timeout=5, retries={"mode": "standard", "max_attempts": 3})
+# All tries together must end before a function's own timeout; botocore's defaults wait 60 s each.
+_TIMEOUTS = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
 
 
 @cache

@@ -2,9 +2,9 @@
 
 
 class PipelineError(Exception):
-    """Base of all errors that a client is told about."""
+    """Base of all errors that a client is told about; `message` is the default of a subclass."""
 
-    message = "The request could not be processed. Please try again."
+    message = ""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.message)

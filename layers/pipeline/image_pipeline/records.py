@@ -123,7 +123,7 @@ def _commit(image_id: str, attempt: str, item: Mapping[str, Any], counts: Mappin
             }
         },
     ]
-    for attempted in range(1, _COMMIT_TRIES + 1):
+    for tries in range(1, _COMMIT_TRIES + 1):
         try:
             # The token makes botocore's own retries harmless: DynamoDB applies it once.
             dynamodb().transact_write_items(TransactItems=write, ClientRequestToken=attempt)
@@ -132,9 +132,9 @@ def _commit(image_id: str, attempt: str, item: Mapping[str, Any], counts: Mappin
             stored = _find(image_id)
             if stored is not None and (stored["attempt"], stored["status"]) == (attempt, item["status"]):
                 return
-            if not _is_conflict(error) or attempted == _COMMIT_TRIES:
+            if not _is_conflict(error) or tries == _COMMIT_TRIES:
                 raise StorageError from error
-            time.sleep(random.uniform(0, 0.02 * 2**attempted))  # noqa: S311
+            time.sleep(random.uniform(0, 0.02 * 2**tries))  # noqa: S311
         else:
             return
 

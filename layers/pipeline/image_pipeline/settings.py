@@ -2,11 +2,9 @@
 
 import os
 
-from image_pipeline.errors import PipelineError
 
-
-class SettingError(PipelineError):
-    """A setting is missing or not usable; the message names it for the log, the client sees a plain 500."""
+class SettingError(Exception):
+    """A setting is missing or not usable; the message names it for the log, a client sees a plain 500."""
 
 
 def table_name() -> str:

@@ -26,9 +26,13 @@ def put(key: str, content: bytes) -> None:
 def delete(keys: list[str]) -> None:
     """Remove thumbnails, those that were never stored too. Raises StorageError."""
     try:
-        s3().delete_objects(Bucket=settings.bucket_name(), Delete={"Objects": [{"Key": key} for key in keys]})
+        response = s3().delete_objects(
+            Bucket=settings.bucket_name(), Delete={"Objects": [{"Key": key} for key in keys]}
+        )
     except (ClientError, BotoCoreError) as error:
         raise StorageError from error
+    if response.get("Errors"):
+        raise StorageError
 
 
 def presigned_url(key: str) -> str:
