@@ -1,6 +1,9 @@
 import json
+import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -56,6 +59,15 @@ def test_an_engine_that_fails_is_a_caption_error(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(type(get_captioner().preprocess), "__call__", lambda *_: wrong_shape)
     with pytest.raises(CaptionError):
         get_captioner().caption(demo_scenes.draw(RED_LEFT_OF_BLUE))
+
+
+def test_the_engine_reports_nothing_to_its_maker(tmp_path: Path) -> None:
+    # It would keep an identifier in the home directory; a CI variable alone would silence it too.
+    environment = {name: value for name, value in os.environ.items() if name not in {"CI", "ORT_DISABLE_TELEMETRY"}}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    code = "from functions.upload_image.captioner import get_captioner; get_captioner()"
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert list(tmp_path.rglob("*")) == []
 
 
 def test_the_demo_model_says_what_it_is_and_is_complete() -> None:
