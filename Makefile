@@ -66,7 +66,7 @@ model: .venv-model/installed ## Export BLIP for the captioner (MODEL=, REVISION=
 		$(if $(REVISION),--revision '$(REVISION)') $(if $(WEIGHTS_SHA256),--weights-sha256 '$(WEIGHTS_SHA256)')
 
 .PHONY: demo-model
-demo-model: .venv-model/installed ## Train the demo model again and export it (17 minutes)
+demo-model: .venv-model/installed ## Train the demo model again and export it (under 20 minutes)
 	$(MODEL_BIN)/python -m tools.train_demo_model tests/model/demo_blip
 	$(MODEL_BIN)/python -m functions.upload_image.export tests/model/demo_blip $(DEMO_MODEL) --name demo --revision scenes-1 \
 		--note 'Demo model: it knows drawn scenes of coloured shapes and nothing else. Not BLIP-base; its captions of photographs mean nothing.'
