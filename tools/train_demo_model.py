@@ -5,10 +5,10 @@
 It has the classes and the code path of BLIP-base, so that everything runs without a model hub,
 and knows nothing but coloured shapes. Seeded; under 20 minutes on 2 cores.
 
-Three things make it learn in minutes, where plain AdamW takes hours: the patch embedding starts from
-the scenes' own whitened principal components (else the mean colour, with 99 % of the variance, drowns
-the edges and so the shapes), the position embedding from sines and cosines of row and column (else
-the model does not learn where things are), and the matrices in the layers are trained with Muon.
+Three things make it learn in minutes: the patch embedding starts from the scenes' own whitened
+principal components (else the mean colour, with most of the variance, drowns the edges and so the
+shapes), the position embedding from sines and cosines of row and column (else the model does not
+learn where things are), and the matrices in the layers are trained with Muon.
 """
 
 import argparse
