@@ -53,7 +53,7 @@ def run(
             "POWERTOOLS_LOG_LEVEL": "WARNING",
             "POWERTOOLS_METRICS_DISABLED": "true",
         }
-        for cached in (clients.dynamodb, clients.s3, get_captioner):
+        for cached in (clients.dynamodb, clients.s3):
             cached.cache_clear()
         captioner = get_captioner()
         port = listener.getsockname()[1]

@@ -1,6 +1,6 @@
 """POST /api/images: take an image, answer with its record."""
 
-from functions.upload_image import processing, uploads
+from functions.upload_image import cold_start, processing, uploads
 from image_pipeline import bodies, requests
 from image_pipeline.api import api_handler
 
@@ -8,3 +8,6 @@ from image_pipeline.api import api_handler
 @api_handler
 def lambda_handler(event: requests.Event) -> bodies.Body:
     return bodies.image(processing.process(uploads.from_event(event)))
+
+
+cold_start.prepare()

@@ -3,11 +3,13 @@
 import json
 import os
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from textwrap import shorten
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,8 @@ _ENGINE_ERRORS = (engine.Fail, engine.RuntimeException, engine.InvalidArgument, 
 
 # Errors are raised; ONNX Runtime need not print them too.
 _FATAL = 4
+
+_LOADING = Lock()
 
 Floats = npt.NDArray[np.float32]
 
@@ -69,33 +73,40 @@ class Captioner:
             self.preprocess = Preprocessing(**described["preprocessing"])
             self._special = SpecialTokens(**described["special_tokens"])
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            self._encoder = _session(folder / "encoder.onnx")
-            self._decoder = _session(folder / "decoder.onnx")
+            # Side by side: each packs its weights with one thread.
+            with ThreadPoolExecutor(2) as pool:
+                self._encoder, self._decoder = pool.map(_session, (folder / "encoder.onnx", folder / "decoder.onnx"))
         except Exception as error:  # each of the four libraries has its own
             reason = shorten(str(error), 160)
             raise ModelFolderError(
                 f"{folder} is not a usable model folder ({reason}). Export one with: make model MODEL=..."
             ) from error
-        self._cross_names = [output.name for output in self._encoder.get_outputs()]
-        self._cache_names = [output.name.replace("present_", "past_") for output in self._decoder.get_outputs()[1:]]
-        _, heads, _, head_size = self._decoder.get_inputs()[2].shape
-        self._empty_cache = np.empty((1, heads, 0, head_size), np.float32)
+        self._outputs = [output.name for output in self._decoder.get_outputs()]
+        self._cache_names = [name.replace("present_", "past_") for name in self._outputs[1:]]
+        _, heads, _, head_size = self._decoder.get_inputs()[-1].shape
+        self._empty_cache = _value(np.empty((1, heads, 0, head_size), np.float32))
 
     def caption(self, image: Image.Image) -> str:
         """Describe an RGB image in one line. Raises CaptionError."""
         try:
-            tokens = self.tokens(self.preprocess(image), settings.max_caption_tokens())
+            tokens = self.tokens(self.preprocess(image), settings.max_caption_tokens(), settings.max_caption_repeats())
         except _ENGINE_ERRORS as error:
             raise CaptionError from error
         return self._tokenizer.decode(tokens, skip_special_tokens=True)
 
-    def tokens(self, pixels: Floats, max_tokens: int) -> list[int]:
-        """Return the greedy caption's tokens, without those that begin and end it."""
+    def tokens(self, pixels: Floats, max_tokens: int, max_repeats: int = 0) -> list[int]:
+        """Return the greedy caption's tokens, without those that begin and end it.
+
+        A phrase that stands more than `max_repeats` times in a row is a loop: it is kept once and ends the
+        caption. With 0, loops run on to the limit, as they do in transformers.
+        """
         steps = self.logits(pixels)
         logits = next(steps)
         tokens: list[int] = []
         while (token := int(logits.argmax())) != self._special.end:
             tokens.append(token)
+            if max_repeats and (length := _loop(tokens, max_repeats + 1)):
+                return tokens[: -length * max_repeats]
             if len(tokens) == max_tokens:
                 break
             logits = steps.send(token)
@@ -103,20 +114,37 @@ class Captioner:
 
     def logits(self, pixels: Floats) -> Generator[Floats, int, None]:
         """Yield the logits (1, vocabulary) of each next token; the caller sends the token that it chose."""
-        cross = dict(zip(self._cross_names, self._encoder.run(None, {"pixel_values": pixels}), strict=True))
+        image = self._encoder.run_with_ort_values(None, {"pixel_values": _value(pixels)})[0]
         cache = dict.fromkeys(self._cache_names, self._empty_cache)
         token = self._special.begin
         for position in count():
-            step = {"token": np.array([[token]]), "position": np.array([[position]])}
-            logits, *grown = self._decoder.run(None, step | cache | cross)
+            step = {"token": _value(np.array([[token]])), "position": _value(np.array([[position]])), "image": image}
+            logits, *grown = self._decoder.run_with_ort_values(self._outputs, step | cache)
             cache = dict(zip(self._cache_names, grown, strict=True))
-            token = yield logits
+            token = yield logits.numpy()
 
 
-@cache
 def get_captioner() -> Captioner:
-    """Return the model that MODEL_PATH names, loaded once a process. Raises ModelFolderError."""
-    return Captioner(Path(settings.model_path()))
+    """Return the model that MODEL_PATH names, loaded once, whichever thread asks first. Raises ModelFolderError."""
+    with _LOADING:
+        return load_captioner(Path(settings.model_path()))
+
+
+@lru_cache(maxsize=1)
+def load_captioner(folder: Path) -> Captioner:
+    """Return the model of `folder`; the last one is kept. Raises ModelFolderError."""
+    return Captioner(folder)
+
+
+def _loop(tokens: list[int], times: int) -> int:
+    """Return the length of the phrase that stands `times` times at the end of `tokens`, or 0."""
+    lengths = range(1, len(tokens) // times + 1)
+    return next((length for length in lengths if tokens[-length * times :] == tokens[-length:] * times), 0)
+
+
+def _value(array: npt.NDArray[np.generic]) -> onnxruntime.OrtValue:
+    """Wrap an array, so that ONNX Runtime neither copies it nor its own results from step to step."""
+    return onnxruntime.OrtValue.ortvalue_from_numpy(array)
 
 
 def _session(path: Path) -> onnxruntime.InferenceSession:

@@ -4,23 +4,29 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from functions.upload_image import images
 from functions.upload_image.captioner import Captioner, ModelFolderError, get_captioner
+from image_pipeline import settings
 from image_pipeline.errors import CaptionError
-from tests.pictures import RED_LEFT_OF_BLUE
+from tests.pictures import RED_LEFT_OF_BLUE, encode
 from tools import demo_scenes
 from tools.local_api import DEMO_MODEL
 
 pytestmark = pytest.mark.usefixtures("aws")
 
 HELD_OUT_SCENES = 100
+PHOTOS = Path(__file__).parent.parent / "photos"
 
 
 def test_scenes_it_never_saw_are_captioned_right() -> None:
@@ -43,6 +49,55 @@ def test_a_caption_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert get_captioner().caption(demo_scenes.draw(RED_LEFT_OF_BLUE)) == "a large red"
 
 
+def led_along(monkeypatch: pytest.MonkeyPatch, tokens: list[int]) -> None:
+    """Make the decoder want these tokens, one after the other, and then the end."""
+    end = json.loads((DEMO_MODEL / "model.json").read_text())["special_tokens"]["end"]
+
+    def logits(*_: object) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
+        for token in [*tokens, end]:
+            yield np.eye(len(demo_scenes.WORDS) + 4, dtype=np.float32)[[token]]
+
+    monkeypatch.setattr(Captioner, "logits", logits)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kept"),
+    [
+        ([5, 6, 7], [5, 6, 7]),
+        ([5, 5, 6], [5, 5, 6]),
+        ([5, 6, 7, 8, 5, 6, 7, 8], [5, 6, 7, 8, 5, 6, 7, 8]),
+        ([5, 6, 5, 6, 7, 5, 6], [5, 6, 5, 6, 7, 5, 6]),
+        ([5, 6, 6, 6, 7], [5, 6]),
+        ([6, 6, 6, 6], [6]),
+        ([5, 6, 7, 6, 7, 6, 7, 6, 7], [5, 6, 7]),
+        ([9, 5, 6, 7, 5, 6, 7, 5, 6, 7, 8], [9, 5, 6, 7]),
+    ],
+)
+def test_a_loop_is_kept_once_and_ends_the_caption(
+    monkeypatch: pytest.MonkeyPatch, wanted: list[int], kept: list[int]
+) -> None:
+    led_along(monkeypatch, wanted)
+    pixels = np.zeros((1, 3, 96, 96), np.float32)
+    assert get_captioner().tokens(pixels, 20, max_repeats=2) == kept
+    led_along(monkeypatch, wanted)
+    assert get_captioner().tokens(pixels, 20) == wanted
+
+
+def test_the_guard_against_loops_changes_no_caption_of_a_scene(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = random.Random("guard")
+    scenes = [demo_scenes.draw(demo_scenes.random_scene(rng), rng) for _ in range(HELD_OUT_SCENES)]
+    guarded = [get_captioner().caption(scene) for scene in scenes]
+    monkeypatch.setenv("MAX_CAPTION_REPEATS", "0")
+    assert guarded == [get_captioner().caption(scene) for scene in scenes]
+
+
+def test_a_photograph_makes_the_demo_model_loop_only_without_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    photograph = Image.open(PHOTOS / "chelsea.png").convert("RGB")
+    guarded = get_captioner().caption(photograph)
+    monkeypatch.setenv("MAX_CAPTION_REPEATS", "0")
+    assert len(get_captioner().caption(photograph)) > len(guarded)
+
+
 def test_pixels_are_squashed_scaled_and_normalised() -> None:
     preprocess = get_captioner().preprocess
     pixels = preprocess(Image.new("RGB", (300, 100), (255, 0, 51)))
@@ -52,6 +107,31 @@ def test_pixels_are_squashed_scaled_and_normalised() -> None:
         (value - mean) / std for value, mean, std in zip((1, 0, 0.2), preprocess.mean, preprocess.std, strict=True)
     ]
     assert np.allclose(pixels.mean(axis=(0, 2, 3)), expected, atol=1e-5)
+
+
+def twelve_megapixels(image: Image.Image) -> tuple[Image.Image, Image.Image]:
+    """Return an enlarged JPEG of `image` as the pipeline decodes it, and decoded in full."""
+    larger = image.convert("RGB").resize((4000, 4000 * image.height // image.width))
+    content = encode(larger, "JPEG", quality=90)
+    in_part = images.flattened(images.decode(content, datetime.now(UTC), settings.max_image_pixels()))
+    assert in_part.width <= larger.width / 2
+    return in_part, Image.open(BytesIO(content))
+
+
+@pytest.mark.parametrize("name", ["astronaut.jpg", "chelsea.png", "coffee.jpg", "rocket.jpg"])
+def test_decoding_a_large_jpeg_in_part_hardly_changes_the_models_input(name: str) -> None:
+    in_part, in_full = twelve_megapixels(Image.open(PHOTOS / name))
+    preprocess = get_captioner().preprocess
+    error = (preprocess(in_part) - preprocess(in_full)) * np.array(preprocess.std).reshape(1, 3, 1, 1)
+    assert -10 * np.log10(np.mean(error**2)) >= 45
+
+
+def test_decoding_a_large_jpeg_in_part_changes_no_caption() -> None:
+    # Scenes, since on photographs the demo model stammers, which any pixel can turn.
+    rng = random.Random("large")
+    for scene in (demo_scenes.random_scene(rng) for _ in range(5)):
+        in_part, in_full = twelve_megapixels(demo_scenes.draw(scene, rng))
+        assert get_captioner().caption(in_part) == get_captioner().caption(in_full) == scene.caption
 
 
 def test_an_engine_that_fails_is_a_caption_error(monkeypatch: pytest.MonkeyPatch) -> None:

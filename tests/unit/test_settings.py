@@ -21,6 +21,7 @@ def test_each_function_gets_what_it_reads_and_no_more() -> None:
         "MAX_UPLOAD_BYTES",
         "MAX_IMAGE_PIXELS",
         "MAX_CAPTION_TOKENS",
+        "MAX_CAPTION_REPEATS",
     }
     functions = template.functions(template.read())
     variables = {name: set(properties["Environment"]["Variables"]) for name, properties in functions.items()}
@@ -41,3 +42,4 @@ def test_the_templates_values_are_usable() -> None:
     assert settings.max_upload_bytes() == 4_500_000
     assert settings.max_image_pixels() == 50_000_000
     assert settings.max_caption_tokens() == 20
+    assert settings.max_caption_repeats() == 2

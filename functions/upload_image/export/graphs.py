@@ -7,7 +7,10 @@ from pathlib import Path
 import onnx
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 from transformers import BlipForConditionalGeneration
+
+from functions.upload_image.export.operators import OPERATORS, Attention, CachedAttention
 
 OPSET = 18
 # Weights smaller than this stay inside the .onnx file; the others lie beside it, where they can be memory-mapped.
@@ -15,23 +18,25 @@ _EXTERNAL_BYTES = 1024
 
 
 class ImageEncoder(nn.Module):
-    """Pixels to the cross-attention keys and values of every decoder layer, computed once an image."""
+    """Pixels to the states that the decoder attends to."""
 
     def __init__(self, model: BlipForConditionalGeneration) -> None:
         super().__init__()
-        self.vision_model = model.vision_model
-        self.attentions = nn.ModuleList(layer.crossattention.self for layer in model.text_decoder.bert.encoder.layer)
+        self.embeddings = model.vision_model.embeddings
+        self.layers = model.vision_model.encoder.layers
+        self.norm = model.vision_model.post_layernorm
 
-    def forward(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
-        """Map (1, 3, height, width) to `2 * layers` tensors of (1, heads, patches + 1, head size)."""
-        states = self.vision_model(pixel_values=pixel_values).last_hidden_state
-        outputs: list[Tensor] = []
-        for attention in self.attentions:
-            outputs += [
-                _split_heads(attention.key(states), attention),
-                _split_heads(attention.value(states), attention),
-            ]
-        return tuple(outputs)
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """Map (1, 3, height, width) to (1, patches + 1, hidden size)."""
+        states = self.embeddings(pixel_values)
+        for layer in self.layers:
+            attention, normed = layer.self_attn, layer.layer_norm1(states)
+            parts = zip(attention.qkv.weight.chunk(3), attention.qkv.bias.chunk(3), strict=True)
+            query, key, value = (linear(normed, weight, bias) for weight, bias in parts)
+            context = Attention.apply(query, key, value, attention.num_heads)
+            states = states + attention.projection(context)
+            states = states + layer.mlp(layer.layer_norm2(states))
+        return self.norm(states)
 
 
 class DecoderStep(nn.Module):
@@ -42,65 +47,74 @@ class DecoderStep(nn.Module):
         self.embeddings = model.text_decoder.bert.embeddings
         self.layers = model.text_decoder.bert.encoder.layer
         self.head = model.text_decoder.cls.predictions
+        attention = self.layers[0].crossattention.self
+        heads = torch.eye(attention.num_attention_heads)
+        # (1, heads, hidden size): one where a feature belongs to the head.
+        self.ownership = nn.Buffer(heads.repeat_interleave(attention.attention_head_size, dim=1)[None])
 
-    def forward(self, token: Tensor, position: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """Map token (1, 1), position (1, 1) and states to logits (1, vocabulary) and the grown cache.
+    def forward(self, token: Tensor, position: Tensor, image: Tensor, *cache: Tensor) -> tuple[Tensor, ...]:
+        """Map token (1, 1), position (1, 1), the encoder's states and the cache to logits and the grown cache.
 
-        `states` are, a layer, the cached key and value (1, heads, tokens so far, head size), after
-        them, a layer, the cross-attention's key and value as ImageEncoder gives them.
+        The cache has, a layer, the keys and the values of the tokens so far (1, heads, tokens, head size).
+        The logits are (1, vocabulary).
         """
-        count = 2 * len(self.layers)
-        cache, cross = states[:count], states[count:]
         hidden = self.embeddings(input_ids=token, position_ids=position)
         grown: list[Tensor] = []
         for number, layer in enumerate(self.layers):
-            past, image = cache[2 * number : 2 * number + 2], cross[2 * number : 2 * number + 2]
             own = layer.attention.self
-            key = torch.cat([past[0], _split_heads(own.key(hidden), own)], dim=2)
-            value = torch.cat([past[1], _split_heads(own.value(hidden), own)], dim=2)
-            grown += [key, value]
-            hidden = layer.attention.output(_attend(own, hidden, key, value), hidden)
-            hidden = layer.crossattention.output(_attend(layer.crossattention.self, hidden, *image), hidden)
+            context, *kept = CachedAttention.apply(
+                own.query(hidden),
+                own.key(hidden),
+                own.value(hidden),
+                *cache[2 * number : 2 * number + 2],
+                own.num_attention_heads,
+            )
+            grown += kept
+            hidden = layer.attention.output(context, hidden)
+            hidden = layer.crossattention.output(self._attend(layer.crossattention.self, hidden, image), hidden)
             hidden = layer.feed_forward_chunk(hidden)
         # Two-dimensional, so that the product reads the tied embedding transposed in place instead of a copy.
         return (self.head(hidden[:, -1]), *grown)
+
+    def _attend(self, attention: nn.Module, hidden: Tensor, image: Tensor) -> Tensor:
+        """Cross-attention of one token without keys or values of the image.
+
+        With the states X of the image, K = X Wk' and V = X Wv', a head's scores q K' are (q Wk) X', and its
+        context p V is (p X) Wv': products of a few rows, and each layer reads the same small X instead of
+        keys and values of its own. The bias of the keys adds the same to all scores of a head, which softmax ignores.
+        """
+        queries = attention.query(hidden) * (self.ownership / math.sqrt(attention.attention_head_size))
+        weights = torch.softmax(queries @ attention.key.weight @ image.transpose(1, 2), dim=-1)
+        return (attention.value(weights @ image) * self.ownership).sum(dim=1, keepdim=True)
 
 
 def write_graphs(model: BlipForConditionalGeneration, folder: Path) -> None:
     """Write encoder.onnx and decoder.onnx in fp32, each with its weights in one `.data` file beside it."""
     vision, text = model.config.vision_config, model.config.text_config
     heads, head_size = text.num_attention_heads, text.hidden_size // text.num_attention_heads
-    patches = (vision.image_size // vision.patch_size) ** 2 + 1
-    layers = range(text.num_hidden_layers)
-    cache = [f"{part}_{layer}" for layer in layers for part in ("key", "value")]
-    cross = [f"cross_{name}" for name in cache]
+    cache = [f"{part}_{layer}" for layer in range(text.num_hidden_layers) for part in ("key", "value")]
 
+    encoder = ImageEncoder(model)
     pixels = torch.zeros(1, 3, vision.image_size, vision.image_size)
-    _write(ImageEncoder(model), (pixels,), folder / "encoder.onnx", ["pixel_values"], cross, {})
+    _write(encoder, (pixels,), folder / "encoder.onnx", ["pixel_values"], ["image"], {})
 
     token = torch.zeros(1, 1, dtype=torch.long)
     past = [torch.zeros(1, heads, 2, head_size) for _ in cache]
-    image = [torch.zeros(1, heads, patches, head_size) for _ in cross]
+    with torch.inference_mode():
+        image = encoder(pixels)
     _write(
         DecoderStep(model),
-        (token, token, *past, *image),
+        (token, token, image, *past),
         folder / "decoder.onnx",
-        ["token", "position", *(f"past_{name}" for name in cache), *cross],
+        ["token", "position", "image", *(f"past_{name}" for name in cache)],
         ["logits", *(f"present_{name}" for name in cache)],
         {f"past_{name}": {2: "tokens"} for name in cache},
     )
 
 
-def _split_heads(states: Tensor, attention: nn.Module) -> Tensor:
-    shape = (1, -1, attention.num_attention_heads, attention.attention_head_size)
-    return states.view(shape).transpose(1, 2)
-
-
-def _attend(attention: nn.Module, hidden: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    query = _split_heads(attention.query(hidden), attention)
-    scores = query @ key.transpose(-1, -2) / math.sqrt(attention.attention_head_size)
-    context = torch.softmax(scores, dim=-1) @ value
-    return context.transpose(1, 2).reshape(1, -1, attention.all_head_size)
+def save(graph: onnx.ModelProto, path: Path) -> None:
+    """Write a graph to `path` and its weights to one `.data` file beside it."""
+    onnx.save(graph, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=_EXTERNAL_BYTES)
 
 
 def _write(  # noqa: PLR0913 - what torch.onnx.export asks for
@@ -123,13 +137,8 @@ def _write(  # noqa: PLR0913 - what torch.onnx.export asks for
             dynamic_axes=dynamic_axes,
             opset_version=OPSET,
             dynamo=False,
+            custom_opsets={OPERATORS: 1},
         )
     graph = onnx.load(path)
     path.unlink()
-    onnx.save(
-        graph,
-        path,
-        save_as_external_data=True,
-        location=f"{path.name}.data",
-        size_threshold=_EXTERNAL_BYTES,
-    )
+    save(graph, path)

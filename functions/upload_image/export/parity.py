@@ -1,10 +1,12 @@
 """Does an exported model do what transformers does? Pixels, logits of every step, and captions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
-import torch
 from PIL import Image
+from rapidfuzz.distance import Levenshtein
 from transformers import BlipForConditionalGeneration, BlipImageProcessorPil
 
 from functions.upload_image.captioner import Captioner, Floats
@@ -15,41 +17,57 @@ LARGEST_PIXEL_DIFFERENCE = 1 / 255
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What transformers makes of an image in fp32, greedily: its input, the caption's tokens, each step's logits."""
+
+    pixels: Floats
+    tokens: list[int]
+    logits: list[Floats]
+
+
+@dataclass(frozen=True)
 class Parity:
-    """The largest differences seen over all images and steps, and how many captions differed."""
+    """How an exported model compares with transformers over all images and steps.
+
+    The differences are the largest ones seen. `token_edit_distance` is the mean Levenshtein distance
+    between the captions' tokens, each divided by the length of the longer caption.
+    """
 
     images: int
     steps: int
     pixel_difference: float
     logit_difference: float
-    different_captions: int
+    identical_captions: int
+    token_edit_distance: float
 
-    def require(self) -> None:
-        """Raise ExportError unless the exported model may stand for the original."""
+    @property
+    def agreement(self) -> float:
+        """The share of captions that are the same, token for token."""
+        return self.identical_captions / self.images
+
+    def require_exact(self) -> None:
+        """Raise ExportError unless this is the original model but for rounding in fp32."""
         # "not <=" also catches NaN.
         if not self.pixel_difference <= LARGEST_PIXEL_DIFFERENCE:
             raise ExportError(f"the preprocessed pixels differ by {self.pixel_difference:.2e}")
         if not self.logit_difference <= LARGEST_LOGIT_DIFFERENCE:
             raise ExportError(f"the logits differ by {self.logit_difference:.2e}")
-        if self.different_captions:
-            raise ExportError(f"{self.different_captions} of {self.images} captions differ")
+        if self.identical_captions != self.images:
+            raise ExportError(f"{self.images - self.identical_captions} of {self.images} captions differ")
 
 
-def compare(
-    captioner: Captioner,
+def expect(
     model: BlipForConditionalGeneration,
     processor: BlipImageProcessorPil,
-    images: list[Image.Image],
+    images: Sequence[Image.Image],
     max_tokens: int,
-) -> Parity:
-    """Run `captioner` and `model` side by side, greedily, on RGB `images`."""
-    steps, different_captions, pixel_difference, logit_difference = 0, 0, 0.0, 0.0
+) -> list[Expected]:
+    """Let transformers caption RGB `images`."""
+    expected = []
     for image in images:
-        expected_pixels = processor(image, return_tensors="pt")["pixel_values"]
-        pixels = captioner.preprocess(image)
-        pixel_difference = _worst(pixel_difference, pixels, expected_pixels)
+        pixels = processor(image, return_tensors="pt")["pixel_values"]
         generated = model.generate(
-            pixel_values=expected_pixels,
+            pixel_values=pixels,
             num_beams=1,
             do_sample=False,
             max_new_tokens=max_tokens,
@@ -58,18 +76,32 @@ def compare(
             output_logits=True,
         )
         tokens = generated.sequences[0, 1:].tolist()
-        ours = captioner.logits(pixels)
-        for step, expected in enumerate(generated.logits):
-            # Both are led along transformers' tokens, so that one early tie cannot hide later steps.
-            logits = next(ours) if step == 0 else ours.send(tokens[step - 1])
-            logit_difference = _worst(logit_difference, logits, expected)
-        steps += len(generated.logits)
         end = model.config.text_config.sep_token_id
-        expected_tokens = tokens[: tokens.index(end)] if end in tokens else tokens
-        different_captions += captioner.tokens(pixels, max_tokens) != expected_tokens
-    return Parity(len(images), steps, pixel_difference, logit_difference, different_captions)
+        caption = tokens[: tokens.index(end)] if end in tokens else tokens
+        expected.append(Expected(pixels.numpy(), caption, [logits.numpy() for logits in generated.logits]))
+    return expected
 
 
-def _worst(so_far: float, ours: Floats, theirs: torch.Tensor) -> float:
-    """Return the larger of `so_far` and the largest difference; NaN stays NaN, which max() would lose."""
-    return float(np.maximum(so_far, np.abs(ours - theirs.numpy()).max()))
+def compare(
+    captioner: Captioner, images: Sequence[Image.Image], expected: Sequence[Expected], max_tokens: int
+) -> Parity:
+    """Run `captioner` on RGB `images` and compare with what is expected of each."""
+    pixel_differences, logit_differences, distances = [], [], []
+    for image, theirs in zip(images, expected, strict=True):
+        pixels = captioner.preprocess(image)
+        pixel_differences.append(np.abs(pixels - theirs.pixels).max())
+        steps = captioner.logits(pixels)
+        for step, logits in enumerate(theirs.logits):
+            # Led along transformers' tokens, so that one early tie cannot hide later steps.
+            ours = next(steps) if step == 0 else steps.send(theirs.tokens[step - 1])
+            logit_differences.append(np.abs(ours - logits).max())
+        distances.append(Levenshtein.normalized_distance(captioner.tokens(pixels, max_tokens), theirs.tokens))
+    return Parity(
+        images=len(images),
+        steps=len(logit_differences),
+        # NaN stays NaN here, which max() would lose.
+        pixel_difference=float(np.max(pixel_differences)),
+        logit_difference=float(np.max(logit_differences)),
+        identical_captions=distances.count(0),
+        token_edit_distance=fmean(distances),
+    )

@@ -47,6 +47,11 @@ def max_caption_tokens() -> int:
     return _number("MAX_CAPTION_TOKENS", 1, 100)
 
 
+def max_caption_repeats() -> int:
+    """Return how often a phrase may stand in a row in a caption before it counts as a loop; 0 lets loops run."""
+    return _number("MAX_CAPTION_REPEATS", 0, 10)
+
+
 def _text(name: str) -> str:
     value = os.environ.get(name, "")
     if not value:

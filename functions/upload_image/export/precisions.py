@@ -1,0 +1,80 @@
+"""The precisions that a model can be exported in, and the gate that a reduced one must pass."""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from transformers import BlipForConditionalGeneration
+
+from functions.upload_image.export import graphs
+from functions.upload_image.export.parity import Parity
+
+# Each graph's weights in each precision, from the slowest to the fastest: see docs/benchmarks.md.
+LADDER = {
+    "fp32": {"encoder": "fp32", "decoder": "fp32"},
+    "int8-decoder": {"encoder": "fp32", "decoder": "int8"},
+    "int8": {"encoder": "int8", "decoder": "int8"},
+}
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a reduced precision must reach on the samples to stand for fp32; see Parity for the terms."""
+
+    agreement: float = 0.95
+    token_edit_distance: float = 0.02
+
+    def passes(self, parity: Parity) -> bool:
+        return parity.agreement >= self.agreement and parity.token_edit_distance <= self.token_edit_distance
+
+
+def write_weights(model: BlipForConditionalGeneration, precisions: list[str], drafts: Path) -> None:
+    """Write the graphs of `model` that `precisions` need to `drafts/fp32` and `drafts/int8`."""
+    (drafts / "fp32").mkdir()
+    (drafts / "int8").mkdir()
+    graphs.write_graphs(model, drafts / "fp32")
+    reduced = {graph for name in precisions for graph, weights in LADDER[name].items() if weights == "int8"}
+    for graph in sorted(reduced):
+        write_int8(drafts / "fp32" / f"{graph}.onnx", drafts / "int8" / f"{graph}.onnx")
+
+
+def write_int8(fp32: Path, path: Path) -> None:
+    """Quantise the weights of products to 8 bits; activations are quantised as they come.
+
+    Weights are signed, which the fastest kernels want, have a scale for each output channel, and use 7 of
+    their 8 bits: without VNNI, a CPU adds two products of 8 bits in 16, and 2 * 255 * 64 still fits there.
+    """
+    # It advises a pre-processing that adds nothing to these graphs.
+    logging.getLogger().addFilter(_no_advice)
+    try:
+        quantize_dynamic(
+            fp32,
+            path,
+            op_types_to_quantize=["MatMul", "Gemm"],
+            per_channel=True,
+            reduce_range=True,
+            weight_type=QuantType.QInt8,
+            use_external_data_format=True,
+        )
+    finally:
+        logging.getLogger().removeFilter(_no_advice)
+    # Written again, as the quantiser keeps small tensors outside and the first graph's names.
+    graph = onnx.load(path)
+    path.unlink()
+    path.with_name(f"{path.name}.data").unlink()
+    graphs.save(graph, path)
+
+
+def assemble(drafts: Path, precision: str, folder: Path) -> None:
+    """Put the graphs of `precision` from `drafts` together in `folder`, without copying them."""
+    folder.mkdir()
+    for graph, weights in LADDER[precision].items():
+        for name in (f"{graph}.onnx", f"{graph}.onnx.data"):
+            os.link(drafts / weights / name, folder / name)
+
+
+def _no_advice(record: logging.LogRecord) -> bool:
+    return "pre-processing" not in record.getMessage()

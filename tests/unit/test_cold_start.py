@@ -1,0 +1,117 @@
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import snapshot_restore_py
+
+from functions.upload_image import captioner, cold_start
+from functions.upload_image.captioner import Captioner
+from image_pipeline import clients
+
+pytestmark = pytest.mark.usefixtures("aws", "forgotten_model")
+
+KIND = "AWS_LAMBDA_INITIALIZATION_TYPE"
+
+
+@pytest.fixture
+def forgotten_model() -> Iterator[None]:
+    captioner.load_captioner.cache_clear()
+    yield
+    captioner.load_captioner.cache_clear()
+
+
+@pytest.fixture
+def captions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The sizes of the images that were captioned."""
+    sizes: list[tuple[int, int]] = []
+    caption = Captioner.caption
+
+    def recorded(self: Captioner, image: Any) -> str:
+        sizes.append(image.size)
+        return caption(self, image)
+
+    monkeypatch.setattr(Captioner, "caption", recorded)
+    return sizes
+
+
+def models_loaded() -> int:
+    return captioner.load_captioner.cache_info().currsize
+
+
+def clients_made() -> int:
+    return clients.s3.cache_info().currsize + clients.dynamodb.cache_info().currsize
+
+
+def test_elsewhere_nothing_is_loaded() -> None:
+    cold_start.prepare()
+    assert models_loaded() == 0
+    assert clients_made() == 0
+
+
+def test_on_demand_the_model_loads_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KIND, "on-demand")
+    may_load, load = threading.Event(), captioner.Captioner
+    threads: list[str] = []
+
+    def slow_load(folder: Any) -> Captioner:
+        assert may_load.wait(10)
+        threads.append(threading.current_thread().name)
+        return load(folder)
+
+    monkeypatch.setattr(captioner, "Captioner", slow_load)
+    cold_start.prepare()
+    # Init ends although the model is not there yet; the handler waits for it and does not load another.
+    assert models_loaded() == 0
+    assert clients_made() == 2
+    may_load.set()
+    assert captioner.get_captioner().model.id == "demo"
+    assert threads == ["model"]
+
+
+def test_a_background_load_that_fails_is_the_handlers_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KIND, "on-demand")
+    monkeypatch.setenv("MODEL_PATH", "/nowhere")
+    reported: list[type[BaseException] | None] = []
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: reported.append(arguments.exc_type))
+    cold_start.prepare()
+    for thread in threading.enumerate():
+        if thread.name == "model":
+            thread.join(10)
+    assert reported == [captioner.ModelFolderError]
+    with pytest.raises(captioner.ModelFolderError):
+        captioner.get_captioner()
+
+
+def test_with_provisioned_concurrency_init_ends_with_a_warm_engine(
+    monkeypatch: pytest.MonkeyPatch, captions: list[tuple[int, int]]
+) -> None:
+    monkeypatch.setenv(KIND, "provisioned-concurrency")
+    cold_start.prepare()
+    assert models_loaded() == 1
+    assert clients_made() == 2
+    assert captions == [(1, 1)]
+
+
+def test_under_snapstart_the_engine_is_warm_before_the_snapshot(
+    monkeypatch: pytest.MonkeyPatch, captions: list[tuple[int, int]]
+) -> None:
+    monkeypatch.setenv(KIND, "snap-start")
+    hooks: list[Callable[[], None]] = []
+    monkeypatch.setattr(snapshot_restore_py, "register_before_snapshot", hooks.append)
+    cold_start.prepare()
+    assert captions == []
+    (before_snapshot,) = hooks
+    before_snapshot()
+    assert captions == [(1, 1)]
+    assert clients_made() == 2
+
+
+def test_threads_share_one_model() -> None:
+    loaded: list[Captioner] = []
+    threads = [threading.Thread(target=lambda: loaded.append(captioner.get_captioner())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({id(model) for model in loaded}) == 1
