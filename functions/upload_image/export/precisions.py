@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+from onnx import helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from transformers import BlipForConditionalGeneration
 
@@ -61,11 +62,11 @@ def write_int8(fp32: Path, path: Path) -> None:
         )
     finally:
         logging.getLogger().removeFilter(_no_advice)
-    # Written again, as the quantiser keeps small tensors outside and the first graph's names.
-    graph = onnx.load(path)
+    model = onnx.load(path)
     path.unlink()
     path.with_name(f"{path.name}.data").unlink()
-    graphs.save(graph, path)
+    _share_embedding(model.graph)
+    graphs.save(model, path)
 
 
 def assemble(drafts: Path, precision: str, folder: Path) -> None:
@@ -74,6 +75,32 @@ def assemble(drafts: Path, precision: str, folder: Path) -> None:
     for graph, weights in LADDER[precision].items():
         for name in (f"{graph}.onnx", f"{graph}.onnx.data"):
             os.link(drafts / weights / name, folder / name)
+
+
+def _share_embedding(graph: onnx.GraphProto) -> None:
+    """Read a token's embedding from the output projection's columns of 8 bits, where the two are tied.
+
+    The quantiser keeps the embedding in fp32 beside them, the largest tensor of all.
+    """
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    for node in [node for node in graph.node if node.op_type == "Gather"]:
+        columns, scales = (f"{node.input[0]}_Transposed_{part}" for part in ("quantized", "scale"))
+        if columns not in tensors:
+            continue
+        token, embedding = node.input[1], node.output[0]
+        read = [
+            # (hidden size, vocabulary) at (1, 1) tokens is (hidden size, 1, 1).
+            helper.make_node("Gather", [columns, token], ["embedding_column"], axis=1),
+            helper.make_node("Transpose", ["embedding_column"], ["embedding_row"], perm=[1, 2, 0]),
+            helper.make_node("Cast", ["embedding_row"], ["embedding_float"], to=onnx.TensorProto.FLOAT),
+            helper.make_node("Gather", [scales, token], ["embedding_scale"], axis=0),
+            helper.make_node("Mul", ["embedding_float", "embedding_scale"], [embedding]),
+        ]
+        graph.initializer.remove(tensors[node.input[0]])
+        graph.node.remove(node)
+        # Nodes stand before those that read them; these read only the token and weights.
+        for new in reversed(read):
+            graph.node.insert(0, new)
 
 
 def _no_advice(record: logging.LogRecord) -> bool:
