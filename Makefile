@@ -15,7 +15,7 @@ MODEL_BIN := .venv-model/bin
 export SAM_CLI_TELEMETRY := 0
 
 # A model folder of ours serves as it is; a hub id or a Hugging Face folder is exported first.
-EXPORTED = build/models/$(subst /,--,$(MODEL))$(if $(REVISION),@$(REVISION))
+EXPORTED = build/models/$(subst /,--,$(MODEL))$(if $(REVISION),@$(REVISION))$(if $(PRECISION),-$(PRECISION))
 REQUIREMENTS := requirements-dev.txt layers/pipeline/requirements.txt functions/upload_image/requirements.txt
 
 .PHONY: help
@@ -61,9 +61,14 @@ format: .venv/installed ## Format the code and mend what can be mended
 
 .PHONY: model
 model: MODEL ?= $(BLIP_BASE)
-model: .venv-model/installed ## Export BLIP for the captioner (MODEL=, REVISION=, WEIGHTS_SHA256=) to build/models/
+model: .venv-model/installed ## Export BLIP to build/models/ (MODEL=, REVISION=, WEIGHTS_SHA256=, PRECISION=, SAMPLES=)
 	@$(MODEL_BIN)/python -m functions.upload_image.export '$(MODEL)' '$(EXPORTED)' \
-		$(if $(REVISION),--revision '$(REVISION)') $(if $(WEIGHTS_SHA256),--weights-sha256 '$(WEIGHTS_SHA256)')
+		$(if $(REVISION),--revision '$(REVISION)') $(if $(WEIGHTS_SHA256),--weights-sha256 '$(WEIGHTS_SHA256)') \
+		$(if $(PRECISION),--precision '$(PRECISION)') $(if $(SAMPLES),--samples '$(SAMPLES)')
+
+.PHONY: bench
+bench: .venv/installed .venv-model/installed ## Compare our captions with transformers' and the machine's limit (15 minutes; docs/benchmarks.md)
+	@$(BIN)/python -m tools.bench
 
 .PHONY: demo-model
 demo-model: .venv-model/installed ## Train the demo model again and export it (under 20 minutes)

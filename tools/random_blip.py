@@ -1,5 +1,6 @@
-"""A BLIP of BLIP-base's exact size with random weights, where the real ones are not to be had."""
+"""A BLIP of BLIP-base's size with random weights, for where the real ones are not to be had."""
 
+import sys
 from pathlib import Path
 
 import torch
@@ -17,3 +18,7 @@ def write_random_blip(folder: Path) -> None:
     BlipImageProcessorPil().save_pretrained(folder)
     vocabulary = {f"word{number}": number for number in range(config.text_config.vocab_size)}
     Tokenizer(models.WordPiece(vocabulary, unk_token="word0")).save(str(folder / "tokenizer.json"))
+
+
+if __name__ == "__main__":
+    write_random_blip(Path(sys.argv[1]))

@@ -14,9 +14,9 @@ from image_pipeline.errors import ImageTooLargeError, UndecodableImageError, Uns
 from image_pipeline.models import ImageMetadata
 
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png"}
-# Decoded images are brought near this many pixels on the shorter side: twice the medium thumbnail,
-# so that shrinking once more shows no aliasing, and well over the caption model's input.
-WORKING_SIDE = 1024
+# Decoded images are brought near this many pixels, longer and shorter side: nearly twice the medium thumbnail
+# and the caption model's input, so that shrinking once more shows no aliasing (docs/decisions.md has figures).
+WORKING_SIZE = (960, 720)
 _SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
 _BACKGROUND = "white"
 _JPEG_QUALITY = 85
@@ -72,9 +72,10 @@ def decode(content: bytes, received_at: datetime, max_pixels: int) -> Picture:
             _scale_transparency(image)
             exif = image.getexif()
             # JPEG can be decoded at 1/2, 1/4 or 1/8 for a fraction of the time.
-            image.draft(None, (WORKING_SIDE, WORKING_SIDE))
+            image.draft(None, WORKING_SIZE if width >= height else WORKING_SIZE[::-1])
             image.load()
-            pixels = _to_srgb(_shrink(_to_eight_bits(image)), image.info.get("icc_profile"))
+            small = _shrink(_to_eight_bits(image), (width, height))
+            pixels = _to_srgb(small, image.info.get("icc_profile"))
             orientation = exif.get(ExifTags.Base.Orientation, 1)
             created_at = _exif_date(exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal), received_at)
             modified_at = _exif_date(exif.get(ExifTags.Base.DateTime), received_at)
@@ -150,9 +151,16 @@ def _scale_transparency(image: Image.Image) -> None:
         image.info["transparency"] = tuple(int(sample * scale) for sample in colour)
 
 
-def _shrink(image: Image.Image) -> Image.Image:
-    factor = min(image.size) // WORKING_SIDE
-    return image.reduce(factor) if factor > 1 else image
+def _shrink(image: Image.Image, full_size: tuple[int, int]) -> Image.Image:
+    """Bring `image` near the working size; it may be a part of its `full_size` already."""
+    factor = min(max(image.size) // WORKING_SIZE[0], min(image.size) // WORKING_SIZE[1])
+    small = image.reduce(factor) if factor > 1 else image
+    # Where sides do not divide evenly, the last row or column stands for less than a whole pixel.
+    scale = round(full_size[0] / small.width)
+    if full_size[0] % scale or full_size[1] % scale:
+        whole = (full_size[0] // scale, full_size[1] // scale)
+        small = small.resize(whole, Image.Resampling.BICUBIC, (0, 0, full_size[0] / scale, full_size[1] / scale))
+    return small
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:

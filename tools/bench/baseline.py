@@ -1,0 +1,40 @@
+"""The baseline in a process of its own: transformers' generate in fp32, as a plain function: eager, default threads."""
+
+import sys
+import time
+from pathlib import Path
+
+import torch
+from PIL import Image
+from transformers import BlipForConditionalGeneration, BlipImageProcessorPil
+
+from tools.bench import tasks
+
+
+def main(folder: str, photographs: str, tokens: str) -> None:
+    """Serve captions of exactly `tokens` tokens by the model in `folder`."""
+    model = BlipForConditionalGeneration.from_pretrained(folder).eval()
+    processor = BlipImageProcessorPil.from_pretrained(folder)
+
+    def caption(image: Image.Image) -> None:
+        with torch.inference_mode():
+            pixels = processor(image, return_tensors="pt")["pixel_values"]
+            written = model.generate(pixel_values=pixels, max_new_tokens=int(tokens), max_length=None)
+        if written.shape[1] != 1 + int(tokens):
+            raise RuntimeError(f"{written.shape[1] - 1} tokens")
+
+    def caption_in_parts(image: Image.Image) -> dict[str, float]:
+        with torch.inference_mode():
+            pixels = processor(image, return_tensors="pt")["pixel_values"]
+            start = time.perf_counter()
+            model.vision_model(pixel_values=pixels)
+            encoder = time.perf_counter() - start
+        start = time.perf_counter()
+        caption(image)
+        return {"encoder": encoder, "token": (time.perf_counter() - start - encoder) / int(tokens)}
+
+    tasks.serve(caption, caption_in_parts, Path(photographs))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,38 @@
+"""Our caption engine in a process of its own."""
+
+import sys
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from functions.upload_image.captioner import Captioner
+from tools.bench import tasks
+
+
+def main(folder: str, photographs: str, tokens: str) -> None:
+    """Serve captions of exactly `tokens` tokens by the model in `folder`."""
+    captioner = Captioner(Path(folder))
+
+    def caption(image: Image.Image) -> None:
+        written = captioner.tokens(captioner.preprocess(image), int(tokens))
+        if len(written) != int(tokens):
+            raise RuntimeError(f"{len(written)} tokens")
+
+    def caption_in_parts(image: Image.Image) -> dict[str, float]:
+        pixels = captioner.preprocess(image)
+        start = time.perf_counter()
+        steps = captioner.logits(pixels)
+        logits = next(steps)
+        first = time.perf_counter() - start
+        start = time.perf_counter()
+        for _ in range(int(tokens) - 1):
+            logits = steps.send(int(logits.argmax()))
+        token = (time.perf_counter() - start) / (int(tokens) - 1)
+        return {"encoder": first - token, "token": token}
+
+    tasks.serve(caption, caption_in_parts, Path(photographs))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

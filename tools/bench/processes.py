@@ -1,0 +1,83 @@
+"""Processes that are measured: those that caption on command, and those that run once and report."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+# The baseline and the exporter need torch; our engine runs where it is not installed.
+WITH_TORCH = str(ROOT / ".venv-model" / "bin" / "python")
+WITHOUT_TORCH = str(ROOT / ".venv" / "bin" / "python")
+
+
+class MeasurementError(Exception):
+    """A measured process failed; the message has its last words."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that runs tools.bench.tasks, and the time of the clock when it was started."""
+
+    popen: "subprocess.Popen[str]"
+    started_at: float
+
+    def ask(self, what: str, count: int) -> None:
+        assert self.popen.stdin
+        print(what, count, file=self.popen.stdin, flush=True)
+
+    def answer(self) -> dict[str, Any]:
+        """Wait for the next line of figures. Raises MeasurementError."""
+        assert self.popen.stdout
+        line = self.popen.stdout.readline()
+        if not line:
+            raise MeasurementError(f"{self.popen.args!r} ended with status {self.popen.wait()}")
+        figures: dict[str, Any] = json.loads(line)
+        return figures
+
+
+@contextmanager
+def started(command: list[str]) -> Iterator[Process]:
+    """Run `command` while the block runs."""
+    started_at = time.time()
+    popen = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield Process(popen, started_at)
+    finally:
+        popen.kill()
+        popen.communicate()
+
+
+def figures_of(python: str, module: str, *arguments: str) -> dict[str, float]:
+    """Run a module to its end and return the figures that it reports. Raises MeasurementError."""
+    figures: dict[str, float] = json.loads(run(python, module, *arguments).splitlines()[-1])
+    return figures
+
+
+def run(python: str, module: str, *arguments: str) -> str:
+    """Run a module to its end and return what it prints. Raises MeasurementError."""
+    ended = subprocess.run(
+        [python, "-m", module, *arguments], cwd=ROOT, env=_environment(), capture_output=True, text=True, check=False
+    )
+    if ended.returncode:
+        raise MeasurementError(f"{module} failed: {ended.stderr[-2000:]}")
+    return ended.stdout
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment without what would change a measured one's threads, clients or output."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OMP_", "MKL_", "ORT_"))}
+    return own | {"POWERTOOLS_LOG_LEVEL": "ERROR", "POWERTOOLS_METRICS_DISABLED": "true"}

@@ -1,0 +1,175 @@
+"""docs/benchmarks.md and its chart, from what was measured."""
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median, quantiles
+
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+
+TOKENS = 12
+BASELINE = "transformers fp32"
+# The weights of encoder and decoder, as in functions/upload_image/export/precisions.py.
+PRECISIONS = {"fp32": ("fp32", "fp32"), "int8-decoder": ("fp32", "int8"), "int8": ("int8", "int8")}
+_BEST = "int8"
+_MEGA, _GIGA, _MILLI = 1e6, 1e9, 1e3
+
+
+@dataclass
+class Measured:
+    """What was measured of one engine, in seconds, bytes, and captions a second of two processes."""
+
+    cold: list[float] = field(default_factory=list)
+    warm: list[float] = field(default_factory=list)
+    encoder: list[float] = field(default_factory=list)
+    token: list[float] = field(default_factory=list)
+    peak_bytes: int = 0
+    bytes_on_disk: int = 0
+    pair_rate: float = 0
+
+
+def write(
+    docs: Path,
+    measured: Mapping[str, Measured],
+    rates: Mapping[str, float],
+    limits: Mapping[str, float],
+    uploads: Mapping[str, float],
+) -> dict[str, float]:
+    """Write the page and the chart to `docs`, and return the ratios that matter, by name."""
+    baseline, best = measured[BASELINE], measured[_BEST]
+    ratios = {
+        "ratio_warm": median(best.warm) / median(baseline.warm),
+        "ratio_cold": median(best.cold) / median(baseline.cold),
+        "ratio_rss": best.peak_bytes / baseline.peak_bytes,
+        "ratio_bytes": best.bytes_on_disk / baseline.bytes_on_disk,
+        "ratio_warm_fp32": median(measured["fp32"].warm) / median(baseline.warm),
+        "ratio_to_limit": median(best.warm) / limits[_BEST],
+        "ratio_overhead": uploads["upload"] / uploads["caption"] - 1,
+    }
+    _draw(docs / "benchmarks.png", measured, limits)
+    page = docs / "benchmarks.md"
+    # What people wrote below the marker stays.
+    _, marker, notes = page.read_text().partition(_MARKER) if page.exists() else ("", _MARKER, "\n")
+    page.write_text(_page(measured, rates, limits, uploads, ratios) + marker + notes)
+    return ratios
+
+
+_MARKER = "<!-- Written by make bench up to here. -->"
+
+
+def _page(
+    measured: Mapping[str, Measured],
+    rates: Mapping[str, float],
+    limits: Mapping[str, float],
+    uploads: Mapping[str, float],
+    ratios: Mapping[str, float],
+) -> str:
+    engines = "\n".join(_row(name, engine, limits.get(name)) for name, engine in measured.items())
+    goals = "\n".join(f"| `{name}` | {meaning} | {ratios[name]:.3f} | {goal} |" for name, meaning, goal in _GOALS)
+    return f"""# Benchmarks
+
+`make bench` measured all of this in one run, on {datetime.now(UTC):%Y-%m-%d}: BLIP-base's exact size with random weights (right for
+speed and memory; its captions mean nothing), photographs of `functions/upload_image/export/samples`, {TOKENS} tokens a caption.
+
+Machine: {_processor()}, {len(os.sched_getaffinity(0))} cores, {_memory() / _GIGA:.0f} GB, {platform.system()}, Python {platform.python_version()},
+onnxruntime {version("onnxruntime")}. At best it does {rates["fp32"] / _GIGA:.0f} billion operations a second on matrices in fp32,
+{rates["int8"] / _GIGA:.0f} in int8, and reads {rates["bytes"] / _GIGA:.1f} GB/s.
+
+![Seconds a caption, warm, and from the start of the process, by engine](benchmarks.png)
+
+| engine | start → first caption | warm p50 | warm p95 | encoder | a token | peak memory | packages + weights | captions/s, 1 process | 2 processes | limit | p50 / limit |
+|---|---|---|---|---|---|---|---|---|---|---|---|
+{engines}
+
+| figure | what | here | goal |
+|---|---|---|---|
+{goals}
+
+An upload of 12 megapixels ({uploads["bytes"] / _MEGA:.1f} MB JPEG) through the handler, on moto, in int8: {_ms(uploads["upload"])}, of which the caption alone
+takes {_ms(uploads["caption"])}; {_ms(uploads["upload_in_turn"])} if thumbnails and caption did not overlap.
+
+## How it is measured
+
+- The baseline is what a Lambda handler usually does: `BlipForConditionalGeneration.from_pretrained(...)` and `generate` in fp32,
+  eager, with torch's default threads.
+- Start → first caption: from starting the interpreter to having the caption, files in the page cache, median of fresh
+  processes in turns. Warm: all engines stay loaded and caption in turns, medians; photograph to tokens, preprocessing included.
+- Peak memory: the process's VmHWM, mapped weights included. Packages: all files of the closure of requirements, without bytecode.
+- The limit is what these precisions cost at this machine's best rates and nothing else: the encoder's products with weights,
+  its attention in fp32, and each token's weights read once from memory (`tools/bench/work.py`). The rates are the
+  better of torch's and ONNX Runtime's products of 2048 x 2048 matrices, and a sum over 1 GiB.
+- Two processes share the cores, as two containers would; Lambda itself runs one request a container.
+
+"""
+
+
+_GOALS = (
+    ("ratio_warm", "warm caption, int8 / baseline", "≤ 0.25"),
+    ("ratio_cold", "start → first caption, int8 / baseline", "≤ 0.25"),
+    ("ratio_rss", "peak memory, int8 / baseline", "≤ 0.45"),
+    ("ratio_bytes", "packages + weights, int8 / baseline", "≤ 0.25"),
+    ("ratio_warm_fp32", "warm caption, fp32 / baseline", "≤ 0.6"),
+    ("ratio_to_limit", "warm caption / limit, int8", "≤ 1.6"),
+    ("ratio_overhead", "all of an upload but the caption / the caption", "≤ 0.15"),
+)
+
+
+def _row(name: str, engine: Measured, limit: float | None) -> str:
+    warm = median(engine.warm)
+    cells = [
+        name,
+        f"{median(engine.cold):.2f} s",
+        _ms(warm),
+        _ms(quantiles(engine.warm, n=20)[-1]),
+        _ms(median(engine.encoder)),
+        f"{median(engine.token) * _MILLI:.1f} ms",
+        *(f"{size / _MEGA:.0f} MB" for size in (engine.peak_bytes, engine.bytes_on_disk)),
+        f"{1 / warm:.2f}",
+        f"{engine.pair_rate:.2f}",
+        *((_ms(limit), f"{warm / limit:.2f}") if limit else ("", "")),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _draw(path: Path, measured: Mapping[str, Measured], limits: Mapping[str, float]) -> None:
+    mpl.use("Agg")
+    figure, (cold, warm) = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained", sharey=True)
+    names = list(measured)
+    colours = ["#9aa0a6" if name == BASELINE else "#1a73e8" for name in names]
+    for axes, title, values in (
+        (cold, "process start to first caption, s", [median(measured[name].cold) for name in names]),
+        (warm, "warm caption, s", [median(measured[name].warm) for name in names]),
+    ):
+        bars = axes.barh(names, values, color=colours)
+        axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=4)
+        axes.set_title(title, fontsize=11, loc="left")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.margins(x=0.15)
+    for number, name in enumerate(names):
+        if name in limits:
+            warm.plot([limits[name]] * 2, [number - 0.4, number + 0.4], color="black", linewidth=2)
+    warm.plot([], [], color="black", linewidth=2, label="the machine's limit")
+    warm.legend(frameon=False, loc="lower right")
+    cold.invert_yaxis()
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * _MILLI:.0f} ms"
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    flags = {key.strip(): value for key, value in fields.items()}
+    known = [name for name in ("avx2", "avx512f", "avx512_vnni", "amx_int8") if name in flags["flags"].split()]
+    return f"{flags['model name'].strip()} ({', '.join(known)})"
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
