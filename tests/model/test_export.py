@@ -190,6 +190,18 @@ class TestPrecisions:
         model = BlipForConditionalGeneration.from_pretrained(DEMO)
         assert quantised > 0.8 * sum(weight.numel() for name, weight in model.named_parameters() if weight.ndim == 2)
 
+    def test_in_int8_too_the_embedding_is_stored_once(self, tmp_path: Path) -> None:
+        model = BlipForConditionalGeneration.from_pretrained(DEMO).eval().float()
+        graphs.write_graphs(model, tmp_path)
+        precisions.write_int8(tmp_path / "decoder.onnx", tmp_path / "int8.onnx")
+        embedding = model.text_decoder.bert.embeddings.word_embeddings.weight
+        alike = [
+            weight.data_type
+            for weight in onnx.load(tmp_path / "int8.onnx").graph.initializer
+            if sorted(weight.dims) == sorted(embedding.shape)
+        ]
+        assert alike == [onnx.TensorProto.INT8]
+
 
 def size(folder: Path, graph: str) -> int:
     return (folder / f"{graph}.onnx.data").stat().st_size

@@ -102,7 +102,7 @@ takes {_ms(uploads["caption"])}; {_ms(uploads["upload_in_turn"])} if thumbnails 
 - Peak memory: the process's VmHWM, mapped weights included. Packages: all files of the closure of requirements, without bytecode.
 - The limit is what these precisions cost at this machine's best rates and nothing else: the encoder's products with weights,
   its attention in fp32, and each token's weights read once from memory (`tools/bench/work.py`). The rates are the
-  better of torch's and ONNX Runtime's products of 2048 x 2048 matrices, and a sum over 1 GiB.
+  better of torch's and ONNX Runtime's products of 2048 x 2048 matrices, and a dot product over 1 GiB.
 - Two processes share the cores, as two containers would; Lambda itself runs one request a container.
 
 """

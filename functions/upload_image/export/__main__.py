@@ -69,10 +69,7 @@ def export(  # noqa: PLR0913 - the command's arguments
     In fp32 it must be exact. The other precisions are compared too, up to the one that is forced; without
     one, the fastest that passes the gate is kept. model.json has the figures of all.
     """
-    paths = sorted([*samples.glob("*.jpg"), *samples.glob("*.png")])
-    images = [Image.open(path).convert("RGB") for path in paths]
-    if not images:
-        raise ExportError(f"{samples} holds no .jpg or .png to check the exported model on")
+    images = _load_images(samples)
     _say(f"loading {source.id} at {source.revision}")
     model = sources.load_model(source)
     processor, preprocessing = sources.load_preprocessing(source)
@@ -89,17 +86,13 @@ def export(  # noqa: PLR0913 - the command's arguments
         drafts = Path(name_of_drafts)
         rungs = list(LADDER) if precision == AUTO else list(dict.fromkeys(["fp32", precision]))
         _say(f"writing the ONNX graphs for {', '.join(rungs)}")
-        write_weights(model, rungs, drafts)
+        write_weights(model, rungs, drafts / "weights")
         _say(f"captioning {len(images)} samples with transformers")
         expected = parity.expect(model, processor, images, MAX_TOKENS)
         del model
         figures: dict[str, Parity] = {}
         for rung in rungs:
-            draft = drafts / f"model-{rung}"
-            assemble(drafts, rung, draft)
-            shutil.copyfile(source.folder / "tokenizer.json", draft / "tokenizer.json")
-            files = {path.name: sources.sha256(path) for path in sorted(draft.iterdir())}
-            _describe(draft, described | {"precision": rung, "files": files})
+            draft = _draft(drafts, rung, source.folder / "tokenizer.json", described)
             figures[rung] = parity.compare(Captioner(draft), images, expected, MAX_TOKENS)
             _say(f"  {rung:13}{_summary(figures[rung], gate)}")
             if rung == "fp32":
@@ -107,7 +100,7 @@ def export(  # noqa: PLR0913 - the command's arguments
         chosen = precision
         if precision == AUTO:
             chosen = next(rung for rung in reversed(figures) if rung == "fp32" or gate.passes(figures[rung]))
-        draft = drafts / f"model-{chosen}"
+        draft = drafts / chosen
         evidence = {rung: asdict(measured) | {"passes": gate.passes(measured)} for rung, measured in figures.items()}
         chosen_by = {"chosen_by": "gate" if precision == AUTO else "user", "gate": asdict(gate), "precisions": evidence}
         _describe(draft, json.loads((draft / "model.json").read_bytes()) | chosen_by)
@@ -118,6 +111,23 @@ def export(  # noqa: PLR0913 - the command's arguments
             folder.rename(drafts / "replaced")
         draft.rename(folder)
     _say(f"{folder} is ready in {chosen}")
+
+
+def _load_images(samples: Path) -> list[Image.Image]:
+    paths = sorted([*samples.glob("*.jpg"), *samples.glob("*.png")])
+    if not paths:
+        raise ExportError(f"{samples} holds no .jpg or .png to check the exported model on")
+    return [Image.open(path).convert("RGB") for path in paths]
+
+
+def _draft(drafts: Path, rung: str, tokenizer: Path, described: dict[str, object]) -> Path:
+    """Put a model folder in precision `rung` together that the captioner can load."""
+    draft = drafts / rung
+    assemble(drafts / "weights", rung, draft)
+    shutil.copyfile(tokenizer, draft / "tokenizer.json")
+    files = {path.name: sources.sha256(path) for path in sorted(draft.iterdir())}
+    _describe(draft, described | {"precision": rung, "files": files})
+    return draft
 
 
 def _summary(measured: Parity, gate: Gate) -> str:

@@ -32,14 +32,14 @@ class Gate:
         return parity.agreement >= self.agreement and parity.token_edit_distance <= self.token_edit_distance
 
 
-def write_weights(model: BlipForConditionalGeneration, precisions: list[str], drafts: Path) -> None:
-    """Write the graphs of `model` that `precisions` need to `drafts/fp32` and `drafts/int8`."""
-    (drafts / "fp32").mkdir()
-    (drafts / "int8").mkdir()
-    graphs.write_graphs(model, drafts / "fp32")
+def write_weights(model: BlipForConditionalGeneration, precisions: list[str], folder: Path) -> None:
+    """Write the graphs of `model` that `precisions` need to `folder/fp32` and `folder/int8`."""
+    for weights in ("fp32", "int8"):
+        (folder / weights).mkdir(parents=True)
+    graphs.write_graphs(model, folder / "fp32")
     reduced = {graph for name in precisions for graph, weights in LADDER[name].items() if weights == "int8"}
     for graph in sorted(reduced):
-        write_int8(drafts / "fp32" / f"{graph}.onnx", drafts / "int8" / f"{graph}.onnx")
+        write_int8(folder / "fp32" / f"{graph}.onnx", folder / "int8" / f"{graph}.onnx")
 
 
 def write_int8(fp32: Path, path: Path) -> None:
@@ -69,12 +69,12 @@ def write_int8(fp32: Path, path: Path) -> None:
     graphs.save(model, path)
 
 
-def assemble(drafts: Path, precision: str, folder: Path) -> None:
-    """Put the graphs of `precision` from `drafts` together in `folder`, without copying them."""
+def assemble(written: Path, precision: str, folder: Path) -> None:
+    """Put the graphs of `precision` that write_weights wrote together in `folder`, without copying them."""
     folder.mkdir()
     for graph, weights in LADDER[precision].items():
         for name in (f"{graph}.onnx", f"{graph}.onnx.data"):
-            os.link(drafts / weights / name, folder / name)
+            os.link(written / weights / name, folder / name)
 
 
 def _share_embedding(graph: onnx.GraphProto) -> None:
