@@ -4,7 +4,6 @@ SHELL := bash
 
 PYTHON ?= python3
 HOST ?= 127.0.0.1
-PORT ?= 8000
 # The public index of PyTorch's CPU builds; elsewhere torch comes with gigabytes of CUDA.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
@@ -24,6 +23,7 @@ help: ## Print this list
 
 .PHONY: serve
 serve: MODEL ?= $(DEMO_MODEL)
+serve: PORT ?= 8000
 serve: .venv/installed ## Run the whole API on http://127.0.0.1:8000 (HOST=, PORT=, MODEL= a folder or hub id)
 	@model='$(or $(MODEL),$(DEMO_MODEL))'; \
 	if [ ! -d "$$model" ] && [[ ! "$$model" =~ ^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$$ || "$$model" = ./* || "$$model" = ../* ]]; then \
@@ -35,6 +35,12 @@ serve: .venv/installed ## Run the whole API on http://127.0.0.1:8000 (HOST=, POR
 	fi; \
 	exec $(BIN)/python -m tools.serve --host '$(HOST)' --port '$(or $(PORT),8000)' --model "$$model"
 
+.PHONY: local
+local: PORT ?= 3000
+local: .venv/installed ## Run the API with sam local start-api, in containers, on port 3000 (PORT=, MODEL=, PRECISION=)
+	@exec $(BIN)/python -m tools.containers local --port '$(or $(PORT),3000)' \
+		$(if $(MODEL),--model '$(MODEL)') $(if $(PRECISION),--precision '$(PRECISION)')
+
 .PHONY: demo
 demo: .venv/installed ## Upload the sample photographs and some scenes to a fresh API and print what it answers
 	@$(BIN)/python -m tools.demo
@@ -42,6 +48,10 @@ demo: .venv/installed ## Upload the sample photographs and some scenes to a fres
 .PHONY: test
 test: .venv/installed ## Run unit, contract and integration tests with branch coverage
 	$(BIN)/pytest --cov --cov-report=term --cov-fail-under=90 --allow-hosts=127.0.0.1
+
+.PHONY: e2e
+e2e: .venv/installed ## Run the contract tests and more against containers (Docker; 10 minutes)
+	@$(BIN)/python -m tools.containers e2e
 
 .PHONY: test-model
 test-model: .venv-model/installed ## Compare the exported models with torch and transformers

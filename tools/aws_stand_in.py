@@ -5,12 +5,13 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from socketserver import BaseServer
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import requests
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tools.template import Template, functions
 
@@ -27,7 +28,7 @@ class QuietRequestHandler(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(server: BaseWSGIServer) -> Iterator[None]:
+def serving(server: BaseServer) -> Iterator[None]:
     """Let `server` answer from a thread of its own while the block runs."""
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -40,13 +41,13 @@ def serving(server: BaseWSGIServer) -> Iterator[None]:
 
 
 @contextmanager
-def run(host: str) -> Iterator[dict[str, str]]:
-    """Serve S3 and DynamoDB on a free port; yield the variables that lead AWS clients there.
+def run(host: str, port: int = 0) -> Iterator[dict[str, str]]:
+    """Serve S3 and DynamoDB on a port, by default a free one; yield the variables that lead AWS clients there.
 
     They also keep the clients away from the user's own account.
     """
     app = _OneAtATime(DomainDispatcherApplication(create_backend_app))
-    server = make_server(host, 0, app, threaded=True, request_handler=QuietRequestHandler)
+    server = make_server(host, port, app, threaded=True, request_handler=QuietRequestHandler)
     url = f"http://{host}:{server.port}"
     with serving(server):
         # moto's state belongs to the process and outlives the server.

@@ -49,11 +49,12 @@ def run(
         described = template.read()
         os.environ |= create_resources(described)
         os.environ |= {
+            "THUMBNAILS_URL": f"{aws['AWS_ENDPOINT_URL']}/{os.environ['BUCKET_NAME']}",
             "MODEL_PATH": str(model),
             "POWERTOOLS_LOG_LEVEL": "WARNING",
             "POWERTOOLS_METRICS_DISABLED": "true",
         }
-        for cached in (clients.dynamodb, clients.s3):
+        for cached in (clients.session, clients.dynamodb, clients.s3):
             cached.cache_clear()
         captioner = get_captioner()
         port = listener.getsockname()[1]

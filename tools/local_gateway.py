@@ -59,7 +59,9 @@ class _TextBodies:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() not in self._binary_media_types:
             body = get_input_stream(environ).read().decode(errors="replace").encode()
-            environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+            environ["wsgi.input"] = BytesIO(body)
+            if body:
+                environ["CONTENT_LENGTH"] = str(len(body))
             environ.pop("HTTP_TRANSFER_ENCODING", None)
         return self._app(environ, start_response)
 

@@ -16,12 +16,16 @@ def read() -> Template:
 
 
 def functions(template: Template) -> dict[str, dict[str, Any]]:
-    """Return the properties of each function by its logical id, those of Globals included."""
+    """Return the properties of each function by its logical id, those of Globals included.
+
+    Variables that do not exist in a deployed function are left out, as CloudFormation does.
+    """
     shared = template["Globals"]["Function"]
     merged = {}
     for name, resource in template["Resources"].items():
         if resource["Type"] == "AWS::Serverless::Function":
             properties = resource["Properties"]
             variables = {**shared["Environment"]["Variables"], **properties.get("Environment", {}).get("Variables", {})}
-            merged[name] = {**shared, **properties, "Environment": {"Variables": variables}}
+            existing = {name: value for name, value in variables.items() if value != {"Ref": "AWS::NoValue"}}
+            merged[name] = {**shared, **properties, "Environment": {"Variables": existing}}
     return merged

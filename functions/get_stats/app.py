@@ -1,9 +1,12 @@
 """GET /api/stats: how many uploads succeeded and failed, and how long they took."""
 
-from image_pipeline import bodies, records, requests
+from image_pipeline import bodies, clients, records, requests
 from image_pipeline.api import api_handler
 
 
 @api_handler
 def lambda_handler(event: requests.Event) -> bodies.Body:  # noqa: ARG001 - nothing can be asked for
     return bodies.statistics(records.statistics())
+
+
+clients.prepare(clients.dynamodb)

@@ -1,6 +1,6 @@
 """GET /api/images/{image_id}/thumbnails/{size}: where one thumbnail can be fetched."""
 
-from image_pipeline import bodies, records, requests, thumbnail_store
+from image_pipeline import bodies, clients, records, requests, thumbnail_store
 from image_pipeline.api import api_handler
 from image_pipeline.errors import ImageNotFoundError, ThumbnailNotFoundError
 
@@ -13,3 +13,6 @@ def lambda_handler(event: requests.Event) -> bodies.Body:
     except ImageNotFoundError:
         raise ThumbnailNotFoundError from None
     return bodies.thumbnail(thumbnail_store.presigned_url(record.thumbnails[size]))
+
+
+clients.prepare(clients.dynamodb)

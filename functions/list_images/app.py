@@ -1,6 +1,6 @@
 """GET /api/images: the finished images, newest first, a page at a time."""
 
-from image_pipeline import bodies, cursors, records, requests
+from image_pipeline import bodies, clients, cursors, records, requests
 from image_pipeline.api import api_handler
 
 
@@ -12,3 +12,6 @@ def lambda_handler(event: requests.Event) -> bodies.Body:
         return bodies.image_list(page.records, None)
     cursor = cursors.encode(records.listing_position(page.records[-1]))
     return bodies.image_list(page.records, f"/api/images?limit={limit}&cursor={cursor}")
+
+
+clients.prepare(clients.dynamodb)

@@ -19,7 +19,7 @@ def prepare() -> None:
     match os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE"):
         case "on-demand":
             Thread(target=get_captioner, name="model", daemon=True).start()
-            _make_clients()
+            clients.prepare(clients.dynamodb, clients.s3)
         case "provisioned-concurrency":
             _warm_up()
         case "snap-start":
@@ -31,10 +31,5 @@ def prepare() -> None:
 
 def _warm_up() -> None:
     """Run the engine once: its first run allocates what later ones use again."""
-    _make_clients()
+    clients.prepare(clients.dynamodb, clients.s3)
     get_captioner().caption(Image.new("RGB", (1, 1)))
-
-
-def _make_clients() -> None:
-    clients.dynamodb()
-    clients.s3()

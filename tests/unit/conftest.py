@@ -31,8 +31,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         for name, value in create_resources(template.read()).items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("MODEL_PATH", str(DEMO_MODEL))
-        for client in (clients.dynamodb, clients.s3):
-            client.cache_clear()
+        for cached in (clients.session, clients.dynamodb, clients.s3):
+            cached.cache_clear()
         yield
 
 

@@ -1,8 +1,12 @@
 import json
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import boto3
+import botocore.auth
 import pytest
+from botocore.config import Config
 
 from functions.get_thumbnail import app
 from image_pipeline import clients, records, thumbnail_store
@@ -33,12 +37,21 @@ def test_the_url_is_signed_for_one_object(size: str) -> None:
     assert "/us-east-1/s3/aws4_request" in query["X-Amz-Credential"][0]
 
 
-def test_the_url_names_the_region(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("token", ["", "a session's/token+"])
+def test_the_url_is_the_one_that_an_s3_client_signs(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-south-1")
-    monkeypatch.setenv("BUCKET_NAME", "thumbnails")
-    clients.s3.cache_clear()
-    url = urlsplit(thumbnail_store.presigned_url("key.jpg"))
-    assert url.netloc == "thumbnails.s3.eu-south-1.amazonaws.com"
+    monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+    monkeypatch.setenv("THUMBNAILS_URL", "https://thumbnails.s3.eu-south-1.amazonaws.com")
+    clients.session.cache_clear()
+    client = boto3.Session().client("s3", config=Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
+    key = f"{IMAGE_ID}/thumbnails/small.jpg"
+    arguments = {"Bucket": "thumbnails", "Key": key, "ResponseContentType": "image/jpeg"}
+    theirs = urlsplit(client.generate_presigned_url("get_object", Params=arguments, ExpiresIn=900))
+    signed_at = datetime.strptime(parse_qs(theirs.query)["X-Amz-Date"][0], "%Y%m%dT%H%M%S%z")
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: signed_at)
+    ours = urlsplit(thumbnail_store.presigned_url(key))
+    assert ours[:3] == theirs[:3]
+    assert parse_qs(ours.query) == parse_qs(theirs.query)
 
 
 def test_another_size_is_refused_without_a_look(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,16 @@ def test_pages_follow_each_other_without_gap_or_overlap() -> None:
     assert seen == [record.image_id for record in newest_first]
 
 
+def test_images_that_all_fell_into_one_shard_are_listed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "crc32", lambda _: 0)
+    stored = [finished(minutes=minutes) for minutes in range(12)]
+    for record in stored:
+        records.save(record)
+    _, body = get(limit="10")
+    assert list(body["content"]) == [record.image_id for record in reversed(stored[2:])]
+    assert list(get(limit="12")[1]) == ["current_status", "content"]
+
+
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "", "x", "1.5", "٣", "9" * 5000])
 def test_a_limit_out_of_range_is_refused(limit: str) -> None:
     status, body = get(limit=limit)

@@ -14,9 +14,10 @@ def test_a_number_out_of_range_names_variable_and_range(monkeypatch: pytest.Monk
 
 
 def test_each_function_gets_what_it_reads_and_no_more() -> None:
-    log, thumbnails = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL"}, {"BUCKET_NAME", "URL_EXPIRY_SECONDS"}
+    log, thumbnails = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL"}, {"THUMBNAILS_URL", "URL_EXPIRY_SECONDS"}
     upload = {
         "POWERTOOLS_METRICS_NAMESPACE",
+        "BUCKET_NAME",
         "MODEL_PATH",
         "MAX_UPLOAD_BYTES",
         "MAX_IMAGE_PIXELS",
@@ -37,6 +38,7 @@ def test_each_function_gets_what_it_reads_and_no_more() -> None:
 def test_the_templates_values_are_usable() -> None:
     assert settings.table_name()
     assert settings.bucket_name()
+    assert settings.thumbnails_url() == f"https://{settings.bucket_name()}.s3.us-east-1.amazonaws.com"
     assert settings.cursor_key().startswith(b"arn:aws:cloudformation:")
     assert settings.url_expiry_seconds() == 900
     assert settings.max_upload_bytes() == 4_500_000

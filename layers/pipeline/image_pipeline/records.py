@@ -78,7 +78,9 @@ def get(image_id: str) -> ImageRecord:
 
 def newest(limit: int, before: str | None = None) -> Page:
     """Return up to `limit` finished images, newest first, from after the listing position `before`."""
-    shards = [_query_listing(shard, limit + 1, before) for shard in range(LISTING_SHARDS)]
+    # Twice an even share: a shard seldom has to be asked again, and little is read in vain.
+    page_size = 2 * (limit // LISTING_SHARDS + 1)
+    shards = [_query_listing(shard, page_size, before) for shard in range(LISTING_SHARDS)]
     items = list(islice(merge(*shards, key=itemgetter("listed_at"), reverse=True), limit + 1))
     return Page([_from_attributes(item) for item in items[:limit]], has_more=len(items) > limit)
 
@@ -150,7 +152,8 @@ def _find(image_id: str) -> dict[str, Any] | None:
     return _deserialize(response["Item"]) if "Item" in response else None
 
 
-def _query_listing(shard: int, limit: int, before: str | None) -> Iterator[dict[str, Any]]:
+def _query_listing(shard: int, page_size: int, before: str | None) -> Iterator[dict[str, Any]]:
+    """Yield the items of one shard, newest first; asks for the next page when the last one is used up."""
     condition, values = "listing = :listing", {":listing": f"LIST#{shard}"}
     if before is not None:
         condition, values = f"{condition} AND listed_at < :before", values | {":before": before}
@@ -160,9 +163,11 @@ def _query_listing(shard: int, limit: int, before: str | None) -> Iterator[dict[
         KeyConditionExpression=condition,
         ExpressionAttributeValues=_serialize(values),
         ScanIndexForward=False,
-        Limit=limit,
+        Limit=page_size,
     )
-    return (_deserialize(item) for item in response["Items"])
+    yield from (_deserialize(item) for item in response["Items"])
+    if "LastEvaluatedKey" in response:
+        yield from _query_listing(shard, page_size, _deserialize(response["LastEvaluatedKey"])["listed_at"])
 
 
 def _call(operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - boto3's own arguments and answers

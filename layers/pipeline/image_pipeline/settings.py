@@ -17,6 +17,11 @@ def bucket_name() -> str:
     return _text("BUCKET_NAME")
 
 
+def thumbnails_url() -> str:
+    """Return the bucket's URL, below which each thumbnail has its key."""
+    return _text("THUMBNAILS_URL")
+
+
 def model_path() -> str:
     """Return the folder of the exported caption model."""
     return _text("MODEL_PATH")

@@ -1,0 +1,30 @@
+"""The commands that README gives for single functions work as they stand there."""
+
+import json
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tools.containers import sam
+
+pytestmark = pytest.mark.usefixtures("api_url")
+
+COMMANDS = re.findall(r"^ {4}(sam local invoke .*?)(?: +#.*)?$", Path("README.md").read_text(), re.MULTILINE)
+
+
+def test_there_are_commands() -> None:
+    assert COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_invokes_its_function(command: str) -> None:
+    done = subprocess.run(
+        shlex.split(command), check=False, capture_output=True, text=True, timeout=120, env=sam.environment()
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["statusCode"] == (404 if "not_found" in command else 200)
+    assert json.loads(answer["body"])

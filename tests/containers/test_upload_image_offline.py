@@ -1,0 +1,77 @@
+"""The upload function's image as Lambda runs it: no network but its storage, nothing writable but /tmp."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import docker
+import pytest
+import requests
+from docker.models.containers import Container
+
+from tests.events import load_event
+from tests.pictures import RED_LEFT_OF_BLUE
+from tools.containers import storage
+
+PORT = 8080  # the runtime interface emulator's
+START_SECONDS = 20
+
+
+@pytest.fixture(scope="module")
+def container(engine: docker.DockerClient) -> Iterator[Container]:
+    running = engine.containers.run(
+        "uploadimagefunction:latest",
+        detach=True,
+        environment=storage.function_environment(),
+        network=storage.NETWORK,
+        read_only=True,
+        tmpfs={"/tmp": "size=512m"},
+        mem_limit="3008m",
+        user="1000",
+    )
+    try:
+        running.reload()
+        yield running
+    finally:
+        running.remove(force=True)
+
+
+def invoke(container: Container, event_name: str) -> dict[str, object]:
+    address = container.attrs["NetworkSettings"]["Networks"][storage.NETWORK]["IPAddress"]
+    url = f"http://{address}:{PORT}/2015-03-31/functions/function/invocations"
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            answer: dict[str, object] = requests.post(url, json=load_event(event_name), timeout=60).json()
+        except requests.ConnectionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return answer
+
+
+def test_it_captions(container: Container) -> None:
+    answer = invoke(container, "upload_image_png")
+    assert answer["statusCode"] == 200
+    assert json.loads(str(answer["body"]))["data"]["caption"] == RED_LEFT_OF_BLUE.caption
+
+
+def test_it_has_no_way_out(container: Container) -> None:
+    status, routes = container.exec_run(["cat", "/proc/net/route"])
+    assert status == 0
+    destinations = [line.split()[1] for line in routes.decode().splitlines()[1:]]
+    assert destinations
+    assert "00000000" not in destinations  # the default route
+
+
+def test_it_can_write_nowhere_but_to_tmp(container: Container) -> None:
+    assert container.exec_run(["touch", "/tmp/file"]).exit_code == 0
+    for folder in ("/var/task", "/opt/model", "/"):
+        assert container.exec_run(["touch", f"{folder}/file"], user="0").exit_code != 0
+
+
+def test_it_holds_neither_torch_nor_transformers(container: Container) -> None:
+    script = "import importlib.util as u; print([n for n in ('torch', 'transformers') if u.find_spec(n)])"
+    status, output = container.exec_run(["python", "-c", script])
+    assert (status, output.strip()) == (0, b"[]")

@@ -1,0 +1,109 @@
+"""How long the functions take to start and to answer, in containers as `sam local` makes them."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
+
+import docker
+
+from tools import template
+from tools.containers import base_image, runtime_api, storage
+
+_BUILT = Path(".aws-sam/build").absolute()
+_STARTS = 7
+_WARM_CALLS = 10
+_EVENTS = {
+    "GetImageFunction": "get_image_not_found",
+    "GetStatsFunction": "get_stats",
+    "GetThumbnailFunction": "get_thumbnail_not_found",
+    "ListImagesFunction": "list_images",
+    "UploadImageFunction": "upload_image_jpeg",
+}
+# What any function pays that talks to both services with boto3.
+_BARE = """
+import boto3
+boto3.client("dynamodb")
+boto3.client("s3")
+def lambda_handler(event, context):
+    return {"statusCode": 200}
+"""
+
+
+@dataclass(frozen=True)
+class _Start:
+    """Seconds from the start of the process to its first question for an event, of the first call, of a later one."""
+
+    init: float
+    first: float
+    warm: float
+
+
+def table(client: docker.DockerClient) -> str:
+    """Measure each function, in turns, and a bare one beside them; return the medians as a table in Markdown."""
+    with TemporaryDirectory() as folder:
+        Path(folder, "app.py").write_text(_BARE)
+        cases = {"bare": (_zip(folder), "get_stats")} | {
+            name: (_upload() if name == "UploadImageFunction" else _zip(str(_BUILT / name)), event)
+            for name, event in _EVENTS.items()
+        }
+        starts: dict[str, list[_Start]] = {name: [] for name in cases}
+        for number in range(_STARTS):
+            print(f"measuring cold starts: round {number + 1} of {_STARTS}", flush=True)
+            for name, (container, event) in cases.items():
+                starts[name].append(_measure(client, container, event))
+    bare = median(start.init for start in starts["bare"])
+    lines = ["| function | init | init / bare | first call | warm call |", "|---|---|---|---|---|"]
+    for name, measured in starts.items():
+        init, first, warm = (median(getattr(start, field) for start in measured) for field in ("init", "first", "warm"))
+        label = "bare: boto3, two clients" if name == "bare" else name
+        lines.append(
+            f"| {label} | {init * 1e3:.0f} ms | {init / bare:.2f} | {first * 1e3:.1f} ms | {warm * 1e3:.1f} ms |"
+        )
+    return "\n".join(lines)
+
+
+def _zip(code: str) -> dict[str, Any]:
+    mounted = {code: {"bind": "/var/task", "mode": "ro"}, str(_BUILT / "PipelineLayer"): {"bind": "/opt", "mode": "ro"}}
+    memory = template.read()["Globals"]["Function"]["MemorySize"]
+    return {
+        "image": f"{base_image.REPOSITORY}:{base_image.TAGS[0]}",
+        "command": "app.lambda_handler",
+        "volumes": mounted,
+        "mem_limit": f"{memory}m",
+    }
+
+
+def _upload() -> dict[str, Any]:
+    memory = template.read()["Parameters"]["UploadMemorySize"]["Default"]
+    return {"image": "uploadimagefunction:latest", "mem_limit": f"{memory}m"}
+
+
+def _measure(client: docker.DockerClient, arguments: dict[str, Any], event_name: str) -> _Start:
+    event = json.loads(Path("events", f"{event_name}.json").read_bytes())
+    host = urlsplit(storage.variables()["AWS_ENDPOINT_URL_S3"]).hostname
+    assert host
+    with runtime_api.serve(host) as api:
+        environment = storage.function_environment() | {"AWS_LAMBDA_RUNTIME_API": f"{host}:{api.server_port}"}
+        container = client.containers.run(detach=True, network=storage.NETWORK, environment=environment, **arguments)
+        try:
+            ready = api.wait_ready()
+            container.reload()
+            init = ready - _started(container.attrs["State"]["Pid"])
+            first, answer = api.invoke(event)
+            if answer["statusCode"] >= 500:
+                raise RuntimeError(f"{event_name}: {answer}")
+            warm = median(api.invoke(event)[0] for _ in range(_WARM_CALLS))
+        finally:
+            container.remove(force=True)
+    return _Start(init, first, warm)
+
+
+def _started(pid: int) -> float:
+    """Return when a process started, in seconds since this machine's boot; see proc(5), field 22 of stat."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")

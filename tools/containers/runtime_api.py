@@ -1,0 +1,82 @@
+"""The other side of Lambda's runtime API, which a function's process asks for events: it sees when init is done.
+
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Queue
+from typing import Any
+from uuid import uuid4
+
+from tools.aws_stand_in import serving
+
+_TIMEOUT_SECONDS = 60
+
+
+class RuntimeApi(ThreadingHTTPServer):
+    """Hands events to one function's process and takes its answers."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str) -> None:
+        super().__init__((host, 0), _Handler)
+        self.ready: Queue[float] = Queue()
+        self.events: Queue[bytes] = Queue()
+        self.answers: Queue[tuple[float, str, bytes]] = Queue()
+
+    def wait_ready(self) -> float:
+        """Wait until the process asks for an event; return when it did, in seconds since this machine's boot."""
+        return self.ready.get(timeout=_TIMEOUT_SECONDS)
+
+    def invoke(self, event: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+        """Hand over `event`; return the seconds until the answer was there, and the answer."""
+        begun = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self.events.put(json.dumps(event).encode())
+        done, path, body = self.answers.get(timeout=_TIMEOUT_SECONDS)
+        if not path.endswith("/response"):
+            raise RuntimeError(f"the function failed: {body.decode()}")
+        self.wait_ready()
+        return done - begun, json.loads(body)
+
+
+@contextmanager
+def serve(host: str) -> Iterator[RuntimeApi]:
+    """Serve on a free port while the block runs."""
+    server = RuntimeApi(host)
+    with serving(server):
+        yield server
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: RuntimeApi
+
+    def do_GET(self) -> None:
+        """Answer `…/invocation/next`."""
+        self.server.ready.put(time.clock_gettime(time.CLOCK_BOOTTIME))
+        event = self.server.events.get()
+        self.send_response(200)
+        self.send_header("Lambda-Runtime-Aws-Request-Id", str(uuid4()))
+        self.send_header("Lambda-Runtime-Deadline-Ms", str(int(time.time() * 1000) + _TIMEOUT_SECONDS * 1000))
+        self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:123456789012:function:local")
+        # Without these two, AWS's client ends without a word.
+        self.send_header("Lambda-Runtime-Trace-Id", "Root=1-00000000-000000000000000000000000")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(event)))
+        self.end_headers()
+        self.wfile.write(event)
+
+    def do_POST(self) -> None:
+        """Take a response or an error."""
+        done = time.clock_gettime(time.CLOCK_BOOTTIME)
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.answers.put((done, self.path, body))
+        self.send_response(202)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...

@@ -1,0 +1,126 @@
+"""`sam build` and `sam local start-api`, as a user runs them."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.containers.base_image import ARCHITECTURE
+from tools.containers.errors import ContainersError
+
+_SAM = Path(sys.executable).with_name("sam")
+_CONFIGURATION = Path("samconfig.toml").absolute()
+_PYTHON = "python3.13"
+_START_SECONDS = 60
+_STOP_SECONDS = 60
+LOGS = Path("build/containers")
+
+
+@dataclass(frozen=True)
+class RunningApi:
+    """`sam local start-api` at work; `url` is its base."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def wait(self) -> None:
+        """Wait until somebody else ends it. Raises ContainersError then."""
+        self.process.wait()
+        raise ContainersError("sam local start-api ended")
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for `sam`, with a python3.13 that works and away from the user's own account."""
+    aws = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
+    files = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return kept | aws | files | {"SAM_CLI_TELEMETRY": "0", "PATH": f"{_python_folder()}:{_SAM.parent}:{kept['PATH']}"}
+
+
+def _python_folder() -> Path:
+    """Find the Python that the functions run on; pyenv's is used even where another version is chosen."""
+    candidates = [Path(found)] if (found := shutil.which(_PYTHON)) else []
+    candidates += sorted(Path.home().glob(f".pyenv/versions/3.13.*/bin/{_PYTHON}"))
+    for candidate in candidates:
+        if subprocess.run([candidate, "-m", "pip", "--version"], check=False, capture_output=True).returncode == 0:
+            return candidate.parent
+    raise ContainersError(f"sam build needs {_PYTHON} with pip, the functions' runtime: please install it")
+
+
+def build(model: str, precision: str) -> None:
+    """Build all functions and the layer into `.aws-sam`. Raises ContainersError."""
+    print(
+        f"building the functions, the layer and the image with {model} (the first time takes some minutes)", flush=True
+    )
+    overrides = [f"Model={model}", f"Precision={precision}", f"Architecture={ARCHITECTURE}"]
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / "build.log"
+    with log.open("wb") as output:
+        done = subprocess.run(
+            [_SAM, "build", "--parameter-overrides", *overrides],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment(),
+        )
+    if done.returncode:
+        last_lines = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise ContainersError(f"sam build failed; the end of {log}:\n{last_lines}")
+
+
+@contextmanager
+def start_api(port: int, *, quiet: bool, template: Path | None = None) -> Iterator[RunningApi]:
+    """Serve `template`, or what was built, on 127.0.0.1 while the block runs.
+
+    What it says goes to the terminal or, if `quiet`, to a file. Raises ContainersError.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ContainersError(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from error
+    command: list[str | Path] = [_SAM, "local", "start-api", "--port", str(port), "--config-file", _CONFIGURATION]
+    command += ["--template", template] if template else []
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log_file = LOGS / f"start-api-{port}.log"
+    with (
+        log_file.open("wb") as log,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log if quiet else None,
+            stderr=subprocess.STDOUT if quiet else None,
+            env=environment(),
+            start_new_session=True,  # Ctrl-C reaches this process alone, which then ends sam
+        ) as process,
+    ):
+        try:
+            _wait(process, port, log_file)
+            yield RunningApi(f"http://127.0.0.1:{port}", process)
+        finally:
+            process.send_signal(signal.SIGINT)  # sam removes its containers
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, log_file: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise ContainersError(f"sam local start-api did not start; see {log_file}")
