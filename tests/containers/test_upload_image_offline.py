@@ -1,6 +1,7 @@
 """The upload function's image as Lambda runs it: no network but its storage, nothing writable but /tmp."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 
@@ -57,12 +58,36 @@ def test_it_captions(container: Container) -> None:
     assert json.loads(str(answer["body"]))["data"]["caption"] == RED_LEFT_OF_BLUE.caption
 
 
-def test_it_has_no_way_out(container: Container) -> None:
-    status, routes = container.exec_run(["cat", "/proc/net/route"])
-    assert status == 0
-    destinations = [line.split()[1] for line in routes.decode().splitlines()[1:]]
-    assert destinations
-    assert "00000000" not in destinations  # the default route
+@pytest.fixture(scope="module")
+def outside(engine: docker.DockerClient) -> Iterator[str]:
+    """The address of a web server on another network of this machine."""
+    server = engine.containers.run(
+        "uploadimagefunction:latest", ["-m", "http.server"], entrypoint="python", detach=True
+    )
+    try:
+        server.reload()
+        yield server.attrs["NetworkSettings"]["Networks"]["bridge"]["IPAddress"]
+    finally:
+        server.remove(force=True)
+
+
+def test_it_has_no_way_out(container: Container, outside: str) -> None:
+    until = time.monotonic() + START_SECONDS
+    while not _connects(outside) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert _connects(outside)
+    script = f"import socket; socket.create_connection(('{outside}', 8000), 2)"
+    status, output = container.exec_run(["python", "-c", script])
+    assert status != 0
+    assert b"timed out" in output or b"unreachable" in output
+
+
+def _connects(address: str) -> bool:
+    try:
+        socket.create_connection((address, 8000), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 def test_it_can_write_nowhere_but_to_tmp(container: Container) -> None:

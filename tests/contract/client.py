@@ -1,10 +1,12 @@
 """A client of the API, as a user would write it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import requests
 
 TIMEOUT_SECONDS = 60
+_BOUNDARY = "a-boundary"
 
 
 @dataclass(frozen=True)
@@ -16,5 +18,32 @@ class Client:
     def upload(self, content: bytes, filename: str, field: str = "file") -> requests.Response:
         return requests.post(f"{self.url}/api/images", files={field: (filename, content)}, timeout=TIMEOUT_SECONDS)
 
+    def uploaded(self, content: bytes, filename: str) -> dict[str, Any]:
+        """Upload what must be accepted; return its data."""
+        response = self.upload(content, filename)
+        assert response.status_code == requests.codes.ok, response.text
+        data: dict[str, Any] = response.json()["data"]
+        return data
+
+    def post(self, body: bytes, media_type: str) -> requests.Response:
+        headers = {"Content-Type": media_type}
+        return requests.post(f"{self.url}/api/images", data=body, headers=headers, timeout=TIMEOUT_SECONDS)
+
+    def post_form(self, body: bytes) -> requests.Response:
+        """Post a form as it stands, with `BOUNDARY` in it for the boundary."""
+        body = body.replace(b"BOUNDARY", _BOUNDARY.encode())
+        return self.post(body, f"multipart/form-data; boundary={_BOUNDARY}")
+
     def get(self, path: str) -> requests.Response:
         return requests.get(f"{self.url}{path}", timeout=TIMEOUT_SECONDS)
+
+    def statistics(self) -> dict[str, Any]:
+        data: dict[str, Any] = self.get("/api/stats").json()["data"]
+        return data
+
+
+def fetch(url: str) -> requests.Response:
+    """Fetch what a presigned URL leads to."""
+    response = requests.get(url, timeout=TIMEOUT_SECONDS)
+    assert response.status_code == requests.codes.ok
+    return response

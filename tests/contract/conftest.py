@@ -1,24 +1,16 @@
-"""The API over HTTP: API_URL's, or a local one started for these tests."""
+"""What the contract's tests share."""
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 
 from tests.contract.client import Client
+from tests.http_api import api
 from tests.pictures import scene_png
-from tools import local_api
 
-
-@pytest.fixture(scope="package")
-def api() -> Iterator[Client]:
-    if url := os.environ.get("API_URL"):
-        yield Client(url.rstrip("/"))
-        return
-    with local_api.run() as running:
-        yield Client(running.url)
+__all__ = ["api"]
 
 
 @pytest.fixture(scope="package")
@@ -28,3 +20,10 @@ def uploaded(api: Client) -> dict[str, Any]:
     assert response.status_code == requests.codes.ok
     body: dict[str, Any] = response.json()
     return body
+
+
+@pytest.fixture
+def demo_model() -> None:
+    """For tests of captions: only the demo model's are known."""
+    if "API_URL" in os.environ and os.environ.get("API_MODEL") != "demo":
+        pytest.skip("the API at API_URL captions with another model than the demo model (API_MODEL=demo)")

@@ -4,11 +4,8 @@ import re
 from typing import Any
 from uuid import uuid4
 
-import pytest
-import requests
-
 from tests.contract import examples
-from tests.contract.client import TIMEOUT_SECONDS, Client
+from tests.contract.client import Client
 from tests.pictures import scene_png
 
 PROCESSED_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
@@ -77,23 +74,3 @@ def test_any_other_error(api: Client) -> None:
     assert response.status_code == 400
     assert examples.shape(response.json()) == examples.shape(examples.FAILURE)
     assert response.json()["current_status"] == "failure"
-
-
-@pytest.mark.parametrize(("method", "path"), [("GET", "/api/nothing"), ("DELETE", "/api/images"), ("GET", "/")])
-def test_an_unknown_route(api: Client, method: str, path: str) -> None:
-    response = requests.request(method, f"{api.url}{path}", timeout=TIMEOUT_SECONDS)
-    assert response.status_code == 404
-    assert response.json() == {"current_status": "failure", "error": "This route does not exist."}
-
-
-@pytest.mark.parametrize("media_type", ["image/jpeg", "application/x-www-form-urlencoded", ""])
-def test_an_image_outside_a_form(api: Client, media_type: str) -> None:
-    response = requests.post(
-        f"{api.url}/api/images", data=scene_png(), headers={"Content-Type": media_type}, timeout=TIMEOUT_SECONDS
-    )
-    assert response.status_code == 400
-    assert response.json()["error"].startswith("The request is not multipart/form-data.")
-
-
-def test_head_is_no_route(api: Client) -> None:
-    assert requests.head(f"{api.url}/api/images", timeout=TIMEOUT_SECONDS).status_code == 404

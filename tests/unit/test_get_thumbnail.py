@@ -1,15 +1,15 @@
 import json
 from datetime import datetime
 from typing import Any
+from unittest.mock import Mock
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
-import botocore.auth
 import pytest
 from botocore.config import Config
 
 from functions.get_thumbnail import app
-from image_pipeline import clients, records, thumbnail_store
+from image_pipeline import clients, presigning, records, thumbnail_store
 from tests.events import load_event
 from tests.image_records import IMAGE_ID, finished
 from tools.local_gateway import LocalContext
@@ -48,7 +48,7 @@ def test_the_url_is_the_one_that_an_s3_client_signs(monkeypatch: pytest.MonkeyPa
     arguments = {"Bucket": "thumbnails", "Key": key, "ResponseContentType": "image/jpeg"}
     theirs = urlsplit(client.generate_presigned_url("get_object", Params=arguments, ExpiresIn=900))
     signed_at = datetime.strptime(parse_qs(theirs.query)["X-Amz-Date"][0], "%Y%m%dT%H%M%S%z")
-    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: signed_at)
+    monkeypatch.setattr(presigning, "datetime", Mock(now=lambda _: signed_at))
     ours = urlsplit(thumbnail_store.presigned_url(key))
     assert ours[:3] == theirs[:3]
     assert parse_qs(ours.query) == parse_qs(theirs.query)

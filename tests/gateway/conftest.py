@@ -1,0 +1,3 @@
+from tests.http_api import api
+
+__all__ = ["api"]

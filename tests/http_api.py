@@ -1,0 +1,18 @@
+"""The API over HTTP, for the tests that only know its URL: API_URL's, or a local one started for them."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract.client import Client
+from tools import local_api
+
+
+@pytest.fixture(scope="package")
+def api() -> Iterator[Client]:
+    if url := os.environ.get("API_URL"):
+        yield Client(url.rstrip("/"))
+        return
+    with local_api.run() as running:
+        yield Client(running.url)
