@@ -19,7 +19,7 @@ REQUIREMENTS := requirements-dev.txt layers/pipeline/requirements.txt functions/
 
 .PHONY: help
 help: ## Print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: serve
 serve: MODEL ?= $(DEMO_MODEL)
@@ -58,11 +58,12 @@ test-model: .venv-model/installed ## Compare the exported models with torch and 
 	$(MODEL_BIN)/pytest tests/model
 
 .PHONY: lint
-lint: .venv/installed ## Check style, types and template.yaml
+lint: .venv/installed .venv-checkov/installed ## Check style, types and template.yaml
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/sam validate --lint
+	.venv-checkov/bin/checkov --config-file .checkov.yaml
 
 .PHONY: format
 format: .venv/installed ## Format the code and mend what can be mended
@@ -88,7 +89,7 @@ demo-model: .venv-model/installed ## Train the demo model again and export it (u
 
 .PHONY: clean
 clean: ## Remove what make has built and installed
-	rm -rf .venv .venv-model build .aws-sam layers/pipeline/*.egg-info
+	rm -rf .venv .venv-model .venv-checkov build .aws-sam layers/pipeline/*.egg-info
 
 .venv/installed: $(REQUIREMENTS) pyproject.toml
 	@$(call create_venv,.venv)
@@ -103,6 +104,13 @@ clean: ## Remove what make has built and installed
 		"$$(grep '^torch==' functions/upload_image/requirements-export.txt)"
 	@$(MODEL_BIN)/pip install --quiet --disable-pip-version-check -r functions/upload_image/requirements-export.txt \
 		-r functions/upload_image/requirements.txt -r layers/pipeline/requirements.txt -e . pytest
+	@touch $@
+
+# Its pins contradict those of the API.
+.venv-checkov/installed: Makefile
+	@$(call create_venv,.venv-checkov)
+	@echo 'Installing checkov, which judges template.yaml (once; about a minute)'
+	@.venv-checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
 	@touch $@
 
 define create_venv

@@ -1,0 +1,186 @@
+"""What CloudFormation gets: template.yaml as SAM transforms it, offline."""
+
+import copy
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+
+from functions.get_image import app as get_image
+from functions.get_stats import app as get_stats
+from functions.get_thumbnail import app as get_thumbnail
+from functions.list_images import app as list_images
+from functions.upload_image import app as upload_image
+from image_pipeline import records, settings
+from image_pipeline.api import Handler
+from tests.events import load_event
+from tests.image_records import IMAGE_ID, finished
+from tools import template
+from tools.local_gateway import LocalContext
+
+ROOT = Path(__file__).parent.parent.parent
+ROUTES = {
+    ("post", "/api/images"): "UploadImageFunction",
+    ("get", "/api/images"): "ListImagesFunction",
+    ("get", "/api/images/{image_id}"): "GetImageFunction",
+    ("get", "/api/images/{image_id}/thumbnails/{size}"): "GetThumbnailFunction",
+    ("get", "/api/stats"): "GetStatsFunction",
+}
+# Declared for `sam local` alone; see template.yaml.
+LOCAL_ONLY = {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_DYNAMODB"}
+
+Resources = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def resources() -> Resources:
+    described = copy.deepcopy(template.read())
+    for resource in described["Resources"].values():
+        properties = resource.get("Properties", {})
+        for name in {"CodeUri", "ContentUri"} & set(properties):
+            properties[name] = "s3://bucket/key"
+        if properties.get("PackageType") == "Image":
+            properties["ImageUri"] = "123456789012.dkr.ecr.us-east-1.amazonaws.com/upload:latest"
+    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1"))
+    transformed: Resources = translator.translate(described, {})["Resources"]
+    return transformed
+
+
+def of_type(resources: Resources, kind: str) -> Resources:
+    return {name: resource for name, resource in resources.items() if resource["Type"] == kind}
+
+
+@pytest.fixture(scope="module")
+def functions(resources: Resources) -> Resources:
+    return of_type(resources, "AWS::Lambda::Function")
+
+
+def statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for policy in role["Properties"]["Policies"]:
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_there_are_five_functions_behind_the_five_routes(resources: Resources, functions: Resources) -> None:
+    assert set(functions) == set(ROUTES.values())
+    (api,) = of_type(resources, "AWS::ApiGateway::RestApi").values()
+    found = {
+        (method, path): operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+        for path, methods in api["Properties"]["Body"]["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert set(found) == set(ROUTES)
+    for route, function in ROUTES.items():
+        assert f"${{{function}.Arn}}" in found[route]
+
+
+def test_every_function_has_a_role_of_its_own_and_no_managed_policy(resources: Resources, functions: Resources) -> None:
+    roles = [function["Properties"]["Role"]["Fn::GetAtt"][0] for function in functions.values()]
+    assert len(set(roles)) == len(functions)
+    assert set(roles) == set(of_type(resources, "AWS::IAM::Role"))
+    for role in roles:
+        assert "ManagedPolicyArns" not in resources[role]["Properties"]
+
+
+def test_no_action_and_no_resource_is_a_wildcard(resources: Resources) -> None:
+    for role in of_type(resources, "AWS::IAM::Role").values():
+        for statement in statements(role):
+            assert statement["Effect"] == "Allow"
+            assert not [action for action in as_list(statement["Action"]) if "*" in action]
+            for resource in as_list(statement["Resource"]):
+                # A reference to one resource of this stack, or what lies below it.
+                reference = resource.get("Fn::GetAtt") or resource["Fn::Sub"].removeprefix("${").split(".Arn}")
+                assert reference[0] in resources
+                assert reference[1] in {"Arn", "/index/listing", "/*/thumbnails/*"}
+
+
+def test_a_function_writes_only_to_its_own_log_group_which_is_kept_for_a_time(
+    resources: Resources, functions: Resources
+) -> None:
+    groups = set()
+    for function in functions.values():
+        group = function["Properties"]["LoggingConfig"]["LogGroup"]["Ref"]
+        groups.add(group)
+        assert resources[group]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+        role = resources[function["Properties"]["Role"]["Fn::GetAtt"][0]]
+        (logs,) = (statement for statement in statements(role) if statement["Sid"] == "WriteLogs")
+        assert logs["Resource"] == {"Fn::GetAtt": [group, "Arn"]}
+    assert len(groups) == len(functions)
+
+
+def test_the_image_function_has_nothing_of_a_zip_and_the_others_have_the_layer(functions: Resources) -> None:
+    image = functions["UploadImageFunction"]["Properties"]
+    assert image["PackageType"] == "Image"
+    assert not {"Runtime", "Handler", "Layers"} & set(image)
+    for function in (function for name, function in functions.items() if name != "UploadImageFunction"):
+        (layer,) = function["Properties"]["Layers"]
+        assert layer["Ref"].startswith("PipelineLayer")
+        assert function["Properties"]["Runtime"] == "python3.13"
+
+
+def test_bucket_and_table_outlive_the_stack_and_the_bucket_is_private(resources: Resources) -> None:
+    bucket, table = resources["ThumbnailsBucket"], resources["ImagesTable"]
+    assert bucket["DeletionPolicy"] == table["DeletionPolicy"] == "Retain"
+    assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["Properties"]["BucketEncryption"]
+
+
+@pytest.mark.usefixtures("aws")
+@pytest.mark.parametrize(
+    ("function", "handler", "event"),
+    [
+        ("UploadImageFunction", upload_image.lambda_handler, "upload_image_png"),
+        ("ListImagesFunction", list_images.lambda_handler, "list_images_page"),
+        ("GetImageFunction", get_image.lambda_handler, "get_image"),
+        ("GetThumbnailFunction", get_thumbnail.lambda_handler, "get_thumbnail_small"),
+        ("GetStatsFunction", get_stats.lambda_handler, "get_stats"),
+    ],
+)
+def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
+    functions: Resources, monkeypatch: pytest.MonkeyPatch, function: str, handler: Handler, event: str
+) -> None:
+    records.save(finished(IMAGE_ID))
+    for minutes in range(1, 4):  # enough for a second page
+        records.save(finished(minutes=minutes))
+    read: set[str] = set()
+
+    def recorded(name: str) -> str:
+        read.add(name)
+        return os.environ[name]
+
+    monkeypatch.setattr(settings, "_text", recorded)
+    assert handler(load_event(event), LocalContext(function))["statusCode"] == 200
+    given = set(functions[function]["Properties"]["Environment"]["Variables"])
+    assert {name for name in given - LOCAL_ONLY if not name.startswith("POWERTOOLS_")} == read
+
+
+def test_powertools_gets_a_namespace_where_metrics_are_written(functions: Resources) -> None:
+    for name, function in functions.items():
+        variables = set(function["Properties"]["Environment"]["Variables"])
+        assert {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL"} <= variables
+        assert ("POWERTOOLS_METRICS_NAMESPACE" in variables) == (name == "UploadImageFunction")
+
+
+def test_layer_and_image_install_the_same_packages() -> None:
+    assert template.read()["Resources"]["PipelineLayer"]["Properties"]["ContentUri"] == "layers/pipeline/"
+    makefile = (ROOT / "layers" / "pipeline" / "Makefile").read_text()
+    dockerfile = (ROOT / "functions" / "upload_image" / "Dockerfile").read_text()
+    assert "-r requirements.txt" in makefile
+    assert "COPY layers/pipeline/requirements.txt /tmp/layer.txt" in dockerfile
+    assert "-r /tmp/rest.txt -r /tmp/layer.txt" in dockerfile
+    shared, image = (requirements(ROOT / folder) for folder in ("layers/pipeline", "functions/upload_image"))
+    assert not set(shared) & set(image)
+    assert all("==" in line for line in (*shared.values(), *image.values()))
+
+
+def requirements(folder: Path) -> dict[str, str]:
+    lines = (folder / "requirements.txt").read_text().splitlines()
+    return {line.partition("==")[0]: line for line in lines if line and not line.startswith("#")}
