@@ -10,7 +10,9 @@ IMAGE_ID = "b480bcff-7fff-45b2-93cf-7a534fe39821"
 _NOON = datetime(2025, 3, 16, 12, 0, 0, 826114, UTC)
 
 
-def finished(image_id: str | None = None, minutes: int = 0, seconds_taken: str = "0.25") -> ImageRecord:
+def finished(
+    image_id: str | None = None, minutes: int = 0, seconds_taken: str = "0.25", attempt: str | None = None
+) -> ImageRecord:
     """Return a record finished `minutes` after noon."""
     image_id = image_id or str(uuid4())
     return ImageRecord(
@@ -23,5 +25,5 @@ def finished(image_id: str | None = None, minutes: int = 0, seconds_taken: str =
         caption="a cartoon picture of two people standing in front of a city",
         caption_model=CaptionModel("demo", "scenes-1", "fp32"),
         sha256="0" * 64,
-        attempt=str(uuid4()),
+        attempt=attempt or str(uuid4()),
     )

@@ -7,7 +7,8 @@ from image_pipeline.api import api_handler
 
 @api_handler
 def lambda_handler(event: requests.Event) -> bodies.Body:
-    return bodies.image(processing.process(uploads.from_event(event)))
+    key = requests.idempotency_key(event)
+    return bodies.image(processing.process(uploads.from_event(event), key))
 
 
 cold_start.prepare()

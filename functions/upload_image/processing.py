@@ -2,40 +2,50 @@
 
 import hashlib
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
-from uuid import uuid4
+from typing import Literal
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from functions.upload_image import images
 from functions.upload_image.captioner import get_captioner
 from functions.upload_image.uploads import Upload
-from image_pipeline import clients, records, settings, thumbnail_store
-from image_pipeline.errors import ImageTooLargeError, StorageError, UnsupportedImageError
+from image_pipeline import claims, clients, records, settings, thumbnail_store
+from image_pipeline.claims import Claim
+from image_pipeline.errors import StorageError, UndecodableImageError
 from image_pipeline.models import ImageRecord, ThumbnailSize
 from image_pipeline.observability import logger
 
 
-def process(upload: Upload) -> ImageRecord:
-    """Process an upload and return its stored record.
+def process(upload: Upload, key: str | None) -> ImageRecord:
+    """Process an upload and return its stored record; with an Idempotency-Key that was seen before, the record of then.
 
-    Raises UnsupportedImageError and ImageTooLargeError, which leave no trace. Any other error, such as
-    UndecodableImageError, CaptionError or StorageError, counts as a failure and leaves no thumbnail,
-    unless the storage fails at that too.
+    Raises UnsupportedImageError and ImageTooLargeError, which leave no trace, RequestRunningError and
+    RequestKeyReusedError. Any other error, such as UndecodableImageError, CaptionError or StorageError, counts as a
+    failure and leaves no thumbnail, unless the storage fails at that too.
     """
     start = time.perf_counter()
     received_at = datetime.now(UTC)
-    image_id, attempt = str(uuid4()), str(uuid4())
-    keys: dict[ThumbnailSize, str] = {}
+    sha256 = hashlib.sha256(upload.content).hexdigest()
     try:
         picture = images.decode(upload.content, received_at, settings.max_image_pixels())
-        extension = images.EXTENSIONS[picture.metadata.format]
-        keys = {size: thumbnail_store.key_of(image_id, size, extension) for size in ThumbnailSize}
-        caption = _store_thumbnails_and_caption(picture, keys)
+    except UndecodableImageError:
+        # A repeated request ends in claim(), with the same error, and is not counted again.
+        if isinstance(mine := claims.claim(key, sha256), Claim):
+            _record_failure(mine, "damaged")
+        raise
+    mine = claims.claim(key, sha256)
+    if not isinstance(mine, Claim):
+        return records.get(mine)
+    extension = images.EXTENSIONS[picture.metadata.format]
+    keys = {size: thumbnail_store.key_of(mine.image_id, size, extension) for size in ThumbnailSize}
+    try:
+        caption = _store_thumbnails_and_caption(picture, keys, mine)
         record = ImageRecord(
-            image_id=image_id,
+            image_id=mine.image_id,
             original_name=upload.original_name,
             processed_at=datetime.now(UTC),
             time_taken=Decimal(round((time.perf_counter() - start) * 1e6)) / 1_000_000,
@@ -43,30 +53,34 @@ def process(upload: Upload) -> ImageRecord:
             thumbnails=keys,
             caption=caption,
             caption_model=get_captioner().model,
-            sha256=hashlib.sha256(upload.content).hexdigest(),
-            attempt=attempt,
+            sha256=sha256,
+            attempt=mine.attempt,
         )
-        records.save(record)
-    except (UnsupportedImageError, ImageTooLargeError):
-        raise
+        records.save(record, key)
     except Exception:
-        _clean_up(image_id, attempt, list(keys.values()))
+        if _record_failure(mine, "failure"):
+            _remove_thumbnails(mine.image_id)
         raise
     _report("ImagesProcessed", float(record.time_taken))
-    logger.info("image processed", image_id=image_id, seconds=float(record.time_taken))
+    logger.info("image processed", image_id=mine.image_id, seconds=float(record.time_taken))
     return record
 
 
-def _store_thumbnails_and_caption(picture: images.Picture, keys: dict[ThumbnailSize, str]) -> str:
+def _store_thumbnails_and_caption(picture: images.Picture, keys: Mapping[ThumbnailSize, str], mine: Claim) -> str:
     """Make and store the thumbnails while the caption is written; return the caption."""
-
-    def store(size: ThumbnailSize) -> None:
-        thumbnail_store.put(keys[size], images.thumbnail(picture, size.pixels))
-
-    # The cache of clients has no lock: the threads must find this one there.
+    # The cache of clients has no lock: the threads must find these there.
+    clients.dynamodb()
     clients.s3()
-    # Leaving the pool waits for both, so that nothing is stored after a failure was cleaned up.
-    with ThreadPoolExecutor(len(keys), thread_name_prefix="thumbnail") as pool:
+    # Leaving the pool waits for all, so that nothing is stored after a failure was cleaned up.
+    with ThreadPoolExecutor(len(keys) + 1, thread_name_prefix="thumbnail") as pool:
+        reserved = pool.submit(claims.reserve, mine)
+
+        def store(size: ThumbnailSize) -> None:
+            thumbnail = images.thumbnail(picture, size.pixels)
+            # Nothing may lie in the bucket that no item tells of.
+            reserved.result()
+            thumbnail_store.put(keys[size], thumbnail)
+
         stored = [pool.submit(store, size) for size in keys]
         caption = get_captioner().caption(images.flattened(picture))
     for future in stored:
@@ -74,15 +88,22 @@ def _store_thumbnails_and_caption(picture: images.Picture, keys: dict[ThumbnailS
     return caption
 
 
-def _clean_up(image_id: str, attempt: str, keys: list[str]) -> None:
-    """Count the failure and remove its thumbnails; as long as the failure is not stored, they may be in use."""
+def _record_failure(mine: Claim, outcome: Literal["damaged", "failure"]) -> bool:
+    """Count a failure; return whether that is stored. As long as it is not, the upload may have succeeded."""
     _report("ImagesFailed")
     try:
-        records.save_failure(image_id, attempt)
-        if keys:
-            thumbnail_store.delete(keys)
+        records.save_failure(mine, outcome)
     except StorageError:
-        logger.exception("clean-up failed", image_id=image_id)
+        logger.exception("failure not recorded", image_id=mine.image_id)
+        return False
+    return True
+
+
+def _remove_thumbnails(image_id: str) -> None:
+    try:
+        thumbnail_store.delete_all(image_id)
+    except StorageError:
+        logger.exception("thumbnails not removed", image_id=image_id)
 
 
 def _report(outcome: str, seconds: float | None = None) -> None:

@@ -15,8 +15,10 @@ class Client:
 
     url: str
 
-    def upload(self, content: bytes, filename: str, field: str = "file") -> requests.Response:
-        return requests.post(f"{self.url}/api/images", files={field: (filename, content)}, timeout=TIMEOUT_SECONDS)
+    def upload(self, content: bytes, filename: str, field: str = "file", key: str | None = None) -> requests.Response:
+        headers = {} if key is None else {"Idempotency-Key": key}
+        files = {field: (filename, content)}
+        return requests.post(f"{self.url}/api/images", files=files, headers=headers, timeout=TIMEOUT_SECONDS)
 
     def uploaded(self, content: bytes, filename: str) -> dict[str, Any]:
         """Upload what must be accepted; return its data."""

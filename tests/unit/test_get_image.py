@@ -6,6 +6,7 @@ import pytest
 
 from functions.get_image import app
 from image_pipeline import clients, records
+from image_pipeline.claims import Claim
 from tests.events import load_event
 from tests.image_records import IMAGE_ID, finished
 from tools.local_gateway import LocalContext
@@ -45,7 +46,7 @@ def test_an_unknown_image_is_not_found() -> None:
 
 
 def test_a_failed_image_is_not_found() -> None:
-    records.save_failure(IMAGE_ID, "attempt")
+    records.save_failure(Claim(IMAGE_ID, "attempt", None), "failure")
     assert get("get_image") == (404, MISSING)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from functions.list_images import app
 from image_pipeline import records
+from image_pipeline.claims import Claim
 from tests.events import load_event
 from tests.image_records import finished
 from tools.local_gateway import LocalContext
@@ -27,7 +28,7 @@ def test_an_empty_list_says_so() -> None:
 
 
 def test_failures_are_not_listed() -> None:
-    records.save_failure("b480bcff-7fff-45b2-93cf-7a534fe39821", "attempt")
+    records.save_failure(Claim("b480bcff-7fff-45b2-93cf-7a534fe39821", "attempt", None), "failure")
     assert "data" in get()[1]
 
 

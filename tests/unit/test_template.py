@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,9 @@ from functions.get_image import app as get_image
 from functions.get_stats import app as get_stats
 from functions.get_thumbnail import app as get_thumbnail
 from functions.list_images import app as list_images
+from functions.sweep_thumbnails import app as sweep_thumbnails
 from functions.upload_image import app as upload_image
 from image_pipeline import records, settings
-from image_pipeline.api import Handler
 from tests.events import load_event
 from tests.image_records import IMAGE_ID, finished
 from tools import template
@@ -69,8 +69,8 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_there_are_five_functions_behind_the_five_routes(resources: Resources, functions: Resources) -> None:
-    assert set(functions) == set(ROUTES.values())
+def test_each_route_leads_to_its_function(resources: Resources, functions: Resources) -> None:
+    assert set(functions) == {*ROUTES.values(), "SweepThumbnailsFunction"}
     (api,) = of_type(resources, "AWS::ApiGateway::RestApi").values()
     found = {
         (method, path): operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
@@ -99,7 +99,7 @@ def test_no_action_and_no_resource_is_a_wildcard(resources: Resources) -> None:
                 # A reference to one resource of this stack, or what lies below it.
                 reference = resource.get("Fn::GetAtt") or resource["Fn::Sub"].removeprefix("${").split(".Arn}")
                 assert reference[0] in resources
-                assert reference[1] in {"Arn", "/index/listing", "/*/thumbnails/*"}
+                assert reference[1] in {"Arn", "StreamArn", "/index/listing", "/*/thumbnails/*"}
 
 
 def test_a_function_writes_only_to_its_own_log_group_which_is_kept_for_a_time(
@@ -142,10 +142,11 @@ def test_bucket_and_table_outlive_the_stack_and_the_bucket_is_private(resources:
         ("GetImageFunction", get_image.lambda_handler, "get_image"),
         ("GetThumbnailFunction", get_thumbnail.lambda_handler, "get_thumbnail_small"),
         ("GetStatsFunction", get_stats.lambda_handler, "get_stats"),
+        ("SweepThumbnailsFunction", sweep_thumbnails.lambda_handler, "sweep_thumbnails"),
     ],
 )
 def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
-    functions: Resources, monkeypatch: pytest.MonkeyPatch, function: str, handler: Handler, event: str
+    functions: Resources, monkeypatch: pytest.MonkeyPatch, function: str, handler: Callable[[Any, Any], Any], event: str
 ) -> None:
     records.save(finished(IMAGE_ID))
     for minutes in range(1, 4):  # enough for a second page
@@ -157,7 +158,8 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
         return os.environ[name]
 
     monkeypatch.setattr(settings, "_text", recorded)
-    assert handler(load_event(event), LocalContext(function))["statusCode"] == 200
+    answer = handler(load_event(event), LocalContext(function))
+    assert answer is None or answer["statusCode"] == 200
     given = set(functions[function]["Properties"]["Environment"]["Variables"])
     assert {name for name in given - LOCAL_ONLY if not name.startswith("POWERTOOLS_")} == read
 

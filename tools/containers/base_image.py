@@ -27,7 +27,7 @@ _SAM_REPOSITORY = "samcli/lambda-python"
 _STAND_IN = "lambda-python-stand-in:3.13"
 _DEBIAN = "debian-with-python:trixie"
 STAND_IN_LABEL = "image-pipeline.stand-in"
-_SOURCE = Path(__file__).parent / "base_image"
+_SOURCE = Path(__file__).parent / "stand_in"
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 

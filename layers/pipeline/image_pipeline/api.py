@@ -19,6 +19,8 @@ _STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
     errors.UndecodableImageError: HTTPStatus.BAD_REQUEST,
     errors.ImageNotFoundError: HTTPStatus.NOT_FOUND,
     errors.ThumbnailNotFoundError: HTTPStatus.NOT_FOUND,
+    errors.RequestRunningError: HTTPStatus.CONFLICT,
+    errors.RequestKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ImageTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UnsupportedImageError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.CaptionError: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -59,7 +61,7 @@ def _refusal(error: errors.PipelineError) -> Answer:
 def _answer(status: HTTPStatus, body: bodies.Body) -> Answer:
     # Bodies hold presigned URLs: nobody on the way may keep them.
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status == HTTPStatus.CONFLICT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return {
         "statusCode": int(status),

@@ -36,6 +36,18 @@ class UndecodableImageError(PipelineError):
     message = "The image is damaged or incomplete and cannot be decoded. Please send the whole file again."
 
 
+class RequestRunningError(PipelineError):
+    """An earlier request with the same Idempotency-Key is still being processed."""
+
+    message = "A request with this Idempotency-Key is still being processed. Please try again in a moment."
+
+
+class RequestKeyReusedError(PipelineError):
+    """The Idempotency-Key came with another file before."""
+
+    message = "This Idempotency-Key was used for another file. Please use a new key for each file."
+
+
 class ImageNotFoundError(PipelineError):
     """No finished image has this id."""
 

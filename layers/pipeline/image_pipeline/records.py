@@ -1,28 +1,23 @@
-"""Image records and statistics in DynamoDB: the only module that talks to the table.
+"""Image records and statistics.
 
 One table: an image is `IMAGE#<id>`, the statistics are spread over `STATS` items, because one
 partition takes 1,000 writes a second. An upload's outcome and its count change in one transaction.
 """
 
 import random
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from heapq import merge
 from itertools import islice
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from zlib import crc32
 
-from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from botocore.exceptions import BotoCoreError, ClientError
-
-from image_pipeline import settings
-from image_pipeline.clients import dynamodb
-from image_pipeline.errors import ImageNotFoundError, StorageError
+from image_pipeline import claims, settings, table
+from image_pipeline.claims import Claim
+from image_pipeline.errors import ImageNotFoundError
 from image_pipeline.models import CaptionModel, ImageMetadata, ImageRecord, Statistics, ThumbnailSize
 
 if TYPE_CHECKING:
@@ -32,7 +27,6 @@ LISTING_SHARDS = 4
 STATISTICS_SHARDS = 8
 FAILURE_RETENTION = timedelta(days=7)
 _LISTING_INDEX = "listing"
-_COMMIT_TRIES = 8
 
 
 @dataclass(frozen=True)
@@ -43,8 +37,8 @@ class Page:
     has_more: bool
 
 
-def save(record: ImageRecord) -> None:
-    """Store a finished image and count it, both or neither.
+def save(record: ImageRecord, key: str | None = None) -> None:
+    """Store a finished image and count it, both or neither; `key` is the Idempotency-Key that it came with.
 
     Raises StorageError when it is not known to be stored.
     """
@@ -55,22 +49,22 @@ def save(record: ImageRecord) -> None:
         **_to_attributes(record),
     }
     counts = {"success": 1, "total_processing_time": record.time_taken}
-    _commit(record.image_id, record.attempt, item, counts)
+    _commit(Claim(record.image_id, record.attempt, key), item, counts, "success")
 
 
-def save_failure(image_id: str, attempt: str) -> None:
-    """Remember for a week that an upload failed, and count it, both or neither.
+def save_failure(mine: Claim, outcome: Literal["damaged", "failure"]) -> None:
+    """Remember for a week that an upload failed, and count it, both or neither; "damaged" is the file's own fault.
 
     Raises StorageError when it is not known to be stored, or when the upload is known to have succeeded.
     """
     expiry = datetime.now(UTC) + FAILURE_RETENTION
-    item = {"status": "failure", "attempt": attempt, "expires_at": int(expiry.timestamp())}
-    _commit(image_id, attempt, item, {"failure": 1})
+    item = {"status": "failure", "attempt": mine.attempt, "expires_at": int(expiry.timestamp())}
+    _commit(mine, item, {"failure": 1}, outcome)
 
 
 def get(image_id: str) -> ImageRecord:
     """Return a finished image. Raises ImageNotFoundError."""
-    item = _find(image_id)
+    item = table.find(claims.image_key(image_id))
     if item is None or item["status"] != "success":
         raise ImageNotFoundError
     return _from_attributes(item)
@@ -92,13 +86,8 @@ def listing_position(record: ImageRecord) -> str:
 
 def statistics() -> Statistics:
     """Return the sum over all shards."""
-    response = _call(
-        "query",
-        KeyConditionExpression="pk = :pk",
-        ExpressionAttributeValues=_serialize({":pk": "STATS"}),
-        ConsistentRead=True,
-    )
-    shards = [_deserialize(item) for item in response["Items"]]
+    response = table.query("pk = :pk", {":pk": "STATS"}, ConsistentRead=True)
+    shards = [table.deserialize(item) for item in response["Items"]]
     return Statistics(
         success=sum(int(shard.get("success", 0)) for shard in shards),
         failure=sum(int(shard.get("failure", 0)) for shard in shards),
@@ -106,50 +95,32 @@ def statistics() -> Statistics:
     )
 
 
-def _commit(image_id: str, attempt: str, item: Mapping[str, Any], counts: Mapping[str, Any]) -> None:
-    """Write an upload's outcome and add `counts` to a statistics shard in one transaction."""
-    write: Sequence[TransactWriteItemTypeDef] = [
-        {
-            "Put": {
-                "TableName": settings.table_name(),
-                "Item": _serialize({**_image_key(image_id), **item}),
-                "ConditionExpression": "attribute_not_exists(pk)",
-            }
-        },
-        {
-            "Update": {
-                "TableName": settings.table_name(),
-                "Key": _serialize({"pk": "STATS", "sk": f"SHARD#{random.randrange(STATISTICS_SHARDS)}"}),  # noqa: S311
-                "UpdateExpression": "ADD " + ", ".join(f"{name} :{name}" for name in counts),
-                "ExpressionAttributeValues": _serialize({f":{name}": value for name, value in counts.items()}),
-            }
-        },
-    ]
-    for tries in range(1, _COMMIT_TRIES + 1):
-        try:
-            # The token makes botocore's own retries harmless: DynamoDB applies it once.
-            dynamodb().transact_write_items(TransactItems=write, ClientRequestToken=attempt)
-        except (ClientError, BotoCoreError) as error:
-            # The reply may be lost and the transaction applied: only the table knows.
-            stored = _find(image_id)
-            if stored is not None and (stored["attempt"], stored["status"]) == (attempt, item["status"]):
-                return
-            if not _is_conflict(error) or tries == _COMMIT_TRIES:
-                raise StorageError from error
-            time.sleep(random.uniform(0, 0.02 * 2**tries))  # noqa: S311
-        else:
-            return
+def _commit(mine: Claim, item: Mapping[str, Any], counts: Mapping[str, Any], outcome: str) -> None:
+    """Write an upload's outcome, add `counts` to a statistics shard and settle its claim, in one transaction."""
+    key = claims.image_key(mine.image_id)
+    image: TransactWriteItemTypeDef = {
+        "Put": {
+            "TableName": settings.table_name(),
+            "Item": table.serialize({**key, **item}),
+            "ConditionExpression": "attribute_not_exists(pk) OR (attempt = :attempt AND #status = :processing)",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": table.serialize({":attempt": mine.attempt, ":processing": "processing"}),
+        }
+    }
+    count: TransactWriteItemTypeDef = {
+        "Update": {
+            "TableName": settings.table_name(),
+            "Key": table.serialize({"pk": "STATS", "sk": f"SHARD#{random.randrange(STATISTICS_SHARDS)}"}),  # noqa: S311
+            "UpdateExpression": "ADD " + ", ".join(f"{name} :{name}" for name in counts),
+            "ExpressionAttributeValues": table.serialize({f":{name}": value for name, value in counts.items()}),
+        }
+    }
 
+    def is_stored() -> bool:
+        stored = table.find(key)
+        return stored is not None and (stored["attempt"], stored["status"]) == (mine.attempt, item["status"])
 
-def _is_conflict(error: ClientError | BotoCoreError) -> bool:
-    """Tell whether a transaction lost against another one on the same statistics shard."""
-    reasons = error.response.get("CancellationReasons", []) if isinstance(error, ClientError) else []
-    return any(reason.get("Code") == "TransactionConflict" for reason in reasons)
-
-
-def _find(image_id: str) -> dict[str, Any] | None:
-    response = _call("get_item", Key=_serialize(_image_key(image_id)), ConsistentRead=True)
-    return _deserialize(response["Item"]) if "Item" in response else None
+    table.write([image, count, *claims.settle(mine, outcome)], is_stored)
 
 
 def _query_listing(shard: int, page_size: int, before: str | None) -> Iterator[dict[str, Any]]:
@@ -157,28 +128,10 @@ def _query_listing(shard: int, page_size: int, before: str | None) -> Iterator[d
     condition, values = "listing = :listing", {":listing": f"LIST#{shard}"}
     if before is not None:
         condition, values = f"{condition} AND listed_at < :before", values | {":before": before}
-    response = _call(
-        "query",
-        IndexName=_LISTING_INDEX,
-        KeyConditionExpression=condition,
-        ExpressionAttributeValues=_serialize(values),
-        ScanIndexForward=False,
-        Limit=page_size,
-    )
-    yield from (_deserialize(item) for item in response["Items"])
+    response = table.query(condition, values, IndexName=_LISTING_INDEX, ScanIndexForward=False, Limit=page_size)
+    yield from (table.deserialize(item) for item in response["Items"])
     if "LastEvaluatedKey" in response:
-        yield from _query_listing(shard, page_size, _deserialize(response["LastEvaluatedKey"])["listed_at"])
-
-
-def _call(operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - boto3's own arguments and answers
-    try:
-        return getattr(dynamodb(), operation)(TableName=settings.table_name(), **arguments)
-    except (ClientError, BotoCoreError) as error:
-        raise StorageError from error
-
-
-def _image_key(image_id: str) -> dict[str, str]:
-    return {"pk": f"IMAGE#{image_id}", "sk": "IMAGE"}
+        yield from _query_listing(shard, page_size, table.deserialize(response["LastEvaluatedKey"])["listed_at"])
 
 
 def _to_attributes(record: ImageRecord) -> dict[str, Any]:
@@ -214,21 +167,3 @@ def _from_attributes(item: Mapping[str, Any]) -> ImageRecord:
         sha256=item["sha256"],
         attempt=item["attempt"],
     )
-
-
-@cache
-def _serializer() -> TypeSerializer:
-    return TypeSerializer()
-
-
-@cache
-def _deserializer() -> TypeDeserializer:
-    return TypeDeserializer()
-
-
-def _serialize(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _serializer().serialize(value) for name, value in attributes.items()}
-
-
-def _deserialize(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _deserializer().deserialize(value) for name, value in item.items()}

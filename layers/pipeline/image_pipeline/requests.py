@@ -12,6 +12,7 @@ from image_pipeline.models import ThumbnailSize
 Event = Mapping[str, Any]
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 100
+_LONGEST_KEY = 255
 
 
 def image_id(event: Event) -> str:
@@ -45,6 +46,22 @@ def page_start(event: Event) -> str | None:
     """Return the listing position after which `?cursor=` starts. Raises InvalidRequestError."""
     cursor = _query(event).get("cursor")
     return None if cursor is None else cursors.decode(cursor)
+
+
+def idempotency_key(event: Event) -> str | None:
+    """Return the Idempotency-Key header, without the quotes that the IETF's draft puts around it.
+
+    Raises InvalidRequestError.
+    """
+    headers: dict[str, str] = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    if "idempotency-key" not in headers:
+        return None
+    key = headers["idempotency-key"].strip().removeprefix('"').removesuffix('"')
+    if not re.fullmatch(f"[!-~]{{1,{_LONGEST_KEY}}}", key):
+        raise InvalidRequestError(
+            f"Invalid Idempotency-Key. Please use 1 to {_LONGEST_KEY} visible ASCII characters, such as a UUID."
+        )
+    return key
 
 
 def _query(event: Event) -> Mapping[str, str]:

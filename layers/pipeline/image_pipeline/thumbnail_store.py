@@ -24,8 +24,9 @@ def put(key: str, content: bytes) -> None:
         raise StorageError from error
 
 
-def delete(keys: list[str]) -> None:
-    """Remove thumbnails, those that were never stored too. Raises StorageError."""
+def delete_all(image_id: str) -> None:
+    """Remove whatever thumbnails an image may have. Raises StorageError."""
+    keys = [key_of(image_id, size, extension) for size in ThumbnailSize for extension in CONTENT_TYPES]
     try:
         response = s3().delete_objects(
             Bucket=settings.bucket_name(), Delete={"Objects": [{"Key": key} for key in keys]}

@@ -1,0 +1,194 @@
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+from PIL import Image
+
+from functions.upload_image import app, processing
+from functions.upload_image.captioner import Captioner
+from image_pipeline import claims, clients, records
+from image_pipeline.claims import Claim
+from image_pipeline.errors import CaptionError, RequestRunningError, StorageError
+from tests.events import upload_event
+from tests.image_records import finished
+from tests.pictures import encode, scene_png
+from tools.local_gateway import LocalContext
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+Items = Callable[[str], list[dict[str, Any]]]
+KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
+OTHER = encode(Image.new("RGB", (4, 4)))
+
+
+def post(content: bytes, key: str | None = KEY) -> tuple[int, dict[str, Any], dict[str, str]]:
+    event = upload_event(content)
+    if key is not None:
+        event["headers"]["Idempotency-Key"] = key
+    answer = app.lambda_handler(event, LocalContext("UploadImageFunction"))
+    return answer["statusCode"], json.loads(answer["body"]), answer["headers"]
+
+
+def counts() -> tuple[int, int]:
+    totals = records.statistics()
+    return totals.success, totals.failure
+
+
+@pytest.fixture
+def captioned(monkeypatch: pytest.MonkeyPatch) -> list[Image.Image]:
+    """The images that were captioned."""
+    images: list[Image.Image] = []
+    caption = Captioner.caption
+
+    def recorded(self: Captioner, image: Image.Image) -> str:
+        images.append(image)
+        return caption(self, image)
+
+    monkeypatch.setattr(Captioner, "caption", recorded)
+    return images
+
+
+def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    later = time.time() + seconds
+    monkeypatch.setattr("image_pipeline.claims.time.time", lambda: later)
+
+
+def test_a_repeated_request_gets_the_first_answer(captioned: list[Image.Image], bucket_keys: Any) -> None:
+    (first, body, _), (second, again, _) = post(scene_png()), post(scene_png())
+    assert (first, second) == (200, 200)
+    for answer in (body, again):
+        assert set(answer["data"].pop("thumbnails")) == {"small", "medium"}  # URLs carry the time of their signature
+    assert again == body
+    assert len(captioned) == 1
+    assert counts() == (1, 0)
+    assert len(bucket_keys()) == 2
+
+
+def test_without_a_key_each_upload_is_new() -> None:
+    assert len({post(scene_png(), None)[1]["data"]["image_id"] for _ in range(2)}) == 2
+    assert counts() == (2, 0)
+
+
+def test_quotes_around_a_key_are_not_part_of_it() -> None:
+    assert post(scene_png())[1]["data"]["image_id"] == post(scene_png(), f'"{KEY}"')[1]["data"]["image_id"]
+
+
+@pytest.mark.parametrize("key", ["", '""', "a b", "k" * 256, "schlüssel", "\0"])
+def test_a_key_that_is_none_is_refused(key: str, table_items: Items) -> None:
+    status, body, _ = post(scene_png(), key)
+    assert status == 400
+    assert body["error"].startswith("Invalid Idempotency-Key. ")
+    assert table_items("") == []
+
+
+def test_a_key_is_for_one_file(captioned: list[Image.Image]) -> None:
+    post(scene_png())
+    status, body, _ = post(OTHER)
+    message = "This Idempotency-Key was used for another file. Please use a new key for each file."
+    assert (status, body) == (422, {"current_status": "failure", "error": message})
+    assert len(captioned) == 1
+    assert counts() == (1, 0)
+
+
+def test_a_request_that_is_still_running_is_not_started_again(captioned: list[Image.Image]) -> None:
+    claims.claim(KEY, digest(scene_png()))
+    status, body, headers = post(scene_png())
+    message = "A request with this Idempotency-Key is still being processed. Please try again in a moment."
+    assert (status, body) == (409, {"current_status": "failure", "error": message})
+    assert headers["Retry-After"] == "2"
+    assert captioned == []
+    assert counts() == (0, 0)
+
+
+def test_another_file_is_told_so_while_the_first_is_running() -> None:
+    claims.claim(KEY, digest(scene_png()))
+    assert post(OTHER)[0] == 422
+
+
+def test_a_crashed_attempt_is_taken_over_after_its_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    claims.claim(KEY, digest(scene_png()))
+    pass_time(monkeypatch, 29)
+    assert post(scene_png())[0] == 409
+    pass_time(monkeypatch, 31)
+    assert post(scene_png())[0] == 200
+    assert counts() == (1, 0)
+
+
+def test_an_attempt_that_lost_its_claim_stores_nothing(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
+    slow = claims.claim(KEY, digest(scene_png()))
+    assert isinstance(slow, Claim)
+    claims.reserve(slow)
+    pass_time(monkeypatch, 31)
+    _, body, _ = post(scene_png())
+    with pytest.raises(StorageError):
+        records.save(finished(slow.image_id, attempt=slow.attempt), KEY)
+    with pytest.raises(StorageError):
+        records.save_failure(slow, "failure")
+    listed = [item["image_id"] for item in table_items("IMAGE#") if item["status"] == "success"]
+    assert listed == [body["data"]["image_id"]]
+    assert counts() == (1, 0)
+
+
+def test_a_key_is_forgotten_after_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    post(scene_png())
+    pass_time(monkeypatch, 24 * 3600 + 1)
+    assert post(OTHER)[0] == 200
+
+
+def test_a_damaged_image_is_counted_once() -> None:
+    answers = [post(scene_png()[:200]) for _ in range(3)]
+    assert [status for status, _, _ in answers] == [400, 400, 400]
+    assert counts() == (0, 1)
+    assert post(scene_png())[0] == 422
+
+
+def test_what_is_refused_before_does_not_use_up_the_key(table_items: Items) -> None:
+    assert post(b"text")[0] == 415
+    assert table_items("") == []
+    assert post(scene_png())[0] == 200
+
+
+def test_after_our_own_fault_the_client_may_try_again(monkeypatch: pytest.MonkeyPatch, bucket_keys: Any) -> None:
+    class BrokenCaptioner:
+        def caption(self, _: Image.Image) -> str:
+            raise CaptionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(processing, "get_captioner", BrokenCaptioner)
+        assert post(scene_png())[0] == 500
+    assert bucket_keys() == []
+    assert post(scene_png())[0] == 200
+    assert counts() == (1, 1)
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_a_claim_whose_reply_is_lost_is_recognised(monkeypatch: pytest.MonkeyPatch, *, applied: bool) -> None:
+    put, lost = clients.dynamodb().put_item, [KEY]
+
+    def lose_reply(**arguments: Any) -> Any:
+        if not lost:
+            return put(**arguments)
+        lost.pop()
+        if applied:
+            put(**arguments)
+        raise ReadTimeoutError(endpoint_url="test")
+
+    monkeypatch.setattr(clients.dynamodb(), "put_item", lose_reply)
+    assert post(scene_png())[0] == (200 if applied else 503)
+    assert post(scene_png())[0] == 200
+    assert counts() == (1, 0)
+
+
+def test_a_request_that_was_forgotten_meanwhile_may_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    claims.claim(KEY, digest(scene_png()))
+    monkeypatch.setattr("image_pipeline.table.find", lambda _: None)
+    with pytest.raises(RequestRunningError):
+        claims.claim(KEY, digest(scene_png()))
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
