@@ -1,11 +1,13 @@
 """A client of the API, as a user would write it."""
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
 import requests
 
 TIMEOUT_SECONDS = 60
+_LISTED_SECONDS = 10
 _BOUNDARY = "a-boundary"
 
 
@@ -27,7 +29,7 @@ class Client:
         data: dict[str, Any] = response.json()["data"]
         return data
 
-    def post(self, body: bytes, media_type: str) -> requests.Response:
+    def post(self, body: bytes, media_type: str | None) -> requests.Response:
         headers = {"Content-Type": media_type}
         return requests.post(f"{self.url}/api/images", data=body, headers=headers, timeout=TIMEOUT_SECONDS)
 
@@ -38,6 +40,13 @@ class Client:
 
     def get(self, path: str) -> requests.Response:
         return requests.get(f"{self.url}{path}", timeout=TIMEOUT_SECONDS)
+
+    def wait_until_listed(self, *image_ids: str) -> None:
+        """Wait, at most 10 s, until new images are in the list, which a real DynamoDB index follows with a delay."""
+        deadline = time.monotonic() + _LISTED_SECONDS
+        while not set(image_ids) <= set(self.get("/api/images?limit=100").json().get("content", {})):
+            assert time.monotonic() < deadline, "the list lacks what was uploaded"
+            time.sleep(0.2)
 
     def statistics(self) -> dict[str, Any]:
         data: dict[str, Any] = self.get("/api/stats").json()["data"]

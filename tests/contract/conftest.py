@@ -1,6 +1,7 @@
 """What the contract's tests share."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +20,16 @@ def uploaded(api: Client) -> dict[str, Any]:
     response = api.upload(scene_png(), "scene.png")
     assert response.status_code == requests.codes.ok
     body: dict[str, Any] = response.json()
+    api.wait_until_listed(body["data"]["image_id"])
     return body
+
+
+@pytest.fixture
+def not_counted(api: Client) -> Iterator[None]:
+    """For tests of what leaves the statistics as they are."""
+    before = api.statistics()
+    yield
+    assert api.statistics() == before
 
 
 @pytest.fixture

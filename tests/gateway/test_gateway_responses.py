@@ -1,25 +1,42 @@
-"""What API Gateway answers itself. `sam local` does not emulate it; the local API and a deployed stack do."""
+"""API Gateway's own answers, which `sam local` does not emulate; for the local API and, by API_URL, a deployed stack."""
 
 import pytest
 import requests
 
 from tests.contract.client import TIMEOUT_SECONDS, Client
+from tests.contract.refusals import HINT, refusal
 from tests.pictures import scene_png
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/api/nothing"), ("DELETE", "/api/images"), ("GET", "/")])
-def test_an_unknown_route(api: Client, method: str, path: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/api"),
+        ("GET", "/api/nothing"),
+        ("GET", "/api/images/x/thumbnails"),
+        ("GET", "/api/images/x/thumbnails/small/more"),
+        ("PUT", "/api/images"),
+        ("DELETE", "/api/images/x"),
+        ("POST", "/api/stats"),
+    ],
+)
+def test_an_unknown_route_is_not_found(api: Client, method: str, path: str) -> None:
     response = requests.request(method, f"{api.url}{path}", timeout=TIMEOUT_SECONDS)
     assert response.status_code == 404
     assert response.json() == {"current_status": "failure", "error": "This route does not exist."}
+    assert response.headers["Content-Type"] == "application/json"
 
 
-def test_head_is_no_route(api: Client) -> None:
-    assert requests.head(f"{api.url}/api/images", timeout=TIMEOUT_SECONDS).status_code == 404
+@pytest.mark.parametrize("path", ["/api/images", "/api/stats"])
+def test_head_is_no_route(api: Client, path: str) -> None:
+    response = requests.head(f"{api.url}{path}", timeout=TIMEOUT_SECONDS)
+    assert (response.status_code, response.content) == (404, b"")
 
 
-@pytest.mark.parametrize("media_type", ["image/jpeg", "application/x-www-form-urlencoded", ""])
-def test_an_image_outside_a_form_is_text_to_the_function(api: Client, media_type: str) -> None:
-    response = api.post(scene_png(), media_type)
-    assert response.status_code == 400
-    assert response.json()["error"].startswith("The request is not multipart/form-data.")
+@pytest.mark.parametrize(
+    "media_type",
+    ["image/jpeg", "image/png", "application/octet-stream", "application/x-www-form-urlencoded", "text/plain", None],
+)
+def test_an_image_outside_a_form_is_text_to_the_function(api: Client, media_type: str | None) -> None:
+    assert refusal(api.post(scene_png(), media_type)) == (400, f"The request is not multipart/form-data. {HINT}")
