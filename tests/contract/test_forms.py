@@ -48,7 +48,7 @@ def test_the_file_must_not_be_empty(api: Client, name: str) -> None:
         (part(b"")[:40], CUT_OFF),
         (b"", CUT_OFF),
         (scene_png(), NO_BOUNDARY),
-        (part(scene_png()).replace(b"BOUNDARY", b"ANOTHER") + END, NO_BOUNDARY),
+        ((part(scene_png()) + END).replace(b"BOUNDARY", b"ANOTHER"), NO_BOUNDARY),
         (b"--BOUNDARY\r\n\r\nno headers" + END, "Missing Content-Disposition segment header"),
         (part(scene_png()).replace(b"a.png", b"caf\xe9.png") + END, "Segment header failed to decode"),
     ],

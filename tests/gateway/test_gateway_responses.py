@@ -1,4 +1,4 @@
-"""API Gateway's own answers, which `sam local` does not emulate; for the local API and, by API_URL, a deployed stack."""
+"""API Gateway's own answers, which `sam local` does not emulate: for the local API and, by API_URL, deployed stacks."""
 
 import pytest
 import requests

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,11 @@ def test_every_function_has_a_role_of_its_own_and_no_managed_policy(resources: R
     assert set(roles) == set(of_type(resources, "AWS::IAM::Role"))
     for role in roles:
         assert "ManagedPolicyArns" not in resources[role]["Properties"]
+        (trust,) = resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+    # Nor is a policy attached to a role from elsewhere.
+    kinds = {resource["Type"] for resource in resources.values()}
+    assert {kind for kind in kinds if kind.startswith("AWS::IAM::")} == {"AWS::IAM::Role"}
 
 
 def test_no_action_and_no_resource_is_a_wildcard(resources: Resources) -> None:
@@ -99,7 +105,7 @@ def test_no_action_and_no_resource_is_a_wildcard(resources: Resources) -> None:
                 # A reference to one resource of this stack, or what lies below it.
                 reference = resource.get("Fn::GetAtt") or resource["Fn::Sub"].removeprefix("${").split(".Arn}")
                 assert reference[0] in resources
-                assert reference[1] in {"Arn", "StreamArn", "/index/listing", "/*/thumbnails/*"}
+                assert reference[1] in {"Arn", "/index/listing", "/stream/*", "/*/thumbnails/*"}
 
 
 def test_a_function_writes_only_to_its_own_log_group_which_is_kept_for_a_time(
@@ -129,7 +135,13 @@ def test_the_image_function_has_nothing_of_a_zip_and_the_others_have_the_layer(f
 def test_bucket_and_table_outlive_the_stack_and_the_bucket_is_private(resources: Resources) -> None:
     bucket, table = resources["ThumbnailsBucket"], resources["ImagesTable"]
     assert bucket["DeletionPolicy"] == table["DeletionPolicy"] == "Retain"
-    assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
+    # A switch that is left out is off.
+    assert bucket["Properties"]["PublicAccessBlockConfiguration"] == {
+        "BlockPublicAcls": True,
+        "BlockPublicPolicy": True,
+        "IgnorePublicAcls": True,
+        "RestrictPublicBuckets": True,
+    }
     assert bucket["Properties"]["BucketEncryption"]
 
 
@@ -162,6 +174,27 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
     assert answer is None or answer["statusCode"] == 200
     given = set(functions[function]["Properties"]["Environment"]["Variables"])
     assert {name for name in given - LOCAL_ONLY if not name.startswith("POWERTOOLS_")} == read
+
+
+def test_no_function_reads_a_variable_past_settings_but_those_that_lambda_sets() -> None:
+    lines = [
+        line.strip()
+        for folder in ("functions/*", "layers/pipeline/image_pipeline")
+        for source in ROOT.glob(f"{folder}/*.py")
+        if source.name != "settings.py"
+        for line in source.read_text().splitlines()
+        if re.search(r"\b(environ|getenv)\b", line)
+    ]
+    # To set one, for a library, is not to read it.
+    reads = [line for line in lines if not re.match(r'os\.environ\["\w+"\] = ', line)]
+    assert reads
+    assert all('"AWS_LAMBDA_' in line for line in reads)
+
+
+def test_the_addresses_for_sam_local_do_not_exist_in_a_deployed_function(functions: Resources) -> None:
+    for function in functions.values():
+        variables = function["Properties"]["Environment"]["Variables"]
+        assert all(variables[name] == {"Ref": "AWS::NoValue"} for name in LOCAL_ONLY)
 
 
 def test_powertools_gets_a_namespace_where_metrics_are_written(functions: Resources) -> None:

@@ -1,0 +1,10 @@
+"""Forms byte by byte, for what no client library would send; `Client.post_form` puts the boundary in."""
+
+END = b"\r\n--BOUNDARY--\r\n"
+
+
+def part(content: bytes, parameters: str = 'name="file"; filename="a.png"', media_type: str | None = None) -> bytes:
+    """Return one field, without the line break that follows it; `parameters` are Content-Disposition's."""
+    declared = "" if media_type is None else f"Content-Type: {media_type}\r\n"
+    head = f"--BOUNDARY\r\nContent-Disposition: form-data; {parameters}\r\n{declared}\r\n"
+    return head.encode() + content

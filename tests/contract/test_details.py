@@ -1,0 +1,79 @@
+"""One image by its id, and what is no id; and what all answers have in common."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.contract.client import Client
+from tests.contract.examples import IMAGE_MISSING, THUMBNAIL_MISSING
+from tests.contract.refusals import refusal
+from tests.pictures import scene_png
+
+# How the id of an existing image must not be written. %7B and %7D are braces.
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "uppercase": str.upper,
+    "in braces": "%7B{}%7D".format,
+    "without hyphens": lambda image_id: image_id.replace("-", ""),
+    "as a URN": "urn:uuid:{}".format,
+    "one digit short": lambda image_id: image_id[:-1],
+    "one digit more": "{}0".format,
+    "with a space": "{}%20".format,
+}
+
+
+def without_urls(image: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in image["data"].items() if name != "thumbnails"}
+
+
+def test_all_routes_tell_the_same_of_an_image(api: Client) -> None:
+    image = api.upload(scene_png(), "scene.png").json()
+    image_id = image["data"]["image_id"]
+    details = api.get(f"/api/images/{image_id}").json()["data"]
+    api.wait_until_listed(image_id)
+    listed = api.get("/api/images?limit=100").json()["content"][image_id]
+    for other in (details, listed):
+        assert (other["image_status"], other["error"]) == ("success", None)
+        assert without_urls(other) == without_urls(image)
+        assert list(other["data"]["thumbnails"]) == ["small", "medium"]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_another_spelling_of_an_id_is_not_found(api: Client, uploaded: dict[str, Any], spelling: str) -> None:
+    other = SPELLINGS[spelling](uploaded["data"]["image_id"])
+    response = api.get(f"/api/images/{other}")
+    assert (response.status_code, response.json()) == (404, IMAGE_MISSING)
+    assert refusal(api.get(f"/api/images/{other}/thumbnails/small")) == (404, THUMBNAIL_MISSING["error"])
+
+
+@pytest.mark.parametrize("image_id", ["x", "1", "null", "00000000-0000-0000-0000-000000000000", "%C3%A9"])
+def test_what_is_no_images_id_is_not_found(api: Client, image_id: str) -> None:
+    response = api.get(f"/api/images/{image_id}")
+    assert (response.status_code, response.json()) == (404, IMAGE_MISSING)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/images", 200),
+        ("/api/images?limit=0", 400),
+        ("/api/images/{image_id}", 200),
+        ("/api/images/{image_id}/thumbnails/small", 200),
+        ("/api/images/{image_id}/thumbnails/large", 400),
+        ("/api/images/{unknown}", 404),
+        ("/api/images/{unknown}/thumbnails/small", 404),
+        ("/api/stats", 200),
+    ],
+)
+def test_every_answer_is_json_that_nobody_keeps(api: Client, uploaded: dict[str, Any], path: str, status: int) -> None:
+    response = api.get(path.format(image_id=uploaded["data"]["image_id"], unknown=uuid4()))
+    assert response.status_code == status
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_an_upload_is_answered_with_json_that_nobody_keeps(api: Client) -> None:
+    response = api.upload(scene_png(), "scene.png")
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["Cache-Control"] == "no-store"

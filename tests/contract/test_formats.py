@@ -1,0 +1,149 @@
+"""What counts as a JPEG or PNG: the content decides, and nothing else."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.contract.client import Client, fetch
+from tests.contract.forms import END, part
+from tests.contract.refusals import DAMAGED, refusal
+from tests.pictures import RED_LEFT_OF_BLUE, encode, opened, scene_png
+from tools.demo_scenes import draw
+
+UNSUPPORTED = "Unsupported image file. Only accepts JPG or PNG files. Please try again."
+EXTENSIONS = {"JPEG": "jpg", "PNG": "png"}
+
+
+def posted_as(api: Client, content: bytes, name: str, media_type: str | None) -> Any:
+    return api.post_form(part(content, f'name="file"; filename="{name}"', media_type) + END)
+
+
+@pytest.mark.usefixtures("not_counted")
+@pytest.mark.parametrize("image_format", ["GIF", "WEBP", "BMP", "TIFF", "ICO", "PDF", "PPM", "JPEG2000"])
+@pytest.mark.parametrize(("name", "media_type"), [("picture.jpg", "image/jpeg"), ("picture.png", "image/png")])
+def test_another_format_is_unsupported_whatever_it_is_called(
+    api: Client, image_format: str, name: str, media_type: str
+) -> None:
+    content = encode(draw(RED_LEFT_OF_BLUE), image_format)
+    assert refusal(posted_as(api, content, name, media_type)) == (415, UNSUPPORTED)
+
+
+@pytest.mark.usefixtures("not_counted")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+        b"<!DOCTYPE html><html></html>",
+        b"some text",
+        b"PK\x03\x04",
+        b"\0",
+        b"\n" + scene_png(),
+        scene_png()[1:],
+        b"\x89PNG\n\x1a\n" + scene_png()[8:],
+        b"\xff\xd8",
+        b"\x89PNG",
+    ],
+    ids=[
+        "SVG",
+        "HTML",
+        "text",
+        "ZIP",
+        "a zero",
+        "a PNG after a line break",
+        "a PNG without its first byte",
+        "a PNG with line breaks converted",
+        "a third of a JPEG signature",
+        "half a PNG signature",
+    ],
+)
+def test_what_is_no_image_is_unsupported(api: Client, content: bytes) -> None:
+    assert refusal(posted_as(api, content, "picture.png", "image/png")) == (415, UNSUPPORTED)
+
+
+@pytest.mark.parametrize(
+    ("image_format", "name", "media_type"),
+    [
+        ("JPEG", "a.png", "image/png"),
+        ("PNG", "a.jpg", "image/jpeg"),
+        ("JPEG", "A.JPG", "application/octet-stream"),
+        ("PNG", "A.PNG", None),
+        ("JPEG", "no extension", None),
+        ("PNG", "a.gif", "image/gif"),
+        ("JPEG", "a.html", "text/html"),
+    ],
+)
+def test_the_content_decides_on_the_format(api: Client, image_format: str, name: str, media_type: str | None) -> None:
+    response = posted_as(api, encode(draw(RED_LEFT_OF_BLUE), image_format), name, media_type)
+    assert response.status_code == 200
+    data = response.json()["data"]
+    assert (data["original_name"], data["metadata"]["format"]) == (name, image_format)
+    for size, url in data["thumbnails"].items():
+        assert f"{data['image_id']}/thumbnails/{size}.{EXTENSIONS[image_format]}?" in url
+        answer = fetch(url)
+        assert answer.headers["Content-Type"] == f"image/{image_format.lower()}"
+        assert opened(answer.content).format == image_format
+
+
+def gray(image: Image.Image) -> Image.Image:
+    return image.convert("L")
+
+
+def sixteen_bits(image: Image.Image) -> Image.Image:
+    return gray(image).convert("I").point(lambda value: value * 257).convert("I;16")
+
+
+FRAMES = {"save_all": True, "append_images": [Image.new("RGB", (240, 200))]}
+
+
+@pytest.mark.parametrize(
+    ("image_format", "convert", "options"),
+    [
+        pytest.param("JPEG", gray, {}, id="JPEG grey"),
+        pytest.param("JPEG", lambda image: image.convert("CMYK"), {}, id="JPEG CMYK"),
+        pytest.param("JPEG", lambda image: image, {"progressive": True}, id="JPEG progressive"),
+        pytest.param("MPO", lambda image: image, FRAMES, id="JPEG MPO"),
+        pytest.param("PNG", lambda image: image.convert("1"), {}, id="PNG 1 bit"),
+        pytest.param("PNG", gray, {}, id="PNG grey"),
+        pytest.param("PNG", lambda image: image.convert("LA"), {}, id="PNG grey alpha"),
+        pytest.param("PNG", sixteen_bits, {}, id="PNG 16 bits"),
+        pytest.param("PNG", lambda image: image.quantize(16), {}, id="PNG palette"),
+        pytest.param("PNG", lambda image: image.quantize(16), {"transparency": 255}, id="PNG palette alpha"),
+        pytest.param("PNG", lambda image: image.convert("RGBA"), {}, id="PNG alpha"),
+        pytest.param("PNG", lambda image: image, FRAMES, id="PNG animated"),
+    ],
+)
+def test_every_kind_of_jpeg_and_png_goes_through(
+    api: Client, image_format: str, convert: Callable[[Image.Image], Image.Image], options: dict[str, object]
+) -> None:
+    scene = draw(RED_LEFT_OF_BLUE)
+    data = api.uploaded(encode(convert(scene), image_format, **options), "scene")
+    metadata = data["metadata"]
+    assert metadata["format"] == ("PNG" if image_format == "PNG" else "JPEG")
+    assert (metadata["width"], metadata["height"]) == scene.size
+    thumbnails = {size: opened(fetch(url).content) for size, url in data["thumbnails"].items()}
+    assert (thumbnails["small"].size, thumbnails["medium"].size) == ((128, 107), scene.size)
+    for thumbnail in thumbnails.values():
+        for ours, original in zip(brightness(thumbnail), brightness(scene), strict=True):
+            assert abs(ours - original) < 20
+
+
+def brightness(image: Image.Image) -> bytes:
+    """Return the means of 6 x 5 fields; dithering and 256 colours change them little."""
+    return image.convert("RGB").convert("L").resize((6, 5), Image.Resampling.BOX).tobytes()
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("kept", [0.01, 0.34, 0.5, 0.9])
+def test_a_truncated_image_is_refused_and_counted_as_a_failure(api: Client, image_format: str, kept: float) -> None:
+    before = api.statistics()
+    content = encode(draw(RED_LEFT_OF_BLUE), image_format)
+    assert refusal(api.upload(content[: round(len(content) * kept)], "part")) == (400, DAMAGED)
+    assert api.statistics() == before | {"failure": before["failure"] + 1}
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+def test_a_signature_followed_by_nonsense_is_a_damaged_image(api: Client, image_format: str) -> None:
+    signature = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n"}[image_format]
+    assert refusal(api.upload(signature + b"nonsense" * 100, "nonsense")) == (400, DAMAGED)

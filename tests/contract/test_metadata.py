@@ -1,0 +1,94 @@
+"""What an upload tells of an image: size, dates, the upright picture."""
+
+import struct
+import zlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.contract.client import Client, fetch
+from tests.contract.exif import exif
+from tests.pictures import encode, opened, scene_png
+
+Turn = Image.Transpose
+
+
+def dated(data: dict[str, Any], name: str) -> datetime:
+    return datetime.strptime(data["metadata"][name], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+
+
+def is_of_the_upload(data: dict[str, Any], name: str) -> bool:
+    """Tell whether a date is the upload's, by the API's own clock."""
+    before_the_end = datetime.fromisoformat(data["processed_at"]) - dated(data, name)
+    return timedelta(0) <= before_the_end <= timedelta(seconds=data["time_taken"] + 2)
+
+
+def test_size_and_format_are_the_files(api: Client) -> None:
+    content = encode(Image.new("RGB", (37, 19), "green"), "JPEG")
+    metadata = api.uploaded(content, "green.jpg")["metadata"]
+    assert {name: metadata[name] for name in ("width", "height", "format", "size_bytes")} == {
+        "width": 37,
+        "height": 19,
+        "format": "JPEG",
+        "size_bytes": len(content),
+    }
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+def test_dates_are_those_of_the_photograph(api: Client, image_format: str) -> None:
+    tags = exif("2020:01:02 03:04:05", "2021:06:07 08:09:10")
+    metadata = api.uploaded(encode(Image.new("RGB", (8, 8)), image_format, exif=tags), "dated")["metadata"]
+    assert metadata["created_at"] == "2020-01-02 03:04:05"
+    assert metadata["modified_at"] == "2021-06-07 08:09:10"
+
+
+def test_a_png_tells_its_last_change(api: Client) -> None:
+    plain, chunk = scene_png(), b"tIME" + struct.pack(">H5B", 2021, 2, 3, 4, 5, 6)
+    content = plain[:-12] + struct.pack(">I", 7) + chunk + struct.pack(">I", zlib.crc32(chunk)) + plain[-12:]
+    data = api.uploaded(content, "changed.png")
+    assert data["metadata"]["modified_at"] == "2021-02-03 04:05:06"
+    assert is_of_the_upload(data, "created_at")
+
+
+@pytest.mark.parametrize(
+    "date", [None, "", "    :  :     :  :  ", "0000:00:00 00:00:00", "2021:02:30 01:02:03", "2999:01:01 00:00:00"]
+)
+def test_without_a_possible_date_it_is_the_uploads(api: Client, date: str | None) -> None:
+    data = api.uploaded(encode(Image.new("RGB", (8, 8)), "JPEG", exif=exif(date, date)), "undated.jpg")
+    assert is_of_the_upload(data, "created_at")
+    assert is_of_the_upload(data, "modified_at")
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turn"),
+    [
+        (1, None),
+        (2, Turn.FLIP_LEFT_RIGHT),
+        (3, Turn.ROTATE_180),
+        (4, Turn.FLIP_TOP_BOTTOM),
+        (5, Turn.TRANSPOSE),
+        (6, Turn.ROTATE_90),
+        (7, Turn.TRANSVERSE),
+        (8, Turn.ROTATE_270),
+    ],
+)
+def test_a_photograph_is_shown_upright(api: Client, orientation: int, turn: Image.Transpose | None) -> None:
+    upright = Image.new("RGB", (240, 200), "white")
+    upright.paste("red", (0, 0, 120, 100))
+    upright.paste("blue", (120, 0, 240, 100))
+    stored = upright if turn is None else upright.transpose(turn)
+    data = api.uploaded(encode(stored, "JPEG", quality=95, exif=exif(orientation=orientation)), "turned.jpg")
+    assert (data["metadata"]["width"], data["metadata"]["height"]) == (240, 200)
+    thumbnail = opened(fetch(data["thumbnails"]["medium"]).content)
+    assert thumbnail.size == (240, 200)
+    for place in ((60, 50), (180, 50), (60, 150), (180, 150)):
+        for ours, original in zip(channels(thumbnail, place), channels(upright, place), strict=True):
+            assert abs(ours - original) < 12
+
+
+def channels(image: Image.Image, place: tuple[int, int]) -> tuple[int, ...]:
+    values = image.getpixel(place)
+    assert isinstance(values, tuple)
+    return values
