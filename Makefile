@@ -49,6 +49,10 @@ demo: .venv/installed ## Upload the sample photographs and some scenes to a fres
 test: .venv/installed ## Run unit, contract and integration tests with branch coverage
 	$(BIN)/pytest --cov --cov-report=term --cov-fail-under=90 --allow-hosts=127.0.0.1
 
+.PHONY: test-faults
+test-faults: .venv/installed ## Break each call to AWS in each way, then 2,000 random schedules (SCHEDULES=; java; 20 minutes)
+	$(if $(SCHEDULES),SCHEDULES='$(SCHEDULES)') $(BIN)/pytest tests/faults --show-capture=no
+
 .PHONY: e2e
 e2e: .venv/installed ## Run the contract tests and more against containers (Docker; 10 minutes)
 	@$(BIN)/python -m tools.containers e2e

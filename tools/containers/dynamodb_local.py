@@ -24,9 +24,12 @@ _OPTIONS = ["-inMemory", "-sharedDb"]
 
 
 @contextmanager
-def run(client: docker.DockerClient, host: str, port: int) -> Iterator[None]:
-    """Start it, empty, and end it with the block; it may not answer yet. Raises ContainersError."""
-    with _container(client, host, port) if _pulled(client) else _process(_unpacked(), port):
+def run(client: docker.DockerClient | None, host: str, port: int) -> Iterator[None]:
+    """Start it, empty, and end it with the block; it may not answer yet. Without `client` it is no container.
+
+    Raises ContainersError.
+    """
+    with _container(client, host, port) if client and _pulled(client) else _process(_unpacked(), port):
         yield
 
 

@@ -108,16 +108,15 @@ def _remove_network(client: docker.DockerClient) -> None:
 
 
 def _create_resources(settings: dict[str, str]) -> None:
-    session = boto3.Session("local", "local", region_name="us-east-1")
-    s3 = session.client("s3", endpoint_url=settings["AWS_ENDPOINT_URL_S3"])
+    s3 = _session().client("s3", endpoint_url=settings["AWS_ENDPOINT_URL_S3"])
     s3.create_bucket(Bucket=settings["BUCKET_NAME"])
-    described = template.read()["Resources"]["ImagesTable"]["Properties"]
-    table = {name: described[name] for name in ("BillingMode", "AttributeDefinitions", "KeySchema")}
-    dynamodb = session.client(
-        "dynamodb",
-        endpoint_url=settings["AWS_ENDPOINT_URL_DYNAMODB"],
-        config=Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1}),
-    )
+    create_table(settings["AWS_ENDPOINT_URL_DYNAMODB"], settings["TABLE_NAME"])
+
+
+def create_table(url: str, name: str) -> None:
+    """Make the template's table in the DynamoDB at `url`, once that answers. Raises ContainersError."""
+    patience = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
+    dynamodb = _session().client("dynamodb", endpoint_url=url, config=patience)
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
@@ -127,9 +126,15 @@ def _create_resources(settings: dict[str, str]) -> None:
             if time.monotonic() > deadline:
                 raise ContainersError(f"DynamoDB Local does not answer: {error}") from error
             time.sleep(0.2)
+    described = template.read()["Resources"]["ImagesTable"]["Properties"]
+    table = {attribute: described[attribute] for attribute in ("BillingMode", "AttributeDefinitions", "KeySchema")}
     dynamodb.create_table(
-        TableName=settings["TABLE_NAME"],
+        TableName=name,
         GlobalSecondaryIndexes=described["GlobalSecondaryIndexes"],
         StreamSpecification=described["StreamSpecification"] | {"StreamEnabled": True},
         **table,
     )
+
+
+def _session() -> boto3.Session:
+    return boto3.Session("local", "local", region_name="us-east-1")

@@ -1,0 +1,71 @@
+"""Storage for the fault tests: moto, and DynamoDB Local for transactions as DynamoDB has them."""
+
+import os
+import socket
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from image_pipeline import clients
+from image_pipeline.observability import logger
+from tests.faults.injection import Fault
+from tests.faults.world import World
+from tests.unit.conftest import aws
+from tools.containers import dynamodb_local, storage
+
+__all__ = ["aws"]
+
+TABLE = Path("build/faults.md")
+
+
+@pytest.fixture(scope="session")
+def dynamodb_url() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with dynamodb_local.run(None, "127.0.0.1", port):
+        yield f"http://127.0.0.1:{port}"
+
+
+Outcomes = dict[tuple[str, str], set[str]]
+
+
+@pytest.fixture(scope="session")
+def outcomes() -> Iterator[Outcomes]:
+    """What clients were answered, by call and fault; written as a table for docs/reliability.md."""
+    seen: Outcomes = defaultdict(set)
+    yield seen
+    calls = list(dict.fromkeys(call for call, _ in seen))
+    lines = [f"| fault | {' | '.join(calls)} |", "|---" * (len(calls) + 1) + "|"]
+    lines += [
+        f"| {fault} | {' | '.join(', or '.join(sorted(seen[call, fault])) for call in calls)} |" for fault in Fault
+    ]
+    TABLE.parent.mkdir(exist_ok=True)
+    TABLE.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """No logs: thousands of tracebacks, expected ones, take their time."""
+    level = logger.log_level
+    logger.setLevel("CRITICAL")
+    yield
+    logger.setLevel(level)
+
+
+@pytest.fixture(params=["moto", "DynamoDB Local"])
+def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """The pipeline on empty storage."""
+    request.getfixturevalue("aws")
+    request.getfixturevalue("quiet")
+    monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
+    if request.param == "moto":
+        yield World()
+        return
+    url, name = request.getfixturevalue("dynamodb_url"), os.environ["TABLE_NAME"]
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
+    clients.dynamodb.cache_clear()
+    storage.create_table(url, name)
+    yield World()
+    clients.dynamodb().delete_table(TableName=name)

@@ -1,0 +1,57 @@
+"""Every call to AWS that an upload makes, with every fault, then the client's retry."""
+
+from collections.abc import Callable
+
+import pytest
+from PIL import Image
+
+from tests.faults.injection import Call, Fault, faults
+from tests.faults.world import LEASE_SECONDS, World
+from tests.pictures import encode
+
+CONTENT = encode(Image.new("RGB", (8, 8), "red"))
+DAMAGED = encode(Image.new("RGB", (64, 64), "red"))[:60]
+KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
+
+
+def calls_of(world: World, content: bytes, key: str | None) -> list[Call]:
+    with faults(lambda _: None) as made:
+        world.upload(content, key)
+    return sorted(made, key=str)
+
+
+@pytest.mark.parametrize("key", [KEY, None], ids=["with a key", "without"])
+@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("content", [CONTENT, DAMAGED], ids=["image", "damaged"])
+def test_an_upload_survives(
+    world: World, outcomes: dict[tuple[str, str], set[str]], content: bytes, fault: Fault, key: str | None
+) -> None:
+    right = 200 if content == CONTENT else 400
+    # A world for each call would be slow: each call has a key of its own instead.
+    calls = calls_of(world, content, key)
+    assert len(calls) == (4 if content == CONTENT else 1) + bool(key)
+    for number, call in enumerate(calls):
+        own_key = key and f"{key}-{number}"
+        before = len(world.acknowledged)
+        with faults(_only(call, fault)) as made:
+            first = world.upload(content, own_key)
+        assert call in made
+        world.check()
+        retried = world.upload(content, own_key)
+        answers = [first, retried]
+        if retried == 409:
+            assert own_key, "only a key can be in use"
+            world.clock += LEASE_SECONDS + 1
+            retried = world.upload(content, own_key)
+            answers.append(retried)
+        if key and content == CONTENT:
+            outcomes[str(call), fault].add(", ".join(str(answer or "none") for answer in answers))
+        assert retried == right, f"{call}, {fault}: {first}, then {retried}"
+        world.check()
+        new = len(world.acknowledged) - before
+        assert new <= (1 if own_key else 2)
+    world.sweep()
+
+
+def _only(call: Call, fault: Fault) -> Callable[[Call], Fault | None]:
+    return lambda made: fault if made == call else None

@@ -1,0 +1,122 @@
+"""A client, the functions, and what must be true of the storage whatever happened."""
+
+import json
+import time
+from collections import defaultdict
+from decimal import Decimal
+from typing import Any
+from unittest.mock import patch
+
+from functions.get_image import app as get_image
+from functions.sweep_thumbnails import app as sweep_thumbnails
+from functions.upload_image import app as upload_image
+from image_pipeline import clients, settings, table
+from tests.events import load_event, upload_event
+from tests.faults.injection import KilledError
+from tools.local_gateway import LocalContext
+
+LEASE_SECONDS = 30
+Item = dict[str, Any]
+
+
+class World:
+    """Uploads files and remembers what was acknowledged; its clock can be put forward."""
+
+    def __init__(self) -> None:
+        self.acknowledged: dict[str, Item] = {}
+        self.images_of_keys: dict[str, set[str]] = defaultdict(set)
+        self.clock = 0.0
+
+    def empty(self) -> None:
+        """Forget everything, and remove it."""
+        self.acknowledged.clear()
+        self.images_of_keys.clear()
+        self.clock = 0.0
+        for item in stored():
+            key = table.serialize({"pk": item["pk"], "sk": item["sk"]})
+            clients.dynamodb().delete_item(TableName=settings.table_name(), Key=key)
+        for name in keys():
+            clients.s3().delete_object(Bucket=settings.bucket_name(), Key=name)
+
+    def upload(self, content: bytes, key: str | None) -> int | None:
+        """Upload; return the status, or None when the process was killed."""
+        event = upload_event(content)
+        if key is not None:
+            event["headers"]["Idempotency-Key"] = key
+        now = time.time() + self.clock
+        with patch("time.time", lambda: now):
+            try:
+                answer = upload_image.lambda_handler(event, LocalContext("UploadImageFunction"))
+            except KilledError:
+                return None
+        status: int = answer["statusCode"]
+        body = json.loads(answer["body"])
+        if status == 200:
+            self.acknowledged[body["data"]["image_id"]] = body["data"]
+            if key is not None:
+                self.images_of_keys[key].add(body["data"]["image_id"])
+                assert len(self.images_of_keys[key]) == 1, "two images for one key"
+        assert status in {200, 400, 409, 422, 503}, body
+        assert (status in {409, 503}) == ("Retry-After" in answer["headers"])
+        return status
+
+    def check(self) -> None:
+        """Assert what the pipeline promises. No upload may be under way."""
+        items = stored()
+        images = [item for item in items if item["sk"] == "IMAGE"]
+        finished = {item["image_id"]: item for item in images if item["status"] == "success"}
+        failed = [item for item in images if item["status"] == "failure"]
+        objects = set(keys())
+
+        for image_id, shown in self.acknowledged.items():
+            assert image_id in finished, "an acknowledged image is missing"
+            assert finished[image_id]["caption"] == shown["caption"]
+        for item in finished.values():
+            assert set(item["thumbnails"].values()) <= objects, "a listed image lacks a thumbnail"
+
+        statistics = [item for item in items if item["pk"] == "STATS"]
+        assert sum(shard.get("success", 0) for shard in statistics) == len(finished)
+        assert sum(shard.get("failure", 0) for shard in statistics) == len(failed)
+        spent = sum((shard.get("total_processing_time", Decimal(0)) for shard in statistics), Decimal(0))
+        assert spent == sum((item["time_taken"] for item in finished.values()), Decimal(0))
+
+        told = {item["image_id"] for item in items if item["sk"] == "REQUEST" and item["status"] == "success"}
+        assert told <= set(finished), "a request is told of an image that is not there"
+
+    def sweep(self) -> None:
+        """Remove what TTL would, tell the sweeper, and assert that no object is left without a record.
+
+        It is the last thing: failures are counted for ever, but no item tells of them any more.
+        """
+        for item in stored():
+            if item["sk"] == "IMAGE" and "expires_at" in item:
+                key = table.serialize({"pk": item["pk"], "sk": item["sk"]})
+                clients.dynamodb().delete_item(TableName=settings.table_name(), Key=key)
+                event = load_event("sweep_thumbnails")
+                event["Records"][0]["dynamodb"]["Keys"] = key
+                sweep_thumbnails.lambda_handler(event, LocalContext("SweepThumbnailsFunction"))
+        finished = {item["image_id"] for item in stored() if item["sk"] == "IMAGE"}
+        assert {key.partition("/")[0] for key in keys()} == finished, "an object has no record"
+        assert set(self.acknowledged) <= finished
+        for image_id, shown in self.acknowledged.items():
+            assert read(image_id)["caption"] == shown["caption"]
+
+
+def stored() -> list[Item]:
+    """Return all items of the table."""
+    pages = clients.dynamodb().get_paginator("scan").paginate(TableName=settings.table_name(), ConsistentRead=True)
+    return [table.deserialize(item) for page in pages for item in page["Items"]]
+
+
+def keys() -> list[str]:
+    found = clients.s3().list_objects_v2(Bucket=settings.bucket_name())
+    return [item["Key"] for item in found.get("Contents", [])]
+
+
+def read(image_id: str) -> Item:
+    event = load_event("get_image")
+    event["pathParameters"]["image_id"] = image_id
+    answer = get_image.lambda_handler(event, LocalContext("GetImageFunction"))
+    assert answer["statusCode"] == 200
+    data: Item = json.loads(answer["body"])["data"]["data"]
+    return data
