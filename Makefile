@@ -53,6 +53,10 @@ test: .venv/installed ## Run unit, contract and integration tests with branch co
 test-faults: .venv/installed ## Break each call to AWS in each way, then 2,000 random schedules (SCHEDULES=; java; 20 minutes)
 	$(if $(SCHEDULES),SCHEDULES='$(SCHEDULES)') $(BIN)/pytest tests/faults --show-capture=no
 
+.PHONY: test-hostile
+test-hostile: .venv/installed ## Send a corpus of hostile files through the upload function
+	$(BIN)/pytest tests/hostile --show-capture=no
+
 .PHONY: e2e
 e2e: .venv/installed ## Run the contract tests and more against containers (Docker; 10 minutes)
 	@$(BIN)/python -m tools.containers e2e

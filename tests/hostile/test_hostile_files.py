@@ -1,0 +1,82 @@
+"""Every file of the corpus: the right answer, in little time and memory, and nothing leaks."""
+
+import json
+import time
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+
+import boto3
+import pytest
+
+from functions.upload_image import app, images, uploads
+from image_pipeline import settings
+from image_pipeline.errors import PipelineError
+from tests.events import upload_event
+from tests.hostile.corpus import SECRET, Hostile, files
+from tests.pictures import opened
+from tests.unit.conftest import aws
+from tools.local_gateway import LocalContext
+
+__all__ = ["aws"]
+
+# Pillow warns of what it mends; the functions do not care.
+pytestmark = [pytest.mark.usefixtures("aws"), pytest.mark.filterwarnings("ignore::UserWarning:PIL")]
+
+CORPUS = files()
+REJECTIONS = [hostile for hostile in CORPUS if hostile.status != HTTPStatus.OK]
+# Far over what a rejection takes: what does not get out of hand stays below.
+REJECTION_SECONDS = 0.25
+REJECTION_BYTES = 50_000_000
+
+
+def test_the_corpus_is_large_and_each_file_has_its_name() -> None:
+    assert len(CORPUS) >= 60
+    assert len({hostile.case for hostile in CORPUS}) == len(CORPUS)
+
+
+@pytest.mark.parametrize("hostile", CORPUS, ids=str)
+def test_a_hostile_file_gets_its_answer_and_leaks_nothing(hostile: Hostile) -> None:
+    event = upload_event(hostile.content, hostile.filename)
+    answer = app.lambda_handler(event, LocalContext("UploadImageFunction"))
+    body = json.loads(answer["body"])
+    assert answer["statusCode"] == hostile.status, body
+    if hostile.status != HTTPStatus.OK:
+        assert list(body) == ["current_status", "error"]
+        assert thumbnails() == []
+        return
+    if hostile.shown is not None:
+        assert body["data"]["original_name"] == hostile.shown
+    assert len(thumbnails()) == 2
+    for content in thumbnails():
+        for forbidden in (SECRET, b"Exif", b"<html", b"tEXt", b"iCCP"):
+            assert forbidden not in content
+        assert not {"exif", "icc_profile", "comment"} & set(opened(content).info)
+
+
+@pytest.mark.parametrize("hostile", REJECTIONS, ids=str)
+def test_a_rejection_takes_little_time_and_memory(hostile: Hostile) -> None:
+    event = upload_event(hostile.content, hostile.filename)
+    resting = reset_peak_memory()
+    start = time.perf_counter()
+    with pytest.raises(PipelineError):
+        # All that happens before a rejection is stored.
+        images.decode(uploads.from_event(event).content, datetime.now(UTC), settings.max_image_pixels())
+    assert time.perf_counter() - start < REJECTION_SECONDS
+    assert peak_memory() - resting < REJECTION_BYTES
+
+
+def thumbnails() -> list[bytes]:
+    bucket = boto3.resource("s3").Bucket(settings.bucket_name())
+    return [item.get()["Body"].read() for item in bucket.objects.all()]
+
+
+def reset_peak_memory() -> int:
+    """Let the peak begin anew; return the memory in use, in bytes. See proc(5), clear_refs."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak_memory()
+
+
+def peak_memory() -> int:
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
