@@ -57,6 +57,10 @@ test-faults: .venv/installed ## Break each call to AWS in each way, then 2,000 r
 test-hostile: .venv/installed ## Send a corpus of hostile files through the upload function
 	$(BIN)/pytest tests/hostile --show-capture=no
 
+.PHONY: fuzz
+fuzz: .venv/installed ## Damage images, forms and requests at random, 55,000 of them (FUZZ= times as many)
+	$(if $(FUZZ),FUZZ='$(FUZZ)') $(BIN)/pytest tests/fuzz -s
+
 .PHONY: e2e
 e2e: .venv/installed ## Run the contract tests and more against containers (Docker; 10 minutes)
 	@$(BIN)/python -m tools.containers e2e

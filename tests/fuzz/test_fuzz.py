@@ -1,0 +1,134 @@
+"""Damaged images, forms and requests: only errors that clients are told of, no hang. Seeded; FUZZ= times as many."""
+
+import os
+import random
+import time
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import pytest
+
+from functions.get_image import app as get_image
+from functions.get_thumbnail import app as get_thumbnail
+from functions.list_images import app as list_images
+from functions.upload_image import images, uploads
+from image_pipeline import requests
+from image_pipeline.errors import PipelineError
+from image_pipeline.models import ThumbnailSize
+from image_pipeline.observability import logger
+from tests.events import load_event
+from tests.fuzz.mutations import damaged, with_right_checksums
+from tests.hostile.corpus import files
+from tests.unit.conftest import aws
+from tools.local_gateway import LocalContext
+
+__all__ = ["aws"]
+
+pytestmark = [
+    pytest.mark.usefixtures("aws"),
+    # Pillow warns of what it mends, and of sizes that are refused next.
+    pytest.mark.filterwarnings("ignore::UserWarning:PIL"),
+    pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning"),
+]
+
+TIMES = int(os.environ.get("FUZZ", "1"))
+HANG_SECONDS = 5
+CRASHES = Path("build/fuzz")
+FORM = (
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+    b"\x89PNG\r\n\x1a\n....\r\n"
+    b'--b\r\nContent-Disposition: form-data; name="title"\r\n\r\nx\r\n--b--\r\n'
+)
+PATHS: dict[str, tuple[Callable[..., Any], str]] = {
+    "list_images_page": (list_images.lambda_handler, "queryStringParameters"),
+    "get_image": (get_image.lambda_handler, "pathParameters"),
+    "get_thumbnail_small": (get_thumbnail.lambda_handler, "pathParameters"),
+}
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    level = logger.log_level
+    logger.setLevel("CRITICAL")
+    yield
+    logger.setLevel(level)
+
+
+def survives(run: Callable[[], object], content: bytes) -> str:
+    """Run; return the name of the outcome. A crash leaves its bytes in build/fuzz, for the corpus."""
+    start = time.perf_counter()
+    try:
+        run()
+        outcome = "accepted"
+    except PipelineError as error:
+        outcome = type(error).__name__
+    except BaseException:
+        CRASHES.mkdir(parents=True, exist_ok=True)
+        (CRASHES / f"crash-{crc32(content):08x}").write_bytes(content)
+        raise
+    assert time.perf_counter() - start < HANG_SECONDS
+    return outcome
+
+
+def test_damaged_images() -> None:
+    dice, seen = random.Random(1), Counter[str]()
+    pictures = [hostile.content for hostile in files() if len(hostile.content) < 20_000]
+    for _ in range(10_000 * TIMES):
+        content = damaged(dice.choice(pictures), dice)
+        if dice.random() < 0.6:
+            content = with_right_checksums(content)
+
+        def process(content: bytes = content) -> None:
+            picture = images.decode(content, datetime.now(UTC), 50_000_000)
+            for size in ThumbnailSize:
+                images.thumbnail(picture, size.pixels)
+            images.flattened(picture)
+
+        seen[survives(process, content)] += 1
+    report("images", seen)
+    assert set(seen) == {"accepted", "UndecodableImageError", "UnsupportedImageError", "ImageTooLargeError"}
+
+
+def test_damaged_forms() -> None:
+    dice, seen = random.Random(2), Counter[str]()
+    for _ in range(20_000 * TIMES):
+        body, media_type = damaged(FORM, dice), "multipart/form-data; boundary=b"
+        if dice.random() < 0.2:
+            media_type = damaged(media_type.encode(), dice).decode("latin-1")
+        event = {"headers": {"Content-Type": media_type}, "isBase64Encoded": True, "body": b64encode(body).decode()}
+        seen[survives(lambda event=event: uploads.from_event(event), body)] += 1  # type: ignore[misc]  # bound now
+    report("forms", seen)
+    assert set(seen) == {"accepted", "InvalidRequestError"}
+
+
+def test_damaged_requests() -> None:
+    dice, seen = random.Random(3), Counter[str]()
+    events = {name: load_event(name) for name in PATHS}
+    for _ in range(20_000 * TIMES):
+        name = dice.choice(list(PATHS))
+        handler, where = PATHS[name]
+        texts = {key: damaged(value.encode(), dice).decode("latin-1") for key, value in events[name][where].items()}
+        answer = handler(events[name] | {where: texts}, LocalContext(name))
+        assert answer["statusCode"] in {200, 400, 404}, texts
+        seen[f"{name} {answer['statusCode']}"] += 1
+    report("requests", seen)
+
+
+def test_damaged_idempotency_keys() -> None:
+    dice, seen = random.Random(4), Counter[str]()
+    for _ in range(5_000 * TIMES):
+        key = damaged(b'"8e03978e-40d5-43dd-bc93-6894a57f9324"', dice)
+        event = {"headers": {"idempotency-key": key.decode("latin-1")}}
+        seen[survives(lambda event=event: requests.idempotency_key(event), key)] += 1  # type: ignore[misc]  # bound now
+    report("keys", seen)
+    assert set(seen) == {"accepted", "InvalidRequestError"}
+
+
+def report(what: str, seen: Counter[str]) -> None:
+    outcomes = ", ".join(f"{count:,} {name}" for name, count in seen.most_common())
+    print(f"\n{what}: {seen.total():,}: {outcomes}")  # noqa: T201 - what the command shows
