@@ -4,6 +4,7 @@ Only SAM's Docker runner is replaced, by one that calls the handlers in this pro
 """
 
 import json
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -78,6 +79,11 @@ class LocalContext:
     function_name: str
     memory_limit_in_mb: int = 3008
     aws_request_id: str = field(default_factory=lambda: str(uuid4()))
+    seconds: float = 29
+    started: float = field(default_factory=time.monotonic)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int((self.started + self.seconds - time.monotonic()) * 1000)
 
     @property
     def invoked_function_arn(self) -> str:

@@ -3,9 +3,11 @@
 import hashlib
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
+from math import inf
+from threading import Thread
 from typing import Literal
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
@@ -13,9 +15,9 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from functions.upload_image import images
 from functions.upload_image.captioner import get_captioner
 from functions.upload_image.uploads import Upload
-from image_pipeline import claims, clients, records, settings, thumbnail_store
+from image_pipeline import claims, clients, deadline, records, settings, thumbnail_store
 from image_pipeline.claims import Claim
-from image_pipeline.errors import StorageError, UndecodableImageError
+from image_pipeline.errors import DeadlineError, StorageError, UndecodableImageError
 from image_pipeline.models import ImageRecord, ThumbnailSize
 from image_pipeline.observability import logger
 
@@ -24,8 +26,8 @@ def process(upload: Upload, key: str | None) -> ImageRecord:
     """Process an upload and return its stored record; with an Idempotency-Key that was seen before, the record of then.
 
     Raises UnsupportedImageError and ImageTooLargeError, which leave no trace, RequestRunningError and
-    RequestKeyReusedError. Any other error, such as UndecodableImageError, CaptionError or StorageError, counts as a
-    failure and leaves no thumbnail, unless the storage fails at that too.
+    RequestKeyReusedError. Any other error, such as UndecodableImageError, CaptionError, StorageError or DeadlineError,
+    counts as a failure and leaves no thumbnail, unless the storage fails at that too.
     """
     start = time.perf_counter()
     received_at = datetime.now(UTC)
@@ -82,10 +84,29 @@ def _store_thumbnails_and_caption(picture: images.Picture, keys: Mapping[Thumbna
             thumbnail_store.put(keys[size], thumbnail)
 
         stored = [pool.submit(store, size) for size in keys]
-        caption = get_captioner().caption(images.flattened(picture))
+        caption = _caption(picture)
     for future in stored:
         future.result()
     return caption
+
+
+def _caption(picture: images.Picture) -> str:
+    """Return the caption. Raises CaptionError, and DeadlineError while there is time to store that failure."""
+    written: Future[str] = Future()
+
+    def write() -> None:
+        try:
+            written.set_result(get_captioner().caption(images.flattened(picture)))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the other thread raises it
+            written.set_exception(error)
+
+    # Not of a pool, which waits for its threads: a caption that hangs is left behind.
+    Thread(target=write, name="caption", daemon=True).start()
+    time_left = deadline.remaining() - clients.LONGEST_CALL_SECONDS - 1
+    try:
+        return written.result(None if time_left == inf else time_left)
+    except TimeoutError:
+        raise DeadlineError from None
 
 
 def _record_failure(mine: Claim, outcome: Literal["damaged", "failure"]) -> bool:
@@ -93,7 +114,7 @@ def _record_failure(mine: Claim, outcome: Literal["damaged", "failure"]) -> bool
     _report("ImagesFailed")
     try:
         records.save_failure(mine, outcome)
-    except StorageError:
+    except (StorageError, DeadlineError):
         logger.exception("failure not recorded", image_id=mine.image_id)
         return False
     return True

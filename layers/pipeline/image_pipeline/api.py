@@ -6,12 +6,12 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
-from image_pipeline import bodies, errors
+from image_pipeline import bodies, deadline, errors
 from image_pipeline.observability import logger
 from image_pipeline.requests import Event
 
 Answer = dict[str, Any]
-Handler = Callable[[Event, object], Answer]
+Handler = Callable[[Event, deadline.Context], Answer]
 
 _STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
     errors.InvalidRequestError: HTTPStatus.BAD_REQUEST,
@@ -25,6 +25,7 @@ _STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
     errors.UnsupportedImageError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.CaptionError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.DeadlineError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 _RETRY_AFTER_SECONDS = "2"
 _UNEXPECTED = "The request could not be processed. Please try again."
@@ -35,9 +36,10 @@ def api_handler(operation: Callable[[Event], bodies.Body]) -> Handler:
 
     @wraps(operation)
     @logger.inject_lambda_context
-    def handler(event: Event, context: object) -> Answer:  # noqa: ARG001 - Lambda's signature
+    def handler(event: Event, context: deadline.Context) -> Answer:
         try:
-            return _answer(HTTPStatus.OK, operation(event))
+            with deadline.of(context):
+                return _answer(HTTPStatus.OK, operation(event))
         except errors.PipelineError as error:
             return _refusal(error)
         except Exception:  # noqa: BLE001 - a client never sees a stack trace

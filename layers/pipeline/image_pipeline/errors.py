@@ -70,3 +70,9 @@ class StorageError(PipelineError):
     """A storage service did not answer as it should; trying again may help."""
 
     message = "The image store is not available at the moment. Please try again."
+
+
+class DeadlineError(PipelineError):
+    """There is not enough time left for what comes next."""
+
+    message = "The request took too long. Please try again."
