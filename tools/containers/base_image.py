@@ -104,17 +104,10 @@ def _import_debian(client: docker.DockerClient) -> None:
         )
     with TemporaryDirectory() as folder:
         root, archive = Path(folder) / "root", Path(folder) / "root.tar"
-        subprocess.run(
-            [
-                "debootstrap",
-                "--variant=minbase",
-                "--include=python3,python3-venv,ca-certificates",
-                "trixie",
-                root,
-            ],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        packages = "--include=python3,python3-venv,ca-certificates"
+        bootstrap = ["debootstrap", "--variant=minbase", packages, "trixie", str(root)]
+        if subprocess.run(bootstrap, check=False, stdout=subprocess.DEVNULL).returncode:
+            raise ContainersError("debootstrap cannot fetch Debian's current release; its own messages are above")
         with tarfile.open(archive, "w") as tar:
             tar.add(root, ".")
         repository, _, tag = _DEBIAN.partition(":")
