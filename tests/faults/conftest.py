@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from image_pipeline import clients
-from image_pipeline.observability import logger
 from tests.faults.injection import Fault
 from tests.faults.world import World
-from tests.unit.conftest import aws
+from tests.unit.conftest import aws, quiet
 from tools.containers import dynamodb_local, storage
 
-__all__ = ["aws"]
+__all__ = ["aws", "quiet"]
 
-TABLE = Path("build/faults.md")
+TABLES = Path("build/faults")
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +30,8 @@ def dynamodb_url() -> Iterator[str]:
 Outcomes = dict[tuple[str, str], set[str]]
 
 
-@pytest.fixture(scope="session")
-def outcomes() -> Iterator[Outcomes]:
+@pytest.fixture(scope="module")
+def outcomes(request: pytest.FixtureRequest) -> Iterator[Outcomes]:
     """What clients were answered, by call and fault; written as a table for docs/reliability.md."""
     seen: Outcomes = defaultdict(set)
     yield seen
@@ -41,17 +40,8 @@ def outcomes() -> Iterator[Outcomes]:
     lines += [
         f"| {fault} | {' | '.join(', or '.join(sorted(seen[call, fault])) for call in calls)} |" for fault in Fault
     ]
-    TABLE.parent.mkdir(exist_ok=True)
-    TABLE.write_text("\n".join(lines) + "\n")
-
-
-@pytest.fixture
-def quiet() -> Iterator[None]:
-    """No logs: thousands of tracebacks, expected ones, take their time."""
-    level = logger.log_level
-    logger.setLevel("CRITICAL")
-    yield
-    logger.setLevel(level)
+    TABLES.mkdir(parents=True, exist_ok=True)
+    (TABLES / f"{request.module.__name__.rpartition('.')[2]}.md").write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture(params=["moto", "DynamoDB Local"])

@@ -38,7 +38,7 @@ class Fault(StrEnum):
     KILLED_AFTER = "process killed after"
 
 
-_ONCE = {Fault.REPLY_LOST_ONCE, Fault.THROTTLED_ONCE, Fault.ERROR_ONCE}
+ONCE = {Fault.REPLY_LOST_ONCE, Fault.THROTTLED_ONCE, Fault.ERROR_ONCE}
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def faults(plan: Callable[[Call], Fault | None]) -> Iterator[list[Call]]:
         def do_get_response(request: Any, operation_model: Any, context: Any) -> Answer:
             current.tries += 1
             fault = current.fault
-            if fault is None or (fault in _ONCE and current.tries > 1):
+            if fault is None or (fault in ONCE and current.tries > 1):
                 answered: Answer = get(request, operation_model, context)
                 return answered
             return _suffer(fault, request.url, lambda: get(request, operation_model, context))
@@ -88,6 +88,11 @@ def faults(plan: Callable[[Call], Fault | None]) -> Iterator[list[Call]]:
         patch("botocore.endpoint.time.sleep", lambda _: None),  # the pauses between botocore's tries
     ):
         yield made
+
+
+def only(call: Call, fault: Fault) -> Callable[[Call], Fault | None]:
+    """Return the plan by which one call suffers a fault and the others none."""
+    return lambda made: fault if made == call else None
 
 
 def _suffer(fault: Fault, url: str, apply: Callable[[], Answer]) -> Answer:

@@ -1,7 +1,6 @@
-"""Random schedules of uploads, repetitions, waiting and faults; the promises hold after each step."""
+"""Random schedules of uploads, repetitions, reads, waiting and faults; the promises hold after each step."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.faults.injection import Call, Fault, faults
-from tests.faults.world import LEASE_SECONDS, World
+from tests.faults.world import LEASE_SECONDS, READERS, World
 from tests.pictures import encode
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "2000"))
@@ -28,8 +27,12 @@ CALLS = [
 ]
 
 
+READ_CALLS = [*(Call("Query", number) for number in range(4)), Call("GetItem", 0)]
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
+
+
 @dataclass(frozen=True)
-class Step:
+class Upload:
     """An upload of a file, `seconds` after the one before, with what goes wrong on the way."""
 
     file: str
@@ -38,12 +41,25 @@ class Step:
     plan: dict[Call, Fault]
 
 
-STEPS = st.builds(
-    Step,
+@dataclass(frozen=True)
+class Read:
+    """A reading function, asked about the first image of all, if there is one."""
+
+    what: str
+    plan: dict[Call, Fault]
+
+
+UPLOADS = st.builds(
+    Upload,
     file=st.sampled_from(sorted(FILES)),
     key=st.sampled_from(["first", "second", None]),
     seconds=st.sampled_from([0, 1, LEASE_SECONDS + 1]),
     plan=st.dictionaries(st.sampled_from(CALLS), st.sampled_from(Fault), max_size=3),
+)
+READS = st.builds(
+    Read,
+    what=st.sampled_from(sorted(READERS)),
+    plan=st.dictionaries(st.sampled_from(READ_CALLS), st.sampled_from(Fault), max_size=2),
 )
 
 
@@ -51,24 +67,31 @@ STEPS = st.builds(
 @settings(
     max_examples=SCHEDULES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(steps=st.lists(STEPS, min_size=1, max_size=6))
+@given(steps=st.lists(UPLOADS | UPLOADS | READS, min_size=1, max_size=8))
 # Its transactions are real ones, and ten times faster than moto's.
 @pytest.mark.parametrize("world", ["DynamoDB Local"], indirect=True)
-def test_the_promises_hold(world: World, steps: list[Step]) -> None:
+def test_the_promises_hold(world: World, steps: list[Upload | Read]) -> None:
     world.empty()
     for step in steps:
+        if isinstance(step, Read):
+            read(world, step)
+            continue
         world.clock += step.seconds
-        with faults(_planned(step.plan)):
+        with faults(step.plan.get):
             world.upload(FILES[step.file], step.key)
         world.check()
     # In the end the faults are gone, and whoever asks again gets an answer.
     world.clock += LEASE_SECONDS + 1
-    for file, key in dict.fromkeys((step.file, step.key) for step in steps):
+    for file, key in dict.fromkeys((step.file, step.key) for step in steps if isinstance(step, Upload)):
         wanted = {400} if file == "damaged" else {200}
         assert world.upload(FILES[file], key) in (wanted | {422} if key else wanted)
     world.check()
     world.sweep()
 
 
-def _planned(plan: dict[Call, Fault]) -> Callable[[Call], Fault | None]:
-    return plan.get
+def read(world: World, step: Read) -> None:
+    image_id = next(iter(world.acknowledged), UNKNOWN_ID)
+    with faults(step.plan.get):
+        status, body = world.read(step.what, image_id)
+    assert step.plan or status in {200, 404}
+    world.check_read(step.what, image_id, status, body)

@@ -3,11 +3,15 @@
 import json
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
 from functions.get_image import app as get_image
+from functions.get_stats import app as get_stats
+from functions.get_thumbnail import app as get_thumbnail
+from functions.list_images import app as list_images
 from functions.sweep_thumbnails import app as sweep_thumbnails
 from functions.upload_image import app as upload_image
 from image_pipeline import clients, settings, table
@@ -17,6 +21,12 @@ from tools.local_gateway import LocalContext
 
 LEASE_SECONDS = 30
 Item = dict[str, Any]
+READERS = {
+    "list_images": list_images,
+    "get_image": get_image,
+    "get_thumbnail_small": get_thumbnail,
+    "get_stats": get_stats,
+}
 
 
 class World:
@@ -60,6 +70,36 @@ class World:
         assert (status in {409, 503}) == ("Retry-After" in answer["headers"])
         return status
 
+    def read(self, what: str, image_id: str) -> tuple[int | None, Item]:
+        """Ask a reading function, about one image where it is about one; return status and body."""
+        event = load_event(what)
+        if event["pathParameters"]:
+            event["pathParameters"]["image_id"] = image_id
+        try:
+            answer = READERS[what].lambda_handler(event, LocalContext(what))
+        except KilledError:
+            return None, {}
+        status: int = answer["statusCode"]
+        body: Item = json.loads(answer["body"])
+        assert status in {200, 404, 503}, body
+        assert (status == 503) == ("Retry-After" in answer["headers"])
+        return status, body
+
+    def check_read(self, what: str, image_id: str, status: int | None, body: Item) -> None:
+        """Assert that what was read is all there is, and nothing else."""
+        images = [item for item in stored() if item["sk"] == "IMAGE"]
+        finished = {item["image_id"] for item in images if item["status"] == "success"}
+        match status, what:
+            case 404, _:
+                assert image_id not in finished
+            case 200, "list_images":
+                assert set(body.get("content", {})) == finished
+            case 200, "get_stats":
+                failed = [item for item in images if item["status"] == "failure"]
+                assert (body["data"]["success"], body["data"]["failure"]) == (len(finished), len(failed))
+            case 200, _:
+                assert image_id in finished
+
     def check(self) -> None:
         """Assert what the pipeline promises. No upload may be under way."""
         items = stored()
@@ -83,23 +123,30 @@ class World:
         told = {item["image_id"] for item in items if item["sk"] == "REQUEST" and item["status"] == "success"}
         assert told <= set(finished), "a request is told of an image that is not there"
 
-    def sweep(self) -> None:
-        """Remove what TTL would, tell the sweeper, and assert that no object is left without a record.
-
-        It is the last thing: failures are counted for ever, but no item tells of them any more.
-        """
+    def expire(self) -> Iterator[Item]:
+        """Remove the images' items that TTL would; yield the event that tells the sweeper of each."""
         for item in stored():
             if item["sk"] == "IMAGE" and "expires_at" in item:
                 key = table.serialize({"pk": item["pk"], "sk": item["sk"]})
                 clients.dynamodb().delete_item(TableName=settings.table_name(), Key=key)
                 event = load_event("sweep_thumbnails")
                 event["Records"][0]["dynamodb"]["Keys"] = key
-                sweep_thumbnails.lambda_handler(event, LocalContext("SweepThumbnailsFunction"))
+                yield event
+
+    def sweep(self) -> None:
+        """Remove what TTL would, tell the sweeper, and assert that no object is left without a record.
+
+        It is the last thing: failures are counted for ever, but no item tells of them any more.
+        """
+        for event in self.expire():
+            sweep_thumbnails.lambda_handler(event, LocalContext("SweepThumbnailsFunction"))
         finished = {item["image_id"] for item in stored() if item["sk"] == "IMAGE"}
         assert {key.partition("/")[0] for key in keys()} == finished, "an object has no record"
         assert set(self.acknowledged) <= finished
         for image_id, shown in self.acknowledged.items():
-            assert read(image_id)["caption"] == shown["caption"]
+            status, body = self.read("get_image", image_id)
+            assert status == 200
+            assert body["data"]["data"]["caption"] == shown["caption"]
 
 
 def stored() -> list[Item]:
@@ -111,12 +158,3 @@ def stored() -> list[Item]:
 def keys() -> list[str]:
     found = clients.s3().list_objects_v2(Bucket=settings.bucket_name())
     return [item["Key"] for item in found.get("Contents", [])]
-
-
-def read(image_id: str) -> Item:
-    event = load_event("get_image")
-    event["pathParameters"]["image_id"] = image_id
-    answer = get_image.lambda_handler(event, LocalContext("GetImageFunction"))
-    assert answer["statusCode"] == 200
-    data: Item = json.loads(answer["body"])["data"]["data"]
-    return data

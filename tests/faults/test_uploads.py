@@ -1,11 +1,9 @@
 """Every call to AWS that an upload makes, with every fault, then the client's retry."""
 
-from collections.abc import Callable
-
 import pytest
 from PIL import Image
 
-from tests.faults.injection import Call, Fault, faults
+from tests.faults.injection import Call, Fault, faults, only
 from tests.faults.world import LEASE_SECONDS, World
 from tests.pictures import encode
 
@@ -33,7 +31,7 @@ def test_an_upload_survives(
     for number, call in enumerate(calls):
         own_key = key and f"{key}-{number}"
         before = len(world.acknowledged)
-        with faults(_only(call, fault)) as made:
+        with faults(only(call, fault)) as made:
             first = world.upload(content, own_key)
         assert call in made
         world.check()
@@ -51,7 +49,3 @@ def test_an_upload_survives(
         new = len(world.acknowledged) - before
         assert new <= (1 if own_key else 2)
     world.sweep()
-
-
-def _only(call: Call, fault: Fault) -> Callable[[Call], Fault | None]:
-    return lambda made: fault if made == call else None

@@ -1,0 +1,36 @@
+"""Every call to AWS that a reading function makes, with every fault: the truth, or a 503 and then the truth."""
+
+import pytest
+
+from tests.faults.injection import ONCE, Call, Fault, faults, only
+from tests.faults.test_uploads import CONTENT, DAMAGED
+from tests.faults.world import READERS, World
+
+
+def calls_of(world: World, what: str, image_id: str) -> list[Call]:
+    with faults(lambda _: None) as made:
+        world.read(what, image_id)
+    return made
+
+
+@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("what", READERS)
+def test_a_read_tells_the_truth_or_to_ask_again(
+    world: World, outcomes: dict[tuple[str, str], set[str]], what: str, fault: Fault
+) -> None:
+    world.upload(CONTENT, None)
+    world.upload(DAMAGED, None)
+    (image_id,) = world.acknowledged
+    calls = calls_of(world, what, image_id)
+    assert len(calls) == (4 if what == "list_images" else 1)
+    for call in calls:
+        with faults(only(call, fault)) as made:
+            status, body = world.read(what, image_id)
+        assert call in made
+        assert status == 200 if fault in ONCE else status in {503, None}
+        world.check_read(what, image_id, status, body)
+        retried, body = world.read(what, image_id)
+        assert retried == 200
+        world.check_read(what, image_id, retried, body)
+        outcomes[f"{what} {call.operation}", fault].add(f"{status or 'none'}, {retried}")
+    world.check()
