@@ -6,10 +6,9 @@ Only SAM's Docker runner is replaced, by one that calls the handlers in this pro
 import json
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -21,7 +20,7 @@ from samcli.local.apigw.local_apigw_service import LocalApigwService
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_input_stream
 
-from tools.template import PATH, Template, functions
+from tools.template import PATH, Template, functions, handler
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -111,18 +110,8 @@ class _InProcessRunner:
         properties = self._functions[function_identifier]
         context = LocalContext(function_identifier)
         try:
-            answer = _handler(properties)(json.loads(event), context)
+            answer = handler(properties)(json.loads(event), context)
         except Exception as error:  # noqa: BLE001 - whatever it is, the runtime goes on
             traceback.print_exc()
             answer = {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": []}
         stdout.write_str(json.dumps(answer))
-
-
-def _handler(properties: dict[str, Any]) -> Callable[[Any, Any], Any]:
-    if properties.get("PackageType") == "Image":
-        path = properties["ImageConfig"]["Command"][0]
-    else:
-        path = properties["CodeUri"].replace("/", ".") + properties["Handler"]
-    module, _, name = path.rpartition(".")
-    handler: Callable[[Any, Any], Any] = getattr(import_module(module), name)
-    return handler

@@ -1,5 +1,7 @@
 """What the local API takes from template.yaml."""
 
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,3 +31,14 @@ def functions(template: Template) -> dict[str, dict[str, Any]]:
             existing = {name: value for name, value in variables.items() if value != {"Ref": "AWS::NoValue"}}
             merged[name] = {**shared, **properties, "Environment": {"Variables": existing}}
     return merged
+
+
+def handler(properties: dict[str, Any]) -> Callable[[Any, Any], Any]:
+    """Return the Lambda handler of a function with these properties."""
+    if properties.get("PackageType") == "Image":
+        path = properties["ImageConfig"]["Command"][0]
+    else:
+        path = properties["CodeUri"].replace("/", ".") + properties["Handler"]
+    module, _, name = path.rpartition(".")
+    found: Callable[[Any, Any], Any] = getattr(import_module(module), name)
+    return found

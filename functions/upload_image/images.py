@@ -11,13 +11,13 @@ from io import BytesIO
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from image_pipeline.errors import ImageTooLargeError, UndecodableImageError, UnsupportedImageError
-from image_pipeline.models import ImageMetadata
+from image_pipeline.models import ImageFormat, ImageMetadata
 
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png"}
 # Decoded images are brought near this many pixels, longer and shorter side: nearly twice the medium thumbnail
 # and the caption model's input, so that shrinking once more shows no aliasing (docs/decisions.md has figures).
 WORKING_SIZE = (960, 720)
-_SIGNATURES = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
+_SIGNATURES: dict[bytes, ImageFormat] = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
 _BACKGROUND = "white"
 _JPEG_QUALITY = 85
 _TRANSPOSITIONS = {
@@ -116,7 +116,7 @@ def flattened(picture: Picture) -> Image.Image:
     return Image.alpha_composite(background, picture.pixels).convert("RGB")
 
 
-def _format(content: bytes) -> str:
+def _format(content: bytes) -> ImageFormat:
     for signature, name in _SIGNATURES.items():
         if content.startswith(signature):
             return name

@@ -6,6 +6,8 @@ from typing import Any
 
 import requests
 
+from tests.contract.described import described
+
 TIMEOUT_SECONDS = 60
 _LISTED_SECONDS = 10
 _BOUNDARY = "a-boundary"
@@ -20,7 +22,7 @@ class Client:
     def upload(self, content: bytes, filename: str, field: str = "file", key: str | None = None) -> requests.Response:
         headers = {} if key is None else {"Idempotency-Key": key}
         files = {field: (filename, content)}
-        return requests.post(f"{self.url}/api/images", files=files, headers=headers, timeout=TIMEOUT_SECONDS)
+        return self._send("POST", "/api/images", files=files, headers=headers)
 
     def uploaded(self, content: bytes, filename: str) -> dict[str, Any]:
         """Upload what must be accepted; return its data."""
@@ -30,8 +32,7 @@ class Client:
         return data
 
     def post(self, body: bytes, media_type: str | None) -> requests.Response:
-        headers = {"Content-Type": media_type}
-        return requests.post(f"{self.url}/api/images", data=body, headers=headers, timeout=TIMEOUT_SECONDS)
+        return self._send("POST", "/api/images", data=body, headers={"Content-Type": media_type})
 
     def post_form(self, body: bytes) -> requests.Response:
         """Post a form as it stands, with `BOUNDARY` in it for the boundary."""
@@ -39,7 +40,7 @@ class Client:
         return self.post(body, f"multipart/form-data; boundary={_BOUNDARY}")
 
     def get(self, path: str) -> requests.Response:
-        return requests.get(f"{self.url}{path}", timeout=TIMEOUT_SECONDS)
+        return self._send("GET", path)
 
     def wait_until_listed(self, *image_ids: str) -> None:
         """Wait, at most 10 s, until new images are in the list, which a real DynamoDB index follows with a delay."""
@@ -51,6 +52,10 @@ class Client:
     def statistics(self) -> dict[str, Any]:
         data: dict[str, Any] = self.get("/api/stats").json()["data"]
         return data
+
+    def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        response = requests.request(method, f"{self.url}{path}", timeout=TIMEOUT_SECONDS, **arguments)
+        return described(response, self.url)
 
 
 def fetch(url: str) -> requests.Response:

@@ -5,7 +5,7 @@ import random
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,16 @@ from functions.upload_image import images, uploads
 from image_pipeline import requests
 from image_pipeline.errors import PipelineError
 from image_pipeline.models import ThumbnailSize
-from image_pipeline.observability import logger
 from tests.events import load_event
 from tests.fuzz.mutations import damaged, with_right_checksums
 from tests.hostile.corpus import files
-from tests.unit.conftest import aws
+from tests.unit.conftest import aws, quiet
 from tools.local_gateway import LocalContext
 
-__all__ = ["aws"]
+__all__ = ["aws", "quiet"]
 
 pytestmark = [
-    pytest.mark.usefixtures("aws"),
+    pytest.mark.usefixtures("aws", "quiet"),
     # Pillow warns of what it mends, and of sizes that are refused next.
     pytest.mark.filterwarnings("ignore::UserWarning:PIL"),
     pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning"),
@@ -49,14 +48,6 @@ PATHS: dict[str, tuple[Callable[..., Any], str]] = {
     "get_image": (get_image.lambda_handler, "pathParameters"),
     "get_thumbnail_small": (get_thumbnail.lambda_handler, "pathParameters"),
 }
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    level = logger.log_level
-    logger.setLevel("CRITICAL")
-    yield
-    logger.setLevel(level)
 
 
 def survives(run: Callable[[], object], content: bytes) -> str:

@@ -45,6 +45,15 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> StringIO:
 
 
 @pytest.fixture
+def quiet() -> Iterator[None]:
+    """No logs: thousands of them, expected ones, take their time."""
+    level = logger.log_level
+    logger.setLevel("CRITICAL")
+    yield
+    logger.setLevel(level)
+
+
+@pytest.fixture
 def table_items() -> Callable[[str], Stored]:
     """Return a function that reads all items whose partition key starts with a prefix, as DynamoDB holds them."""
 

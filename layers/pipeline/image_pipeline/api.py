@@ -12,8 +12,9 @@ from image_pipeline.requests import Event
 
 Answer = dict[str, Any]
 Handler = Callable[[Event, deadline.Context], Answer]
+Operation = Callable[[Event], bodies.Body]
 
-_STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
+STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
     errors.InvalidRequestError: HTTPStatus.BAD_REQUEST,
     errors.InvalidThumbnailSizeError: HTTPStatus.BAD_REQUEST,
     errors.UndecodableImageError: HTTPStatus.BAD_REQUEST,
@@ -27,30 +28,44 @@ _STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
     errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeadlineError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
+# What any operation may end with.
+EVERYWHERE: tuple[type[errors.PipelineError], ...] = (errors.StorageError, errors.DeadlineError)
 _RETRY_AFTER_SECONDS = "2"
-_UNEXPECTED = "The request could not be processed. Please try again."
+UNEXPECTED = "The request could not be processed. Please try again."
 
 
-def api_handler(operation: Callable[[Event], bodies.Body]) -> Handler:
-    """Make a Lambda handler of an operation that takes an API Gateway v1 event and returns a 200's body."""
+def api_handler(*raises: type[errors.PipelineError]) -> Callable[[Operation], Handler]:
+    """Make a Lambda handler of an operation that takes an API Gateway v1 event and returns a 200's body.
 
-    @wraps(operation)
-    @logger.inject_lambda_context
-    def handler(event: Event, context: deadline.Context) -> Answer:
-        try:
-            with deadline.of(context):
-                return _answer(HTTPStatus.OK, operation(event))
-        except errors.PipelineError as error:
-            return _refusal(error)
-        except Exception:  # noqa: BLE001 - a client never sees a stack trace
-            logger.exception("unexpected error")
-            return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(_UNEXPECTED))
+    `raises` and the type of the body are what docs/openapi.json tells of the operation; EVERYWHERE is understood.
+    """
 
-    return handler
+    def decorate(operation: Operation) -> Handler:
+        @wraps(operation)
+        @logger.inject_lambda_context
+        def handler(event: Event, context: deadline.Context) -> Answer:
+            try:
+                with deadline.of(context):
+                    return _answer(HTTPStatus.OK, operation(event))
+            except errors.PipelineError as error:
+                return _refusal(error)
+            except Exception:  # noqa: BLE001 - a client never sees a stack trace
+                logger.exception("unexpected error")
+                return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(UNEXPECTED))
+
+        vars(handler)["raises"] = raises
+        return handler
+
+    return decorate
+
+
+def may_be_repeated(status: HTTPStatus) -> bool:
+    """Tell whether the same request may fare better later: its answer says when, in Retry-After."""
+    return status in {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS} or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _refusal(error: errors.PipelineError) -> Answer:
-    status = _STATUS[type(error)]
+    status = STATUS[type(error)]
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("request failed", status=status, reason=type(error).__name__, exc_info=error)
     else:
@@ -63,7 +78,7 @@ def _refusal(error: errors.PipelineError) -> Answer:
 def _answer(status: HTTPStatus, body: bodies.Body) -> Answer:
     # Bodies hold presigned URLs: nobody on the way may keep them.
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-    if status == HTTPStatus.CONFLICT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if may_be_repeated(status):
         headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return {
         "statusCode": int(status),

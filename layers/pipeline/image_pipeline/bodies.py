@@ -1,15 +1,19 @@
-"""The JSON bodies of the API, to the letter of its contract."""
+"""The JSON bodies of the API, as schemas.py describes them."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from image_pipeline import thumbnail_store
-from image_pipeline.models import ImageRecord, Statistics
+from image_pipeline.models import ImageRecord, Statistics, ThumbnailSize
 
-Body = dict[str, Any]
+if TYPE_CHECKING:
+    from image_pipeline import schemas
+
+Body = Mapping[str, object]
 
 
-def image(record: ImageRecord) -> Body:
+def image(record: ImageRecord) -> "schemas.Image":
     """Return what an upload answers, and what the list holds of each image."""
     metadata = record.metadata
     return {
@@ -27,32 +31,40 @@ def image(record: ImageRecord) -> Body:
                 "created_at": _to_the_second(metadata.created_at),
                 "modified_at": _to_the_second(metadata.modified_at),
             },
-            "thumbnails": {size: thumbnail_store.presigned_url(key) for size, key in record.thumbnails.items()},
+            "thumbnails": {
+                "small": thumbnail_store.presigned_url(record.thumbnails[ThumbnailSize.SMALL]),
+                "medium": thumbnail_store.presigned_url(record.thumbnails[ThumbnailSize.MEDIUM]),
+            },
             "caption": record.caption,
         },
         "error": None,
     }
 
 
-def image_list(records: list[ImageRecord], next_page: str | None) -> Body:
+def image_list(records: list[ImageRecord], next_page: str | None) -> "schemas.ImageList | schemas.NoImages":
     """Return a page of the list; `next_page` is the relative URL of the next one, if there is more."""
     if not records:
         return {"current_status": "success", "data": "No image has been processed yet.", "error": None}
-    body = {"current_status": "success", "content": {record.image_id: image(record) for record in records}}
-    return body | {"next": next_page} if next_page else body
+    body: schemas.ImageList = {
+        "current_status": "success",
+        "content": {record.image_id: image(record) for record in records},
+    }
+    if next_page:
+        body["next"] = next_page
+    return body
 
 
-def image_details(record: ImageRecord) -> Body:
+def image_details(record: ImageRecord) -> "schemas.ImageDetails":
     """Return the image inside the envelope that the other reading routes have."""
     return {"current_status": "success", "data": image(record)}
 
 
-def thumbnail(url: str) -> Body:
+def thumbnail(url: str) -> "schemas.Thumbnail":
     """Return where one thumbnail can be fetched."""
     return {"current_status": "success", "data": url}
 
 
-def statistics(totals: Statistics) -> Body:
+def statistics(totals: Statistics) -> "schemas.ProcessingStatistics":
     """Return counts, and times in seconds."""
     return {
         "current_status": "success",
@@ -65,12 +77,12 @@ def statistics(totals: Statistics) -> Body:
     }
 
 
-def failure(message: str) -> Body:
+def failure(message: str) -> "schemas.Failure":
     """Return the body of every error but one."""
     return {"current_status": "failure", "error": message}
 
 
-def image_missing(message: str) -> Body:
+def image_missing(message: str) -> "schemas.ImageMissing":
     """Return the one error whose shape differs from all others."""
     return {"current_status": "failure", "data": message, "error": None}
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Literal
+
+ImageFormat = Literal["JPEG", "PNG"]
 
 
 class ThumbnailSize(StrEnum):
@@ -24,7 +27,7 @@ class ImageMetadata:
 
     width: int
     height: int
-    format: str
+    format: ImageFormat
     size_bytes: int
     created_at: datetime
     modified_at: datetime

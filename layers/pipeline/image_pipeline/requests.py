@@ -12,7 +12,9 @@ from image_pipeline.models import ThumbnailSize
 Event = Mapping[str, Any]
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 100
-_LONGEST_KEY = 255
+LONGEST_KEY = 255
+# Visible ASCII, with or without the quotes that the IETF's draft puts around it.
+KEY_PATTERN = f'"?([!#-~]{{1,{LONGEST_KEY}}})"?'
 
 
 def image_id(event: Event) -> str:
@@ -49,19 +51,16 @@ def page_start(event: Event) -> str | None:
 
 
 def idempotency_key(event: Event) -> str | None:
-    """Return the Idempotency-Key header, without the quotes that the IETF's draft puts around it.
-
-    Raises InvalidRequestError.
-    """
+    """Return the Idempotency-Key header, without quotes around it. Raises InvalidRequestError."""
     headers: dict[str, str] = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     if "idempotency-key" not in headers:
         return None
-    key = headers["idempotency-key"].strip().removeprefix('"').removesuffix('"')
-    if not re.fullmatch(f"[!-~]{{1,{_LONGEST_KEY}}}", key):
+    match = re.fullmatch(KEY_PATTERN, headers["idempotency-key"].strip())
+    if match is None:
         raise InvalidRequestError(
-            f"Invalid Idempotency-Key. Please use 1 to {_LONGEST_KEY} visible ASCII characters, such as a UUID."
+            f"Invalid Idempotency-Key. Please use 1 to {LONGEST_KEY} visible ASCII characters, such as a UUID."
         )
-    return key
+    return match[1]
 
 
 def _query(event: Event) -> Mapping[str, str]:

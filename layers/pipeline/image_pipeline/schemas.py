@@ -1,0 +1,127 @@
+"""The types of the JSON bodies, to the letter of the API's contract; docs/openapi.json is made from them.
+
+Only type checkers and `tools/openapi.py` import this module: it costs the functions nothing.
+"""
+
+from typing import Literal, NotRequired
+
+# Not typing's: before Python 3.12 it lacks what pydantic makes schemas from.
+from typing_extensions import TypedDict
+
+from image_pipeline.models import ImageFormat
+
+
+class Metadata(TypedDict):
+    """Facts of the uploaded file."""
+
+    width: int
+    """Pixels of the upright image."""
+    height: int
+    """Pixels of the upright image."""
+    format: ImageFormat
+    size_bytes: int
+    created_at: str
+    """EXIF's DateTimeOriginal, else the time of the upload: `YYYY-MM-DD HH:MM:SS`."""
+    modified_at: str
+    """EXIF's DateTime or PNG's tIME, else the time of the upload: `YYYY-MM-DD HH:MM:SS`."""
+
+
+class Thumbnails(TypedDict):
+    """Presigned URLs, for GET; they expire."""
+
+    small: str
+    """Fits in 128 by 128 pixels."""
+    medium: str
+    """Fits in 512 by 512 pixels."""
+
+
+class ImageData(TypedDict):
+    """All that is known of a processed image."""
+
+    image_id: str
+    """A UUID."""
+    original_name: str
+    """The file's name, without path and control characters."""
+    processed_at: str
+    """ISO 8601, UTC."""
+    time_taken: float
+    """Seconds."""
+    metadata: Metadata
+    thumbnails: Thumbnails
+    caption: str
+    """Written by the caption model, in English."""
+
+
+class Image(TypedDict):
+    """A processed image."""
+
+    image_status: Literal["success"]
+    data: ImageData
+    error: None
+
+
+class ImageDetails(TypedDict):
+    """A processed image inside the envelope that the other reading routes have."""
+
+    current_status: Literal["success"]
+    data: Image
+
+
+class ImageList(TypedDict):
+    """A page of the processed images, newest first."""
+
+    current_status: Literal["success"]
+    content: dict[str, Image]
+    """By image id."""
+    next: NotRequired[str]
+    """The relative URL of the next page, if there is more."""
+
+
+class NoImages(TypedDict):
+    """The list as long as there is nothing in it."""
+
+    current_status: Literal["success"]
+    data: Literal["No image has been processed yet."]
+    error: None
+
+
+class Thumbnail(TypedDict):
+    """Where one thumbnail can be fetched."""
+
+    current_status: Literal["success"]
+    data: str
+    """A presigned URL, for GET; it expires."""
+
+
+class Totals(TypedDict):
+    """Counts, and times in seconds."""
+
+    success: int
+    failure: int
+    total_processing_time: float
+    """The sum over all successes."""
+    avg_processing_time: float
+    """Of a success; 0 when there is none."""
+
+
+class ProcessingStatistics(TypedDict):
+    """What became of all uploads."""
+
+    current_status: Literal["success"]
+    data: Totals
+
+
+class Failure(TypedDict):
+    """Every error but one."""
+
+    current_status: Literal["failure"]
+    error: str
+    """What went wrong, and what to do."""
+
+
+class ImageMissing(TypedDict):
+    """The one error whose shape differs from all others."""
+
+    current_status: Literal["failure"]
+    data: str
+    error: None

@@ -1,0 +1,42 @@
+"""Whether an answer is as docs/openapi.json describes it."""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import requests
+from jsonschema import Draft202012Validator
+
+_DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
+
+
+def described(response: requests.Response, base_url: str) -> requests.Response:
+    """Return the answer; assert that its status and body are among those of its operation, if the API has one."""
+    document = _document()
+    path = str(response.url).removeprefix(base_url).partition("?")[0]
+    method = str(response.request.method).lower()
+    for template, operations in document["paths"].items():
+        if method in operations and re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
+            answer = _resolve(operations[method]["responses"].get(str(response.status_code)))
+            assert answer, f"{method} {template} does not describe {response.status_code}: {response.text}"
+            schema = answer["content"]["application/json"]["schema"]
+            Draft202012Validator({**schema, "components": document["components"]}).validate(response.json())
+            assert set(answer["headers"]) <= set(response.headers)
+    return response
+
+
+@cache
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(_DOCUMENT.read_bytes())
+    return document
+
+
+def _resolve(answer: dict[str, Any] | None) -> dict[str, Any] | None:
+    if answer is None or "$ref" not in answer:
+        return answer
+    found = _document()
+    for part in answer["$ref"].removeprefix("#/").split("/"):
+        found = found[part]
+    return found

@@ -1,0 +1,16 @@
+"""What schemathesis cannot know: files that are images, and a cursor, which only the API can make."""
+
+import os
+
+import schemathesis
+from hypothesis import strategies as st
+
+from tests.hostile.corpus import files
+
+_SMALL = 20_000
+_IMAGES = sorted({hostile.content for hostile in files() if hostile.status == 200 and len(hostile.content) < _SMALL})
+
+for signature, media_type in ((b"\xff\xd8", "image/jpeg"), (b"\x89P", "image/png")):
+    images = [content for content in _IMAGES if content.startswith(signature)]
+    schemathesis.openapi.media_type(media_type, st.sampled_from(images))
+schemathesis.openapi.format("cursor", st.just(os.environ["CURSOR"]))

@@ -1,0 +1,47 @@
+"""Requests that schemathesis makes of docs/openapi.json, to the local API: no 5xx, each answer as described."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.contract.client import Client
+from tests.fuzz.test_fuzz import TIMES
+from tests.http_api import api
+from tests.pictures import scene_png
+from tests.unit.conftest import quiet
+
+__all__ = ["api", "quiet"]
+
+pytestmark = [
+    pytest.mark.usefixtures("quiet"),
+    # Pillow warns of what it mends.
+    pytest.mark.filterwarnings("ignore::UserWarning:PIL"),
+]
+
+HERE = Path(__file__).parent
+REPORT = Path("build/schemathesis.json")
+SEED = 1
+
+
+def test_requests_made_from_the_description(api: Client) -> None:
+    for name in ("first.png", "second.png"):
+        api.uploaded(scene_png(), name)
+    next_page = urlsplit(api.get("/api/images?limit=1").json()["next"])
+    settings = {
+        "CURSOR": parse_qs(next_page.query)["cursor"][0],
+        "SCHEMATHESIS_HOOKS": "tests.fuzz.schemathesis_hooks",
+        # Pillow warns of what it mends in the images to send.
+        "PYTHONWARNINGS": "ignore",
+        "PYTHONPATH": ".",
+    }
+    command = f"--config-file {HERE / 'schemathesis.toml'} run docs/openapi.json --url {api.url} --seed {SEED}"
+    limits = f"--max-examples {250 * TIMES} --request-timeout 30 --generation-database none --no-color"
+    report = f"--report json --report-json-path {REPORT}"
+    run = [str(Path(sys.executable).with_name("schemathesis")), *f"{command} {limits} {report}".split()]
+    assert subprocess.run(run, env=os.environ | settings, check=False).returncode == 0
+    assert json.loads(REPORT.read_bytes())["test_cases"]["generated"] >= 2_000

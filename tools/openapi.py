@@ -1,0 +1,218 @@
+"""`python -m tools.openapi FILE`: describe the API in OpenAPI 3.1.
+
+Routes come from template.yaml; what they answer, from the handlers' own declarations: the type of the body, the errors.
+"""
+
+import inspect
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from http import HTTPStatus
+from importlib.metadata import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args, get_type_hints
+
+from openapi_spec_validator import validate
+from pydantic import ConfigDict, TypeAdapter, with_config
+from typing_extensions import is_typeddict
+
+from image_pipeline import api, bodies, requests, schemas
+from image_pipeline.errors import ImageNotFoundError, PipelineError
+from image_pipeline.models import ThumbnailSize
+from tools import template
+
+DOCUMENT = Path("docs/openapi.json")
+Json = dict[str, Any]
+
+_PATH_PARAMETERS = {
+    "image_id": {"description": "A UUID, as an upload answered it.", "schema": {"type": "string", "format": "uuid"}},
+    "size": {"description": "Which thumbnail.", "schema": {"enum": [size.value for size in ThumbnailSize]}},
+}
+_LIMIT = {"type": "integer", "minimum": 1, "maximum": requests.LARGEST_PAGE, "default": requests.DEFAULT_PAGE}
+_FILE = {
+    "type": "string",
+    "format": "binary",
+    "description": "A JPEG or PNG by its content; name and declared type do not matter.",
+}
+# What an operation takes besides the parameters in its path.
+_REQUESTS: dict[str, Json] = {
+    "listImages": {
+        "parameters": [
+            {"name": "limit", "in": "query", "description": "Images on a page.", "schema": _LIMIT},
+            {
+                "name": "cursor",
+                "in": "query",
+                "description": "Where the page starts: from the `next` of the page before, and from nowhere else.",
+                "schema": {"type": "string", "format": "cursor"},
+            },
+        ]
+    },
+    "uploadImage": {
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "description": "Names this upload: sent again within 24 hours, the same file gets the first answer.",
+                "schema": {"type": "string", "pattern": f"^{requests.KEY_PATTERN}$"},
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {"type": "object", "properties": {"file": _FILE}, "required": ["file"]},
+                    "encoding": {"file": {"contentType": "image/jpeg, image/png"}},
+                }
+            },
+        },
+    },
+}
+_ID_OF_ANSWER = {"image_id": "$response.body#/data/image_id"}
+_LINKS: dict[str, Json] = {
+    "uploadImage": {
+        "image": {"operationId": "getImage", "parameters": _ID_OF_ANSWER, "description": "The image again."},
+        "thumbnail": {
+            "operationId": "getThumbnail",
+            "parameters": {**_ID_OF_ANSWER, "size": "small"},
+            "description": "A fresh URL of its small thumbnail.",
+        },
+    }
+}
+# What API Gateway answers without asking a function, or when one does not answer.
+_GATEWAY = {
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests.",
+    HTTPStatus.BAD_GATEWAY: "A function failed without an answer.",
+    HTTPStatus.GATEWAY_TIMEOUT: "A function took too long.",
+}
+_HEADERS = {
+    "Cache-Control": {"description": "Bodies hold presigned URLs.", "required": True, "schema": {"const": "no-store"}},
+    "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer"}},
+}
+
+
+def document() -> Json:
+    """Return the OpenAPI document of the API that template.yaml describes."""
+    package = metadata("image-pipeline")
+    described = template.read()
+    paths: dict[str, Json] = defaultdict(dict)
+    for name, properties in sorted(template.functions(described).items()):
+        for event in properties["Events"].values():
+            if event["Type"] == "Api":
+                route, handler = event["Properties"], template.handler(properties)
+                operation_id = name[0].lower() + name[1:].removesuffix("Function")
+                paths[route["Path"]][route["Method"].lower()] = _operation(operation_id, route["Path"], handler)
+    result = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Image Processing Pipeline API",
+            "version": package["version"],
+            "description": f"{package['summary']}. Post a JPEG or PNG; get its metadata, two thumbnails and a caption.",
+            "license": {"name": package["license-expression"], "identifier": package["license-expression"]},
+        },
+        "servers": [{"url": "http://127.0.0.1:8000", "description": "make serve"}],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": _schemas(schemas),
+            "headers": _HEADERS,
+            "responses": {status.phrase.replace(" ", ""): _gateway_answer(text) for status, text in _GATEWAY.items()},
+        },
+    }
+    validate(result)
+    return result
+
+
+def text() -> str:
+    """Return the document as the file has it."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _operation(operation_id: str, path: str, handler: Callable[..., Any]) -> Json:
+    operation = inspect.unwrap(handler)
+    summary = str(inspect.getdoc(inspect.getmodule(operation))).partition("\n")[0].partition(": ")[2]
+    parameters = [
+        {"name": name, "in": "path", "required": True, **described}
+        for name, described in _PATH_PARAMETERS.items()
+        if f"{{{name}}}" in path
+    ]
+    body = get_type_hints(operation, localns={"schemas": schemas})["return"]
+    returned = get_args(body) or (body,)
+    success: Json = {
+        "description": " ".join(str(inspect.getdoc(body)) for body in returned),
+        "headers": _headers("Cache-Control"),
+        "content": _json(*returned),
+    }
+    if operation_id in _LINKS:
+        success["links"] = _LINKS[operation_id]
+    return {
+        "operationId": operation_id,
+        "summary": summary[0].upper() + summary[1:],
+        **({"parameters": parameters} if parameters else {}),
+        **_REQUESTS.get(operation_id, {}),
+        "responses": {
+            "200": success,
+            **_refusals(vars(handler)["raises"]),
+            **{str(int(status)): _reference("responses", status.phrase.replace(" ", "")) for status in _GATEWAY},
+        },
+    }
+
+
+def _refusals(raises: tuple[type[PipelineError], ...]) -> dict[str, Json]:
+    """Return the answers with an error, by status."""
+    descriptions: dict[HTTPStatus, list[str]] = defaultdict(list)
+    examples: dict[HTTPStatus, Json] = defaultdict(dict)
+    for error in (*raises, *api.EVERYWHERE):
+        descriptions[api.STATUS[error]].append(str(inspect.getdoc(error)))
+        if error.message:
+            body = bodies.image_missing if error is ImageNotFoundError else bodies.failure
+            examples[api.STATUS[error]][error.__name__] = {"value": body(error.message)}
+    descriptions[HTTPStatus.INTERNAL_SERVER_ERROR].append("Anything unforeseen.")
+    examples[HTTPStatus.INTERNAL_SERVER_ERROR]["Unforeseen"] = {"value": bodies.failure(api.UNEXPECTED)}
+    answers: dict[str, Json] = {}
+    for status in sorted(descriptions):
+        missing = ImageNotFoundError in raises and status == api.STATUS[ImageNotFoundError]
+        content = _json(schemas.ImageMissing if missing else schemas.Failure)
+        if examples[status]:
+            content["application/json"]["examples"] = examples[status]
+        headers = ["Cache-Control", "Retry-After"] if api.may_be_repeated(status) else ["Cache-Control"]
+        description = " ".join(descriptions[status])
+        answers[str(int(status))] = {"description": description, "headers": _headers(*headers), "content": content}
+    return answers
+
+
+def _gateway_answer(description: str) -> Json:
+    return {"description": description, "headers": _headers("Retry-After"), "content": _json(schemas.Failure)}
+
+
+def _json(*types: type) -> Json:
+    references = [_reference("schemas", body.__name__) for body in types]
+    return {"application/json": {"schema": references[0] if len(references) == 1 else {"anyOf": references}}}
+
+
+def _headers(*names: str) -> Json:
+    return {name: _reference("headers", name) for name in names}
+
+
+def _reference(kind: str, name: str) -> Json:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _schemas(module: ModuleType) -> Json:
+    """Return the schemas of all TypedDicts of a module, by name."""
+    types = [found for found in vars(module).values() if is_typeddict(found)]
+    for found in types:
+        with_config(ConfigDict(use_attribute_docstrings=True, extra="forbid"))(found)
+    _, made = TypeAdapter.json_schemas(
+        [(found.__name__, "serialization", TypeAdapter(found)) for found in types],
+        ref_template="#/components/schemas/{model}",
+    )
+    definitions: Json = made["$defs"]
+    for definition in definitions.values():
+        for described in (definition, *definition["properties"].values()):
+            described.pop("title", None)
+    return definitions
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(text())
