@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 _PATH_PARAMETERS = {
     "image_id": {"description": "A UUID, as an upload answered it.", "schema": {"type": "string", "format": "uuid"}},
-    "size": {"description": "Which thumbnail.", "schema": {"enum": [size.value for size in ThumbnailSize]}},
+    "size": {"description": "Which thumbnail.", "schema": {"type": "string", "enum": [*ThumbnailSize]}},
 }
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": requests.LARGEST_PAGE, "default": requests.DEFAULT_PAGE}
 _FILE = {
