@@ -1,10 +1,14 @@
 """Random damage to bytes, the same for the same seed."""
 
+import copy
 import random
 import struct
 import zlib
+from typing import Any
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# What API Gateway sends null for when a request has none.
+_NULLABLE = ("headers", "multiValueHeaders", "queryStringParameters", "multiValueQueryStringParameters", "body")
 _NUMBERS = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1")
 
 
@@ -30,6 +34,31 @@ def damaged(content: bytes, dice: random.Random) -> bytes:
             case 7 if dice.random() < 0.2:
                 del result[place:]
     return bytes(result)
+
+
+def damaged_event(event: dict[str, Any], dice: random.Random) -> dict[str, Any]:
+    """Return an API Gateway event with one to three changes, of those that a client can bring about."""
+    result = copy.deepcopy(event)
+    for _ in range(dice.choice((1, 1, 2, 3))):
+        match dice.randrange(5):
+            case 0:
+                result[dice.choice(_NULLABLE)] = None
+            case 1:
+                result["isBase64Encoded"] = not result["isBase64Encoded"]
+            case 2 if result["body"]:
+                result["body"] = _damaged_text(result["body"], dice)
+            case _:
+                texts = result[dice.choice(("headers", "pathParameters", "queryStringParameters"))]
+                if texts:
+                    name = dice.choice(list(texts))
+                    texts[name] = _damaged_text(texts[name], dice)
+                    if texts is result["headers"] and dice.random() < 0.5:
+                        texts[_damaged_text(name, dice)] = texts.pop(name)
+    return result
+
+
+def _damaged_text(text: str, dice: random.Random) -> str:
+    return damaged(text.encode(), dice).decode(dice.choice(("latin-1", "utf-8")), errors="replace")
 
 
 def with_right_checksums(content: bytes) -> bytes:
