@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from functions.list_images import app
-from image_pipeline import records
+from image_pipeline import records, requests
 from image_pipeline.claims import Claim
 from tests.events import load_event
 from tests.image_records import finished
@@ -67,6 +67,15 @@ def test_images_that_all_fell_into_one_shard_are_listed_too(monkeypatch: pytest.
     _, body = get(limit="10")
     assert list(body["content"]) == [record.image_id for record in reversed(stored[2:])]
     assert list(get(limit="12")[1]) == ["current_status", "content"]
+
+
+@pytest.mark.parametrize("limit", ["1", "100"])
+def test_the_limit_may_be_the_least_and_the_most(limit: str) -> None:
+    assert get(limit=limit)[0] == 200
+
+
+def test_a_page_has_fifty_images_unless_told() -> None:
+    assert requests.page_limit(load_event("list_images")) == 50
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "", "x", "1.5", "٣", "9" * 5000])

@@ -1,7 +1,9 @@
+from base64 import b64decode
+
 import pytest
 
 from functions.upload_image.uploads import from_event
-from image_pipeline.errors import InvalidRequestError
+from image_pipeline.errors import ImageTooLargeError, InvalidRequestError
 from tests.events import BOUNDARY, file_part, form_event, upload_event
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -10,6 +12,22 @@ pytestmark = pytest.mark.usefixtures("aws")
 def test_the_content_is_taken_byte_for_byte() -> None:
     content = bytes(range(256)) * 3 + b"\r\n--" + BOUNDARY[:-1].encode() + b"\r\n"
     assert from_event(upload_event(content, "a.bin")).content == content
+
+
+def test_a_file_may_have_as_many_bytes_as_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_UPLOAD_BYTES", "5")
+    assert from_event(upload_event(b"12345")).content == b"12345"
+    with pytest.raises(ImageTooLargeError, match=r"^The file is larger than 5 bytes"):
+        from_event(upload_event(b"123456"))
+
+
+def test_the_form_around_a_file_may_have_64_kib(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_UPLOAD_BYTES", "5")
+    file, note = file_part(b"12345", "image.png"), file_part(b"", "note.txt", field="note")
+    rest = 64 * 1024 + 5 - len(b64decode(form_event(file, note)["body"]))
+    assert from_event(form_event(file, file_part(bytes(rest), "note.txt", field="note"))).content == b"12345"
+    with pytest.raises(ImageTooLargeError):
+        from_event(form_event(file, file_part(bytes(rest + 1), "note.txt", field="note")))
 
 
 def test_other_fields_are_ignored() -> None:
@@ -36,6 +54,7 @@ def test_a_body_that_is_not_base64_is_taken_as_text() -> None:
         ("photo.jpg", "photo.jpg"),
         ("../../etc/passwd", "passwd"),
         ("C:\\\\Users\\\\me\\\\photo.jpg", "photo.jpg"),
+        ("photos\\\\photo.jpg", "photo.jpg"),
         ("Ferien am Meer ☀.jpg", "Ferien am Meer ☀.jpg"),
         ("photo\u202egpj.exe", "photogpj.exe"),
         ("a\x07b.png", "ab.png"),
@@ -56,11 +75,28 @@ def test_a_name_that_is_not_utf_8_is_refused_in_plain_words() -> None:
     assert "The form is malformed: Segment header failed to decode." in str(refused.value)
 
 
+def test_a_client_is_told_how_to_send_a_file() -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        from_event(form_event(file_part(b"image", "image.png", field="picture")))
+    assert str(refused.value) == (
+        "The field 'file' is missing. Send multipart/form-data with one file in the field 'file', "
+        "for example: curl -F file=@photo.jpg"
+    )
+
+
 @pytest.mark.parametrize("body", [None, ""])
 def test_no_body_is_a_malformed_form(body: str | None) -> None:
     event = upload_event(b"image")
     event["body"] = body
     with pytest.raises(InvalidRequestError, match="The form is malformed"):
+        from_event(event)
+
+
+@pytest.mark.parametrize("body", ["aW1hZ2U", "aW1h?Z2U=", "aW1hZ2Ué"])
+def test_what_is_not_base64_is_refused(body: str) -> None:
+    event = upload_event(b"image")
+    event["body"] = body
+    with pytest.raises(InvalidRequestError, match=r"^The request body is not valid base64\.$"):
         from_event(event)
 
 
