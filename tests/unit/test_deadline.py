@@ -75,6 +75,12 @@ def test_a_failure_that_cannot_be_stored_in_time_is_left_to_the_sweeper(
     assert item["expires_at"] > time.time()
 
 
+def test_an_invocation_has_the_time_that_lambda_gives_it() -> None:
+    with deadline.of(LocalContext("UploadImageFunction", seconds=100_000)):
+        assert 99_990 < deadline.remaining() <= 100_000
+    assert deadline.remaining() == float("inf")
+
+
 def test_outside_an_invocation_there_is_no_end() -> None:
     remaining: list[float] = []
     thread = threading.Thread(target=lambda: remaining.append(deadline.remaining()))

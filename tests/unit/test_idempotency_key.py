@@ -10,9 +10,9 @@ from PIL import Image
 
 from functions.upload_image import app, processing
 from functions.upload_image.captioner import Captioner
-from image_pipeline import claims, clients, records
+from image_pipeline import claims, clients, records, requests
 from image_pipeline.claims import Claim
-from image_pipeline.errors import CaptionError, RequestRunningError, StorageError
+from image_pipeline.errors import CaptionError, RequestRunningError, StorageError, UndecodableImageError
 from tests.events import upload_event
 from tests.image_records import finished
 from tests.pictures import encode, scene_png
@@ -77,6 +77,17 @@ def test_quotes_around_a_key_are_not_part_of_it() -> None:
     assert post(scene_png())[1]["data"]["image_id"] == post(scene_png(), f'"{KEY}"')[1]["data"]["image_id"]
 
 
+def test_the_keys_under_which_items_are_stored_stay_the_same(table_items: Items) -> None:
+    image_id = post(scene_png())[1]["data"]["image_id"]
+    keys = sorted((item["pk"], item["sk"]) for item in table_items(""))
+    assert keys[:2] == [(f"IMAGE#{image_id}", "IMAGE"), (f"REQUEST#{KEY}", "REQUEST")]
+    assert keys[2] in {("STATS", f"SHARD#{number}") for number in range(8)}
+
+
+def test_without_headers_there_is_no_key() -> None:
+    assert requests.idempotency_key({"headers": None}) is None
+
+
 @pytest.mark.parametrize("key", ["", '""', "a b", "k" * 256, "schlüssel", "\0"])
 def test_a_key_that_is_none_is_refused(key: str, table_items: Items) -> None:
     status, body, _ = post(scene_png(), key)
@@ -118,6 +129,20 @@ def test_a_crashed_attempt_is_taken_over_after_its_lease(monkeypatch: pytest.Mon
     assert counts() == (1, 0)
 
 
+def test_a_lease_is_half_a_minute_to_the_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = 1_742_126_400.25
+    monkeypatch.setattr("image_pipeline.claims.time.time", lambda: begun)
+    first = claims.claim(KEY, digest(scene_png()))
+    monkeypatch.setattr("image_pipeline.claims.time.time", lambda: begun + 29.999)
+    with pytest.raises(RequestRunningError):
+        claims.claim(KEY, digest(scene_png()))
+    monkeypatch.setattr("image_pipeline.claims.time.time", lambda: begun + 30)
+    second = claims.claim(KEY, digest(scene_png()))
+    assert isinstance(first, Claim)
+    assert isinstance(second, Claim)
+    assert first.image_id != second.image_id
+
+
 def test_an_attempt_that_lost_its_claim_stores_nothing(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
     slow = claims.claim(KEY, digest(scene_png()))
     assert isinstance(slow, Claim)
@@ -144,6 +169,13 @@ def test_a_damaged_image_is_counted_once() -> None:
     assert [status for status, _, _ in answers] == [400, 400, 400]
     assert counts() == (0, 1)
     assert post(scene_png())[0] == 422
+
+
+def test_what_was_found_damaged_stays_so() -> None:
+    damaged = scene_png()[:200]
+    post(damaged)
+    with pytest.raises(UndecodableImageError):
+        claims.claim(KEY, digest(damaged))
 
 
 def test_what_is_refused_before_does_not_use_up_the_key(table_items: Items) -> None:

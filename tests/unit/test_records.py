@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from image_pipeline import clients, records
+from image_pipeline import claims, clients, records, table
 from image_pipeline.claims import Claim
 from image_pipeline.errors import ImageNotFoundError, StorageError
+from image_pipeline.models import Statistics
 from tests.image_records import IMAGE_ID, finished
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -39,10 +40,54 @@ class FlakyWrites:
             raise self.errors.pop(0)
 
 
+def record_argument(monkeypatch: pytest.MonkeyPatch, operation: str, argument: str) -> list[Any]:
+    """Return the list that gets one argument of each call of an operation."""
+    call, values = getattr(clients.dynamodb(), operation), []
+
+    def recorded(**arguments: Any) -> Any:
+        values.append(arguments[argument])
+        return call(**arguments)
+
+    monkeypatch.setattr(clients.dynamodb(), operation, recorded)
+    return values
+
+
 def test_what_is_stored_comes_back() -> None:
     record = finished()
     records.save(record)
     assert records.get(record.image_id) == record
+
+
+def test_an_image_is_stored_as_it_always_was(table_items: Items) -> None:
+    records.save(finished(IMAGE_ID, attempt="attempt"))
+    (item,) = table_items("IMAGE#")
+    assert item == {
+        "pk": "IMAGE#b480bcff-7fff-45b2-93cf-7a534fe39821",
+        "sk": "IMAGE",
+        "status": "success",
+        "listing": "LIST#0",
+        "listed_at": "2025-03-16T12:00:00.826114+00:00#b480bcff-7fff-45b2-93cf-7a534fe39821",
+        "image_id": "b480bcff-7fff-45b2-93cf-7a534fe39821",
+        "original_name": "hehhhh.jpg",
+        "processed_at": "2025-03-16T12:00:00.826114+00:00",
+        "time_taken": Decimal("0.25"),
+        "metadata": {
+            "width": 261,
+            "height": 216,
+            "format": "JPEG",
+            "size_bytes": 13962,
+            "created_at": "2025-03-16T12:00:00.826114+00:00",
+            "modified_at": "2025-03-16T12:00:00.826114+00:00",
+        },
+        "thumbnails": {
+            "small": "b480bcff-7fff-45b2-93cf-7a534fe39821/thumbnails/small.jpg",
+            "medium": "b480bcff-7fff-45b2-93cf-7a534fe39821/thumbnails/medium.jpg",
+        },
+        "caption": "a cartoon picture of two people standing in front of a city",
+        "caption_model": {"id": "demo", "revision": "scenes-1", "precision": "fp32"},
+        "sha256": "0" * 64,
+        "attempt": "attempt",
+    }
 
 
 def test_a_record_never_replaces_another(table_items: Items) -> None:
@@ -52,6 +97,18 @@ def test_a_record_never_replaces_another(table_items: Items) -> None:
         records.save(finished(IMAGE_ID, minutes=1))
     assert records.get(IMAGE_ID) == first
     assert sum(item["success"] for item in table_items("STATS")) == 1
+
+
+def test_an_item_is_never_reserved_twice(table_items: Items) -> None:
+    claims.reserve(Claim(IMAGE_ID, "first", None))
+    with pytest.raises(StorageError):
+        claims.reserve(Claim(IMAGE_ID, "second", None))
+    assert [item["attempt"] for item in table_items("IMAGE#")] == ["first"]
+
+
+def test_a_reserved_item_is_kept_for_an_hour(table_items: Items) -> None:
+    claims.reserve(Claim(IMAGE_ID, "attempt", None))
+    assert 0 <= time.time() + 3600 - int(table_items("IMAGE#")[0]["expires_at"]) < 60
 
 
 def test_a_lost_reply_is_recognised_by_the_own_attempt(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
@@ -102,6 +159,26 @@ def test_endless_conflicts_end_in_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(contended.tokens) == 8
 
 
+def test_only_conflicts_are_tried_again_and_each_write_is_a_request_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    writes = FlakyWrites([])
+    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", writes)
+    records.save(finished(IMAGE_ID))
+    with pytest.raises(StorageError):
+        records.save(finished(IMAGE_ID))
+    assert len(writes.tokens) == len(set(writes.tokens)) == 2
+
+
+def test_the_pauses_between_conflicts_are_random_and_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[Any] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setattr("random.uniform", lambda low, high: (low, high))
+    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", FlakyWrites([conflict() for _ in range(3)]))
+    records.save(finished())
+    assert pauses == [(0, 0.04), (0, 0.08), (0, 0.16)]
+
+
 def test_a_failure_is_counted_kept_for_a_week_and_not_an_image(table_items: Items) -> None:
     records.save_failure(Claim(IMAGE_ID, "attempt", None), "failure")
     with pytest.raises(ImageNotFoundError):
@@ -109,14 +186,34 @@ def test_a_failure_is_counted_kept_for_a_week_and_not_an_image(table_items: Item
     (item,) = table_items("IMAGE#")
     assert set(item) == {"pk", "sk", "status", "attempt", "expires_at"}
     assert 0 <= time.time() + 7 * 86400 - int(item["expires_at"]) < 60
-    assert records.statistics().failure == 1
-    assert records.statistics().success == 0
+    assert records.statistics() == Statistics(success=0, failure=1, total_processing_time=Decimal(0))
 
 
 def test_sums_are_exact_decimals() -> None:
     for _ in range(10):
         records.save(finished(seconds_taken="0.1"))
     assert records.statistics().total_processing_time == Decimal(1)
+
+
+@pytest.mark.parametrize(
+    ("operation", "read"),
+    [("get_item", lambda: table.find({"pk": "REQUEST#key", "sk": "REQUEST"})), ("query", records.statistics)],
+)
+def test_what_settles_a_lost_reply_or_counts_is_read_consistently(
+    monkeypatch: pytest.MonkeyPatch, operation: str, read: Callable[[], object]
+) -> None:
+    asked = record_argument(monkeypatch, operation, "ConsistentRead")
+    read()
+    assert asked == [True]
+
+
+def test_a_page_reads_little_more_than_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "crc32", lambda _: 0)
+    for minutes in range(8):
+        records.save(finished(minutes=minutes))
+    asked = record_argument(monkeypatch, "query", "Limit")
+    assert len(records.newest(3).records) == 3
+    assert asked == [2, 2, 2, 2, 2]  # one of four shards twice, as a fourth image tells that there are more
 
 
 def test_the_listing_is_spread_over_its_shards(table_items: Items) -> None:

@@ -3,10 +3,12 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from functions.sweep_thumbnails import app
 from functions.upload_image import app as upload_image
 from image_pipeline import clients, settings, table, thumbnail_store
+from image_pipeline.errors import StorageError
 from image_pipeline.models import ThumbnailSize
 from tests.events import load_event, upload_event
 from tests.image_records import IMAGE_ID
@@ -38,6 +40,20 @@ def test_the_thumbnails_of_a_removed_image_go_and_no_others(
 
 def test_thumbnails_that_never_were_are_no_fault() -> None:
     sweep(load_event("sweep_thumbnails"))
+
+
+@pytest.mark.parametrize(
+    "error", [ClientError({"Error": {"Code": "SlowDown"}}, "DeleteObjects"), ReadTimeoutError(endpoint_url="test")]
+)
+def test_a_bucket_that_does_not_answer_is_an_error_so_that_the_event_comes_again(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(**_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(clients.s3(), "delete_objects", refuse)
+    with pytest.raises(StorageError):
+        sweep(load_event("sweep_thumbnails"))
 
 
 def test_what_a_killed_upload_stored_goes_with_its_item(

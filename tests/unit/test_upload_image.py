@@ -3,6 +3,7 @@ import json
 import os
 from base64 import b64encode
 from collections.abc import Callable
+from datetime import UTC, datetime
 from hashlib import sha256
 from io import StringIO
 from threading import Barrier
@@ -56,6 +57,16 @@ def test_an_upload_is_answered_stored_and_counted(
     assert counted["success"] == 1
     assert counted["total_processing_time"] == record["time_taken"]
     assert round(float(record["time_taken"]), 2) == data["time_taken"]
+
+
+def test_the_record_tells_the_files_name_and_when_it_came(table_items: Items) -> None:
+    before = datetime.now(UTC)
+    post(upload_event(scene_png(), "scene.png"))
+    (record,) = table_items("IMAGE#")
+    assert record["original_name"] == "scene.png"
+    came, done = (datetime.fromisoformat(text) for text in (record["metadata"]["created_at"], record["processed_at"]))
+    assert before <= came < done <= datetime.now(UTC)
+    assert abs(float(record["time_taken"]) - (done - came).total_seconds()) < 0.1
 
 
 def test_the_record_names_the_content_by_its_digest(table_items: Items) -> None:
@@ -150,11 +161,14 @@ def test_a_failing_caption_engine_is_our_fault_and_leaves_no_thumbnail(
     assert bucket_keys() == []
 
 
+@pytest.mark.parametrize(
+    "error", [ClientError({"Error": {"Code": "InternalError"}}, "PutObject"), ReadTimeoutError(endpoint_url="test")]
+)
 def test_a_bucket_that_refuses_is_unavailable_and_counted(
-    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
+    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys, error: Exception
 ) -> None:
     def refuse(**_: object) -> None:
-        raise ClientError({"Error": {"Code": "InternalError"}}, "PutObject")
+        raise error
 
     monkeypatch.setattr(clients.s3(), "put_object", refuse)
     status, body = post(upload_event(scene_png()))
@@ -162,6 +176,23 @@ def test_a_bucket_that_refuses_is_unavailable_and_counted(
     assert body["error"] == "The image store is not available at the moment. Please try again."
     assert table_items("STATS")[0]["failure"] == 1
     assert bucket_keys() == []
+
+
+@pytest.mark.parametrize("applied", [True, False])
+def test_an_item_whose_reply_is_lost_before_the_thumbnails_is_recognised(
+    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys, *, applied: bool
+) -> None:
+    put = clients.dynamodb().put_item
+
+    def lose_reply(**arguments: Any) -> None:
+        if applied:
+            put(**arguments)
+        raise ReadTimeoutError(endpoint_url="test")
+
+    monkeypatch.setattr(clients.dynamodb(), "put_item", lose_reply)
+    assert post(upload_event(scene_png()))[0] == (200 if applied else 503)
+    assert [item["status"] for item in table_items("IMAGE#")] == ["success" if applied else "failure"]
+    assert len(bucket_keys()) == (2 if applied else 0)
 
 
 def test_thumbnails_that_cannot_be_deleted_are_logged(monkeypatch: pytest.MonkeyPatch, logged: StringIO) -> None:
