@@ -90,10 +90,19 @@ class TestFormats:
         assert near(picture.pixels.getpixel((5, 20)), RED)
         assert getattr(opened(images.thumbnail(picture, 32)), "n_frames", 1) == 1
 
-    @pytest.mark.parametrize(("value", "expected"), [(0, 0), (128 * 257, 128), (65535, 255)])
+    @pytest.mark.parametrize(
+        ("value", "expected"), [(0, 0), (255, 0), (256, 1), (128 * 257, 128), (65280, 255), (65535, 255)]
+    )
     def test_sixteen_bits_are_scaled_not_clipped(self, value: int, expected: int) -> None:
         gray = Image.new("I;16", (4, 4), value)
+        assert decoded(encode(gray)).pixels.mode == "L"
         assert decoded(encode(gray)).pixels.getpixel((0, 0)) == expected
+
+    def test_of_sixteen_bits_only_the_transparent_gray_is_transparent(self) -> None:
+        gray = Image.new("I;16", (2, 1), 40_000)
+        gray.putpixel((1, 0), 40_001)
+        pixels = decoded(encode(gray, transparency=40_000)).pixels
+        assert [pixels.getpixel((x, 0)) for x in range(2)] == [(156, 156, 156, 0), (156, 156, 156, 255)]
 
     @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
     def test_opaque_pngs_have_no_alpha(self, mode: str) -> None:
@@ -136,6 +145,14 @@ class TestFormats:
             picture = decoded(encode(Image.new("RGB", (4200, 8400)), image_format))
             assert picture.pixels.size == worked_on
             assert (picture.metadata.width, picture.metadata.height) == (4200, 8400)
+
+    @pytest.mark.parametrize(
+        ("size", "worked_on"), [((1920, 1440), (960, 720)), ((1919, 1440), (1919, 1440)), ((1920, 1439), (1920, 1439))]
+    )
+    def test_an_image_is_halved_once_both_sides_are_twice_the_working_size(
+        self, size: tuple[int, int], worked_on: tuple[int, int]
+    ) -> None:
+        assert decoded(encode(Image.new("L", size))).pixels.size == worked_on
 
 
 class TestOrientation:
@@ -195,6 +212,19 @@ class TestThumbnails:
         assert thumbnail.size == expected.size
         assert max(ImageStat.Stat(ImageChops.difference(thumbnail, expected)).mean) < 2
 
+    def test_they_are_resampled_with_lanczos(self) -> None:
+        photograph = Image.open(PHOTOS / "chelsea.png").convert("RGB")
+        expected = photograph.copy()
+        expected.thumbnail((128, 128), Image.Resampling.LANCZOS)
+        assert opened(images.thumbnail(decoded(encode(photograph)), 128)).tobytes() == expected.tobytes()
+
+    def test_jpegs_have_quality_85_and_optimal_tables(self) -> None:
+        picture = decoded((PHOTOS / "coffee.jpg").read_bytes())
+        expected = picture.pixels.copy()
+        expected.thumbnail((128, 128), Image.Resampling.LANCZOS)
+        expected.info.clear()
+        assert images.thumbnail(picture, 128) == encode(expected, "JPEG", quality=85, optimize=True)
+
     @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
     def test_nothing_of_the_metadata_gets_through(self, image_format: str) -> None:
         exif = Image.Exif()
@@ -207,6 +237,10 @@ class TestThumbnails:
         thumbnail = images.thumbnail(decoded(encode(two_halves(), image_format, **options)), 64)
         for trace in (b"SECRET", b"Exif", b"ICC", b"iCCP", b"tEXt"):
             assert trace not in thumbnail
+
+    @pytest.mark.parametrize("mode", ["L", "RGB"])
+    def test_opaque_pictures_are_flattened_to_rgb(self, mode: str) -> None:
+        assert images.flattened(decoded(encode(two_halves().convert(mode)))).mode == "RGB"
 
     def test_transparent_parts_are_flattened_over_white(self) -> None:
         image = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
@@ -271,6 +305,10 @@ class TestDates:
     def test_what_is_not_sane_gives_way_to_the_upload(self, text: str) -> None:
         metadata = decoded(self.exif(text, text)).metadata
         assert metadata.created_at == metadata.modified_at == NOW
+
+    def test_the_first_photograph_was_taken_in_1826(self) -> None:
+        assert decoded(self.exif("1826:01:01 00:00:00", None)).metadata.created_at == datetime(1826, 1, 1, tzinfo=UTC)
+        assert decoded(self.exif("1825:12:31 23:59:59", None)).metadata.created_at == NOW
 
     def test_without_exif_it_is_the_upload(self) -> None:
         metadata = decoded(encode(two_halves())).metadata
