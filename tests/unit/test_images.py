@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from PIL import Image, ImageChops, ImageCms, ImageStat
+from PIL.JpegImagePlugin import JpegImageFile
 
 from functions.upload_image import images
 from image_pipeline.errors import ImageTooLargeError, UndecodableImageError, UnsupportedImageError
@@ -32,9 +33,9 @@ def near(actual: Any, expected: tuple[int, ...], tolerance: int = 12) -> bool:
     return all(abs(a - b) <= tolerance for a, b in zip(actual, expected, strict=True))
 
 
-def png_with(chunk: bytes, data: bytes) -> bytes:
+def png_with(chunk: bytes, data: bytes, **options: Any) -> bytes:
     """Return a PNG with an extra chunk before its end."""
-    plain = encode(two_halves())
+    plain = encode(two_halves(), **options)
     extra = struct.pack(">I", len(data)) + chunk + data + struct.pack(">I", zlib.crc32(chunk + data))
     return plain[:-12] + extra + plain[-12:]
 
@@ -58,6 +59,17 @@ class TestFormats:
     def test_the_first_bytes_decide(self, content: bytes) -> None:
         with pytest.raises(UnsupportedImageError):
             decoded(content)
+
+    def test_no_other_decoder_is_tried(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        open_image, tried = Image.open, []
+
+        def recorded(*arguments: Any, **options: Any) -> Any:
+            tried.append(options["formats"])
+            return open_image(*arguments, **options)
+
+        monkeypatch.setattr(Image, "open", recorded)
+        decoded(encode(two_halves()))
+        assert tried == [("JPEG", "PNG")]
 
     def test_metadata_tells_size_format_and_bytes(self) -> None:
         content = encode(two_halves(), "JPEG")
@@ -104,9 +116,9 @@ class TestFormats:
         pixels = decoded(encode(gray, transparency=40_000)).pixels
         assert [pixels.getpixel((x, 0)) for x in range(2)] == [(156, 156, 156, 0), (156, 156, 156, 255)]
 
-    @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
-    def test_opaque_pngs_have_no_alpha(self, mode: str) -> None:
-        assert decoded(encode(two_halves().convert(mode))).pixels.mode in {"L", "RGB"}
+    @pytest.mark.parametrize(("mode", "kept_as"), [("1", "L"), ("L", "L"), ("P", "RGB"), ("RGB", "RGB")])
+    def test_opaque_pngs_have_no_alpha(self, mode: str, kept_as: str) -> None:
+        assert decoded(encode(two_halves().convert(mode))).pixels.mode == kept_as
 
     @pytest.mark.parametrize("mode", ["LA", "RGBA", "P", "RGB", "L"])
     def test_every_kind_of_transparency_is_kept(self, mode: str) -> None:
@@ -129,6 +141,7 @@ class TestFormats:
             (16, 0, [40_000]),
             (8, 2, [1, 2, 3]),
             (16, 2, [9, 900, 9000]),
+            (16, 2, [65_280, 40_000, 0]),
         ],
     )
     def test_a_transparent_colour_is_found_at_any_depth(self, depth: int, colour_type: int, samples: list[int]) -> None:
@@ -146,8 +159,30 @@ class TestFormats:
             assert picture.pixels.size == worked_on
             assert (picture.metadata.width, picture.metadata.height) == (4200, 8400)
 
+    @pytest.mark.parametrize(("size", "decoded_at"), [((4000, 3000), (1000, 750)), ((3000, 4000), (750, 1000))])
+    def test_a_large_jpeg_is_decoded_in_part_whichever_way_it_lies(
+        self, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], decoded_at: tuple[int, int]
+    ) -> None:
+        draft, sizes = JpegImageFile.draft, []
+
+        def recorded(image: JpegImageFile, *arguments: Any) -> Any:
+            drafted = draft(image, *arguments)
+            sizes.append(image.size)
+            return drafted
+
+        monkeypatch.setattr(JpegImageFile, "draft", recorded)
+        decoded(encode(Image.new("L", size), "JPEG"))
+        assert sizes == [decoded_at]
+
     @pytest.mark.parametrize(
-        ("size", "worked_on"), [((1920, 1440), (960, 720)), ((1919, 1440), (1919, 1440)), ((1920, 1439), (1920, 1439))]
+        ("size", "worked_on"),
+        [
+            ((1920, 1440), (960, 720)),
+            ((1919, 1440), (1919, 1440)),
+            ((1920, 1439), (1920, 1439)),
+            ((1925, 1444), (962, 722)),
+            ((1924, 1445), (962, 722)),
+        ],
     )
     def test_an_image_is_halved_once_both_sides_are_twice_the_working_size(
         self, size: tuple[int, int], worked_on: tuple[int, int]
@@ -327,6 +362,12 @@ class TestDates:
         metadata = decoded(png_with(b"tIME", struct.pack(">H5B", 2021, 2, 3, 4, 5, 6))).metadata
         assert metadata.modified_at == datetime(2021, 2, 3, 4, 5, 6, tzinfo=UTC)
         assert metadata.created_at == NOW
+
+    def test_of_two_modifications_that_a_png_tells_its_exif_counts(self) -> None:
+        exif = Image.Exif()
+        exif[0x0132] = "2020:01:02 03:04:05"
+        content = png_with(b"tIME", struct.pack(">H5B", 2021, 2, 3, 4, 5, 6), exif=exif)
+        assert decoded(content).metadata.modified_at == datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
 
     @pytest.mark.parametrize("data", [b"", b"\0" * 7, b"\xff" * 7, b"\x07\xe5\x02\x03"])
     def test_a_broken_time_of_a_png_is_ignored(self, data: bytes) -> None:
