@@ -255,6 +255,9 @@ def test_outcomes_are_metrics(event: str, metrics: set[str], capsys: pytest.Capt
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "CloudWatchMetrics" in line]
     emitted = json.loads(line)
     assert metrics <= set(emitted)
+    units = {metric["Name"]: metric["Unit"] for metric in emitted["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert units == {name: "Seconds" if name == "ProcessingTime" else "Count" for name in metrics}
+    assert all(emitted[name] == [1] for name in metrics - {"ProcessingTime"})
     assert emitted["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "ImagePipeline"
 
 

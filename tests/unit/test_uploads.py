@@ -100,6 +100,12 @@ def test_what_is_not_base64_is_refused(body: str) -> None:
         from_event(event)
 
 
+@pytest.mark.parametrize("change", [(b"form-data; ", b"form-data;\r\n "), (b' name="file";', b"")])
+def test_a_form_is_read_strictly(change: tuple[bytes, bytes]) -> None:
+    with pytest.raises(InvalidRequestError, match="The form is malformed"):
+        from_event(form_event(file_part(b"image", "image.png").replace(*change)))
+
+
 @pytest.mark.parametrize("headers", [None, {}, {"Content-Type": None}, {"Content-Type": "text/plain"}])
 def test_no_form_is_refused(headers: dict[str, str] | None) -> None:
     event = upload_event(b"image")
