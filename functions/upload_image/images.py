@@ -76,7 +76,7 @@ def decode(content: bytes, received_at: datetime, max_pixels: int) -> Picture:
             image.load()
             small = _shrink(_to_eight_bits(image), (width, height))
             pixels = _to_srgb(small, image.info.get("icc_profile"))
-            orientation = exif.get(ExifTags.Base.Orientation, 1)
+            orientation = exif.get(ExifTags.Base.Orientation)
             created_at = _exif_date(exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal), received_at)
             modified_at = _exif_date(exif.get(ExifTags.Base.DateTime), received_at)
     except Image.DecompressionBombError:

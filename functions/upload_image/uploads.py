@@ -1,6 +1,5 @@
 """The uploaded file, read strictly from a multipart/form-data event."""
 
-import binascii
 import unicodedata
 from base64 import b64decode
 from dataclasses import dataclass
@@ -66,7 +65,7 @@ def _body(event: Event) -> bytes:
         return text.encode()
     try:
         return b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise InvalidRequestError("The request body is not valid base64.") from None
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from io import StringIO
 from threading import Barrier
+from time import perf_counter
 from typing import Any
 from uuid import UUID
 
@@ -61,12 +62,15 @@ def test_an_upload_is_answered_stored_and_counted(
 
 def test_the_record_tells_the_files_name_and_when_it_came(table_items: Items) -> None:
     before = datetime.now(UTC)
+    start = perf_counter()
     post(upload_event(scene_png(), "scene.png"))
+    longest = perf_counter() - start
     (record,) = table_items("IMAGE#")
     assert record["original_name"] == "scene.png"
     came, done = (datetime.fromisoformat(text) for text in (record["metadata"]["created_at"], record["processed_at"]))
     assert before <= came < done <= datetime.now(UTC)
-    assert abs(float(record["time_taken"]) - (done - came).total_seconds()) < 0.1
+    # Taken just around these two; a millisecond for the difference between the clocks.
+    assert (done - came).total_seconds() - 0.001 <= float(record["time_taken"]) <= longest
 
 
 def test_the_record_names_the_content_by_its_digest(table_items: Items) -> None:
