@@ -86,7 +86,7 @@ format: .venv/installed ## Format the code and mend what can be mended
 
 .PHONY: openapi
 openapi: .venv/installed ## Write docs/openapi.json anew from template.yaml and the handlers
-	@$(BIN)/python -m tools.openapi docs/openapi.json
+	@$(BIN)/python -m tools.openapi
 
 .PHONY: model
 model: MODEL ?= $(BLIP_BASE)

@@ -1,17 +1,15 @@
-"""`python -m tools.openapi FILE`: describe the API in OpenAPI 3.1.
+"""`python -m tools.openapi`: describe the API in OpenAPI 3.1, in docs/openapi.json.
 
 Routes come from template.yaml; what they answer, from the handlers' own declarations: the type of the body, the errors.
 """
 
 import inspect
 import json
-import sys
 from collections import defaultdict
 from collections.abc import Callable
 from http import HTTPStatus
 from importlib.metadata import metadata
 from pathlib import Path
-from types import ModuleType
 from typing import Any, get_args, get_type_hints
 
 from openapi_spec_validator import validate
@@ -23,7 +21,7 @@ from image_pipeline.errors import ImageNotFoundError, PipelineError
 from image_pipeline.models import ThumbnailSize
 from tools import template
 
-DOCUMENT = Path("docs/openapi.json")
+DOCUMENT = Path(__file__).parent.parent / "docs" / "openapi.json"
 Json = dict[str, Any]
 
 _PATH_PARAMETERS = {
@@ -114,7 +112,7 @@ def document() -> Json:
         "servers": [{"url": "http://127.0.0.1:8000", "description": "make serve"}],
         "paths": dict(sorted(paths.items())),
         "components": {
-            "schemas": _schemas(schemas),
+            "schemas": _schemas(),
             "headers": _HEADERS,
             "responses": {status.phrase.replace(" ", ""): _gateway_answer(text) for status, text in _GATEWAY.items()},
         },
@@ -198,9 +196,9 @@ def _reference(kind: str, name: str) -> Json:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def _schemas(module: ModuleType) -> Json:
-    """Return the schemas of all TypedDicts of a module, by name."""
-    types = [found for found in vars(module).values() if is_typeddict(found)]
+def _schemas() -> Json:
+    """Return the schemas of all bodies, by name."""
+    types = [found for found in vars(schemas).values() if is_typeddict(found)]
     for found in types:
         with_config(ConfigDict(use_attribute_docstrings=True, extra="forbid"))(found)
     _, made = TypeAdapter.json_schemas(
@@ -215,4 +213,4 @@ def _schemas(module: ModuleType) -> Json:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(text())
+    DOCUMENT.write_text(text())
