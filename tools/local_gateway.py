@@ -68,7 +68,8 @@ class _TextBodies:
 
 def _gateway_response(response: dict[str, Any]) -> Response:
     ((media_type, body),) = response["ResponseTemplates"].items()
-    return Response(body, status=response["StatusCode"], content_type=media_type)
+    headers = {name: value.strip("'") for name, value in response["ResponseParameters"]["Headers"].items()}
+    return Response(body, status=response["StatusCode"], headers=headers, content_type=media_type)
 
 
 @dataclass(frozen=True)

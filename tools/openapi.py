@@ -180,7 +180,11 @@ def _refusals(raises: tuple[type[PipelineError], ...]) -> dict[str, Json]:
 
 
 def _gateway_answer(description: str) -> Json:
-    return {"description": description, "headers": _headers("Retry-After"), "content": _json(schemas.Failure)}
+    return {
+        "description": description,
+        "headers": _headers("Cache-Control", "Retry-After"),
+        "content": _json(schemas.Failure),
+    }
 
 
 def _json(*types: type) -> Json:
@@ -200,7 +204,7 @@ def _schemas() -> Json:
     """Return the schemas of all bodies, by name."""
     types = [found for found in vars(schemas).values() if is_typeddict(found)]
     for found in types:
-        with_config(ConfigDict(use_attribute_docstrings=True, extra="forbid"))(found)
+        with_config(ConfigDict(use_attribute_docstrings=True))(found)
     _, made = TypeAdapter.json_schemas(
         [(found.__name__, "serialization", TypeAdapter(found)) for found in types],
         ref_template="#/components/schemas/{model}",

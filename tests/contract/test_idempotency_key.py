@@ -31,5 +31,5 @@ def test_a_key_is_for_one_file(api: Client) -> None:
 @pytest.mark.parametrize("key", ["two words", "k" * 256])
 def test_a_key_that_is_none_is_refused(api: Client, key: str) -> None:
     response = api.upload(scene_png(), "scene.png", key=key)
-    message = "Invalid Idempotency-Key. Please use 1 to 255 visible ASCII characters, such as a UUID."
+    message = "Invalid Idempotency-Key. Please use 1 to 255 visible ASCII characters other than quotes, such as a UUID."
     assert (response.status_code, response.json()) == (400, {"current_status": "failure", "error": message})

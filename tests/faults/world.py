@@ -88,17 +88,21 @@ class World:
     def check_read(self, what: str, image_id: str, status: int | None, body: Item) -> None:
         """Assert that what was read is all there is, and nothing else."""
         images = [item for item in stored() if item["sk"] == "IMAGE"]
-        finished = {item["image_id"] for item in images if item["status"] == "success"}
+        finished = {item["image_id"]: item for item in images if item["status"] == "success"}
         match status, what:
             case 404, _:
                 assert image_id not in finished
             case 200, "list_images":
-                assert set(body.get("content", {})) == finished
+                shown = {name: image["data"]["caption"] for name, image in body.get("content", {}).items()}
+                assert shown == {name: item["caption"] for name, item in finished.items()}
             case 200, "get_stats":
                 failed = [item for item in images if item["status"] == "failure"]
                 assert (body["data"]["success"], body["data"]["failure"]) == (len(finished), len(failed))
+            case 200, "get_image":
+                data = body["data"]["data"]
+                assert (data["image_id"], data["caption"]) == (image_id, finished[image_id]["caption"])
             case 200, _:
-                assert image_id in finished
+                assert finished[image_id]["thumbnails"]["small"] in body["data"]
 
     def check(self) -> None:
         """Assert what the pipeline promises. No upload may be under way."""

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,11 +12,11 @@ import pytest
 
 from tests.contract.client import Client
 from tests.fuzz.test_fuzz import TIMES
-from tests.http_api import api
 from tests.pictures import scene_png
 from tests.unit.conftest import quiet
+from tools import local_api
 
-__all__ = ["api", "quiet"]
+__all__ = ["quiet"]
 
 pytestmark = [
     pytest.mark.usefixtures("quiet"),
@@ -26,6 +27,13 @@ pytestmark = [
 HERE = Path(__file__).parent
 REPORT = Path("build/schemathesis.json")
 SEED = 1
+
+
+@pytest.fixture
+def api() -> Iterator[Client]:
+    # Never the one at API_URL: thousands of requests are for this machine only.
+    with local_api.run() as running:
+        yield Client(running.url)
 
 
 def test_requests_made_from_the_description(api: Client) -> None:

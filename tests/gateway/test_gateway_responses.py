@@ -23,9 +23,7 @@ from tests.pictures import scene_png
 )
 def test_an_unknown_route_is_not_found(api: Client, method: str, path: str) -> None:
     response = requests.request(method, f"{api.url}{path}", timeout=TIMEOUT_SECONDS)
-    assert response.status_code == 404
-    assert response.json() == {"current_status": "failure", "error": "This route does not exist."}
-    assert response.headers["Content-Type"] == "application/json"
+    assert refusal(response) == (404, "This route does not exist.")
 
 
 @pytest.mark.parametrize("path", ["/api/images", "/api/stats"])

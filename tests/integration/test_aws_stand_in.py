@@ -12,7 +12,7 @@ def test_transactions_leave_no_copies_of_the_table_in_memory() -> None:
         write_images(0, 20)
         before = resident_bytes()
         write_images(20, 300)
-        assert resident_bytes() - before < 10_000_000
+        assert resident_bytes() - before < 3_000_000
 
 
 def write_images(first: int, last: int) -> None:

@@ -88,7 +88,7 @@ def test_without_headers_there_is_no_key() -> None:
     assert requests.idempotency_key({"headers": None}) is None
 
 
-@pytest.mark.parametrize("key", ["", '""', "a b", "k" * 256, "schlüssel", "\0"])
+@pytest.mark.parametrize("key", ["", '""', "a b", 'a"b', "k" * 256, "schlüssel", "\0"])
 def test_a_key_that_is_none_is_refused(key: str, table_items: Items) -> None:
     status, body, _ = post(scene_png(), key)
     assert status == 400

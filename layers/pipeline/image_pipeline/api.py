@@ -61,7 +61,7 @@ def api_handler(*raises: type[errors.PipelineError]) -> Callable[[Operation], Ha
 
 def may_be_repeated(status: HTTPStatus) -> bool:
     """Tell whether the same request may fare better later: its answer says when, in Retry-After."""
-    return status in {HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS} or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return status == HTTPStatus.CONFLICT or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _refusal(error: errors.PipelineError) -> Answer:

@@ -13,7 +13,7 @@ Event = Mapping[str, Any]
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 100
 LONGEST_KEY = 255
-# Visible ASCII, with or without the quotes that the IETF's draft puts around it.
+# Visible ASCII but quotes; those that the IETF's draft puts around it are not part of the key.
 KEY_PATTERN = f'"?([!#-~]{{1,{LONGEST_KEY}}})"?'
 
 
@@ -58,7 +58,8 @@ def idempotency_key(event: Event) -> str | None:
     match = re.fullmatch(KEY_PATTERN, headers["idempotency-key"].strip())
     if match is None:
         raise InvalidRequestError(
-            f"Invalid Idempotency-Key. Please use 1 to {LONGEST_KEY} visible ASCII characters, such as a UUID."
+            f"Invalid Idempotency-Key. Please use 1 to {LONGEST_KEY} visible ASCII characters other than quotes,"
+            " such as a UUID."
         )
     return match[1]
 

@@ -3,12 +3,19 @@
 Only type checkers and `tools/openapi.py` import this module: it costs the functions nothing.
 """
 
-from typing import Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import Field
 
 # Not typing's: before Python 3.12 it lacks what pydantic makes schemas from.
 from typing_extensions import TypedDict
 
 from image_pipeline.models import ImageFormat
+
+Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Url = Annotated[str, Field(json_schema_extra={"format": "uri"})]
+RelativeUrl = Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
 
 
 class Metadata(TypedDict):
@@ -29,21 +36,19 @@ class Metadata(TypedDict):
 class Thumbnails(TypedDict):
     """Presigned URLs, for GET; they expire."""
 
-    small: str
+    small: Url
     """Fits in 128 by 128 pixels."""
-    medium: str
+    medium: Url
     """Fits in 512 by 512 pixels."""
 
 
 class ImageData(TypedDict):
     """All that is known of a processed image."""
 
-    image_id: str
-    """A UUID."""
+    image_id: Uuid
     original_name: str
     """The file's name, without path and control characters."""
-    processed_at: str
-    """ISO 8601, UTC."""
+    processed_at: Moment
     time_taken: float
     """Seconds."""
     metadata: Metadata
@@ -73,7 +78,7 @@ class ImageList(TypedDict):
     current_status: Literal["success"]
     content: dict[str, Image]
     """By image id."""
-    next: NotRequired[str]
+    next: NotRequired[RelativeUrl]
     """The relative URL of the next page, if there is more."""
 
 
@@ -89,7 +94,7 @@ class Thumbnail(TypedDict):
     """Where one thumbnail can be fetched."""
 
     current_status: Literal["success"]
-    data: str
+    data: Url
     """A presigned URL, for GET; it expires."""
 
 
@@ -98,6 +103,7 @@ class Totals(TypedDict):
 
     success: int
     failure: int
+    """JPEGs and PNGs that could not be processed."""
     total_processing_time: float
     """The sum over all successes."""
     avg_processing_time: float
@@ -105,7 +111,7 @@ class Totals(TypedDict):
 
 
 class ProcessingStatistics(TypedDict):
-    """What became of all uploads."""
+    """What became of the uploads; what is refused before it is decoded is not counted."""
 
     current_status: Literal["success"]
     data: Totals
