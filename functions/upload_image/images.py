@@ -169,12 +169,9 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         try:
             source = ImageCms.ImageCmsProfile(BytesIO(profile))
             if "sRGB" not in ImageCms.getProfileDescription(source):
-                alpha = image.getchannel("A") if image.mode == "RGBA" else None
-                opaque = image.convert("RGB") if alpha else image
-                converted = ImageCms.profileToProfile(opaque, source, _srgb(), outputMode="RGB")
+                mode = "RGBA" if image.mode == "RGBA" else "RGB"
+                converted = ImageCms.profileToProfile(image, source, _srgb(), outputMode=mode)
                 if converted is not None:
-                    if alpha:
-                        converted.putalpha(alpha)
                     return converted
         except (ImageCms.PyCMSError, *_DAMAGED):
             pass

@@ -10,6 +10,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from functions.upload_image import images
 from image_pipeline.errors import ImageTooLargeError, UndecodableImageError, UnsupportedImageError
+from tests import icc
 from tests.pictures import encode, opened
 
 PHOTOS = Path(__file__).parent.parent / "photos"
@@ -303,6 +304,24 @@ class TestColours:
     def test_transparency_survives_the_conversion(self, swapped: bytes) -> None:
         picture = decoded(encode(Image.new("RGBA", (40, 40), (*RED, 77)), icc_profile=swapped))
         assert near(picture.pixels.getpixel((5, 5)), (30, 220, 30, 77), 40)
+
+    def test_inks_look_as_their_profile_says(self) -> None:
+        red, white, black = (123, 197, 180), (255, 128, 128), (0, 128, 128)
+        inks = Image.new("CMYK", (60, 40), (0, 0, 0, 0))
+        inks.paste((255, 0, 0, 0), (0, 0, 20, 40))
+        inks.paste((0, 0, 0, 255), (40, 0, 60, 40))
+        profile = icc.of_inks(red, white, white, black)
+        picture = decoded(encode(inks, "JPEG", icc_profile=profile, quality=95))
+        assert near(picture.pixels.getpixel((8, 20)), RED)
+        assert near(picture.pixels.getpixel((30, 20)), (255, 255, 255))
+        assert near(picture.pixels.getpixel((52, 20)), (0, 0, 0))
+
+    @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
+    def test_grays_look_as_their_profile_says(self, image_format: str) -> None:
+        grays = Image.new("L", (40, 40), 55)
+        picture = decoded(encode(grays, image_format, icc_profile=icc.of_linear_grays()))
+        # 55 / 255 of the light is sRGB's 128 (IEC 61966-2-1).
+        assert near(picture.pixels.getpixel((20, 20)), (128, 128, 128), 2)
 
     def test_a_profile_for_other_pixels_is_ignored(self, swapped: bytes) -> None:
         picture = decoded(encode(two_halves(), icc_profile=swapped[:16] + b"GRAY" + swapped[20:]))
