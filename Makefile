@@ -63,6 +63,14 @@ test-hostile: .venv/installed ## Send a corpus of hostile files through the uplo
 fuzz: .venv/installed ## Damage images, forms, events and requests at random, 57,000 of them (FUZZ= times as many; 6 minutes)
 	$(if $(FUZZ),FUZZ='$(FUZZ)') $(BIN)/pytest tests/fuzz -s --show-capture=no
 
+# mutmut takes a module's name from its path, hence src.
+.PHONY: mutants
+mutants: .venv/installed build/mutmut ## Break the code in 1,600 places, one at a time: which do the unit tests not notice? (an hour)
+	@rm -rf build/mutants && mkdir -p build/mutants/src
+	@git ls-files -z | tar -c --null -T - | tar -x -C build/mutants
+	@mv build/mutants/layers/pipeline/image_pipeline build/mutants/src/
+	@cd build/mutants && export PYTHONPATH=../mutmut && ../../$(BIN)/python -m mutmut run && ../../$(BIN)/python -m mutmut results
+
 .PHONY: e2e
 e2e: .venv/installed ## Run the contract tests and more against containers (Docker; 10 minutes)
 	@$(BIN)/python -m tools.containers e2e
@@ -123,6 +131,10 @@ clean: ## Remove what make has built and installed
 	@$(MODEL_BIN)/pip install --quiet --disable-pip-version-check -r functions/upload_image/requirements-export.txt \
 		-r functions/upload_image/requirements.txt -r layers/pipeline/requirements.txt -e . pytest
 	@touch $@
+
+# Apart and without what it depends on: it asks for a newer click than aws-sam-cli's, and works with that one too.
+build/mutmut: .venv/installed
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ mutmut==3.8.1 libcst==1.9.0
 
 # Its pins contradict those of the API.
 .venv-checkov/installed: Makefile

@@ -92,7 +92,8 @@ def test_without_headers_there_is_no_key() -> None:
 def test_a_key_that_is_none_is_refused(key: str, table_items: Items) -> None:
     status, body, _ = post(scene_png(), key)
     assert status == 400
-    assert body["error"].startswith("Invalid Idempotency-Key. ")
+    message = "Invalid Idempotency-Key. Please use 1 to 255 visible ASCII characters other than quotes, such as a UUID."
+    assert body["error"] == message
     assert table_items("") == []
 
 
