@@ -70,7 +70,8 @@ class TestFormats:
 
         monkeypatch.setattr(Image, "open", recorded)
         decoded(encode(two_halves()))
-        assert tried == [("JPEG", "PNG")]
+        decoded(encode(two_halves(), "JPEG"))
+        assert tried == [("PNG",), ("JPEG",)]
 
     def test_metadata_tells_size_format_and_bytes(self) -> None:
         content = encode(two_halves(), "JPEG")
@@ -85,7 +86,8 @@ class TestFormats:
     def test_a_cmyk_jpeg_becomes_rgb(self) -> None:
         picture = decoded(encode(two_halves().convert("CMYK"), "JPEG", quality=95))
         assert picture.pixels.mode == "RGB"
-        assert near(picture.pixels.getpixel((5, 20)), RED)
+        # Printed red is not as bright as a screen's.
+        assert near(picture.pixels.getpixel((5, 20)), (210, 65, 53))
 
     def test_a_grayscale_jpeg_stays_gray(self) -> None:
         picture = decoded(encode(two_halves().convert("L"), "JPEG"))
@@ -155,7 +157,7 @@ class TestFormats:
             decoded(raw_png(8, 3, (b"tEXt", b"a\0b"), b"\0\0"))
 
     def test_a_large_image_is_worked_on_at_a_fraction_of_its_size(self) -> None:
-        for image_format, worked_on in (("JPEG", (1050, 2100)), ("PNG", (840, 1680))):
+        for image_format, worked_on in (("JPEG", (1050, 1050)), ("PNG", (840, 1050))):
             picture = decoded(encode(Image.new("RGB", (4200, 8400)), image_format))
             assert picture.pixels.size == worked_on
             assert (picture.metadata.width, picture.metadata.height) == (4200, 8400)
@@ -179,13 +181,17 @@ class TestFormats:
         ("size", "worked_on"),
         [
             ((1920, 1440), (960, 720)),
-            ((1919, 1440), (1919, 1440)),
-            ((1920, 1439), (1920, 1439)),
+            ((1919, 1440), (1919, 720)),
+            ((1920, 1439), (960, 1439)),
+            ((1919, 1439), (1919, 1439)),
+            ((1439, 1920), (1439, 960)),
+            ((20_000, 800), (1000, 800)),
+            ((20_000, 1), (1000, 1)),
             ((1925, 1444), (962, 722)),
             ((1924, 1445), (962, 722)),
         ],
     )
-    def test_an_image_is_halved_once_both_sides_are_twice_the_working_size(
+    def test_each_side_is_halved_once_it_is_twice_the_working_size(
         self, size: tuple[int, int], worked_on: tuple[int, int]
     ) -> None:
         assert decoded(encode(Image.new("L", size))).pixels.size == worked_on
@@ -357,7 +363,6 @@ class TestDates:
             "1700:01:01 00:00:00",
             "2999:01:01 00:00:00",
             "yesterday",
-            "2019-07-04 10:11:12",
         ],
     )
     def test_what_is_not_sane_gives_way_to_the_upload(self, text: str) -> None:
@@ -383,8 +388,7 @@ class TestDates:
 
     def test_a_png_tells_its_modification(self) -> None:
         metadata = decoded(png_with(b"tIME", struct.pack(">H5B", 2021, 2, 3, 4, 5, 6))).metadata
-        assert metadata.modified_at == datetime(2021, 2, 3, 4, 5, 6, tzinfo=UTC)
-        assert metadata.created_at == NOW
+        assert metadata.created_at == metadata.modified_at == datetime(2021, 2, 3, 4, 5, 6, tzinfo=UTC)
 
     def test_only_the_time_chunk_tells_it(self) -> None:
         content = png_with(b"teSt", struct.pack(">H5B", 2021, 2, 3, 4, 5, 6))

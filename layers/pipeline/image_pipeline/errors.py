@@ -21,9 +21,16 @@ class InvalidThumbnailSizeError(PipelineError):
 
 
 class UnsupportedImageError(PipelineError):
-    """The content is neither JPEG nor PNG."""
+    """The content is neither JPEG nor PNG, or of a kind of them that cannot be decoded."""
 
     message = "Unsupported image file. Only accepts JPG or PNG files. Please try again."
+
+    @classmethod
+    def of_kind(cls, kind: str) -> "UnsupportedImageError":
+        """Return the error for a well-formed JPEG or PNG of a `kind` that cannot be decoded, such as "JPEG-LS"."""
+        return cls(
+            f"This kind of image is not supported: {kind}. Please save it as an ordinary JPG or PNG and send that."
+        )
 
 
 class ImageTooLargeError(PipelineError):
