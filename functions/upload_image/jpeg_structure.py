@@ -117,11 +117,14 @@ def _segments(content: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         place = start + max(int.from_bytes(content[start : start + 2], "big"), 2)
         if place > len(content):
             return
-        data = content[start + 2 : place]
+        segment, data = content[begin:place], content[start + 2 : place]
         if marker == _SOS:
             end = _END_OF_SCAN.search(content, place)
-            place = end.start() if end else len(content)
-        yield marker, content[begin:place], data
+            scan_end = end.start() if end else len(content)
+            # A cut scan may end with half of a stuffed byte. With what follows, that would be a marker.
+            segment += content[place:scan_end].rstrip(b"\xff")
+            place = scan_end
+        yield marker, segment, data
     raise ImageTooLargeError(
         f"The JPEG image has more than {_MOST_SEGMENTS:,} segments. Please save it anew and send that."
     )
