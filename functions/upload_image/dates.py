@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate
 
-# EXIF writes `YYYY:MM:DD HH:MM:SS`. Others use dashes, slashes, dots or a T, one digit for two, spaces for zeros, or
-# leave out the seconds or the time.
+# EXIF writes `YYYY:MM:DD HH:MM:SS`. Others write dashes, slashes, dots or spaces for colons, a T or a colon between date
+# and time, one digit for two, spaces for zeros, or leave out the seconds or the time.
 _NUMBERS = re.compile(
-    r"\s*(\d{4})[-:/.]\s*(\d{1,2})[-:/.]\s*(\d{1,2})(?!\d)(?:[T\s]\s*(\d{1,2}):\s*(\d{1,2})(?::\s*(\d{1,2}))?)?",
+    r"\s*(\d{4})[-:/.\s]\s*(\d{1,2})[-:/.\s]\s*(\d{1,2})(?!\d)"
+    r"(?:[T:\s]\s*(\d{1,2})[-:.]\s*(\d{1,2})(?:[-:.]\s*(\d{1,2}))?)?",
     re.ASCII,
 )
 # The year of the first photograph.
