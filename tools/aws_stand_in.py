@@ -13,8 +13,9 @@ import boto3
 import requests
 from moto.core.model_instances import reset_model_data
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import make_server
 
+from tools.request_handler import RequestHandler
 from tools.template import Template, functions
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 _STORAGE_TYPES = ("AWS::S3::Bucket", "AWS::DynamoDB::Table")
 
 
-class QuietRequestHandler(WSGIRequestHandler):
-    """A request handler that logs no line a request."""
+class QuietRequestHandler(RequestHandler):
+    """A request handler that logs no requests."""
 
     def log_request(self, *_: object) -> None: ...
 

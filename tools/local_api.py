@@ -9,13 +9,14 @@ from errno import EADDRINUSE
 from pathlib import Path
 
 from samcli.local.apigw.route import Route
-from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.serving import make_server
 
 from functions.upload_image.captioner import Captioner, get_captioner
 from image_pipeline import clients
 from tools import aws_stand_in, template
 from tools.aws_stand_in import QuietRequestHandler, create_resources, serving
 from tools.local_gateway import LocalGateway
+from tools.request_handler import RequestHandler
 
 DEMO_MODEL = Path(__file__).parent.parent / "functions" / "upload_image" / "demo_model"
 
@@ -38,7 +39,7 @@ def run(
     model: Path = DEMO_MODEL,
     host: str = "127.0.0.1",
     port: int = 0,
-    request_handler: type[WSGIRequestHandler] = QuietRequestHandler,
+    request_handler: type[RequestHandler] = QuietRequestHandler,
 ) -> Iterator[LocalApi]:
     """Serve until the block ends; port 0 takes a free one.
 

@@ -13,7 +13,6 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from flask import request
 from samcli.lib.providers.api_provider import ApiProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from samcli.local.apigw.local_apigw_service import LocalApigwService
@@ -42,8 +41,6 @@ class LocalGateway:
         flask_app = service._app  # noqa: SLF001 - SAM has no public name for it
         # SAM's gateway has no gateway responses; this is the one that a client meets first.
         unknown_route = template["Resources"]["Api"]["Properties"]["GatewayResponses"]["MISSING_AUTHENTICATION_TOKEN"]
-        # Flask adds HEAD to every GET, API Gateway does not.
-        flask_app.before_request(lambda: _gateway_response(unknown_route) if request.method == "HEAD" else None)
         for status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
             flask_app.register_error_handler(status, lambda _: _gateway_response(unknown_route))
         self.app: WSGIApplication = _TextBodies(flask_app, api.binary_media_types)

@@ -25,14 +25,17 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "openapi.json"
 Json = dict[str, Any]
 
 _PATH_PARAMETERS = {
-    "image_id": {"description": "A UUID, as an upload answered it.", "schema": {"type": "string", "format": "uuid"}},
+    "image_id": {
+        "description": "The UUID from the answer to the upload, in upper or lower case.",
+        "schema": {"type": "string", "format": "uuid"},
+    },
     "size": {"description": "Which thumbnail.", "schema": {"type": "string", "enum": [*ThumbnailSize]}},
 }
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": requests.LARGEST_PAGE, "default": requests.DEFAULT_PAGE}
 _FILE = {
     "type": "string",
     "format": "binary",
-    "description": "A JPEG or PNG by its content; name and declared type do not matter.",
+    "description": "A JPEG or PNG by its content. Its name and its declared type do not matter.",
 }
 # What an operation takes besides the parameters in its path.
 _REQUESTS: dict[str, Json] = {
@@ -58,6 +61,11 @@ _REQUESTS: dict[str, Json] = {
         ],
         "requestBody": {
             "required": True,
+            "description": (
+                "The form with the file. API Gateway refuses a request that is too large for Lambda (6 MB in base64) "
+                'or for itself (10 MB), with status 413 and a body of its own: `{"message":"Request Too Long"}` or '
+                "`HTTP content length exceeded 10485760 bytes.`"
+            ),
             "content": {
                 "multipart/form-data": {
                     "schema": {"type": "object", "properties": {"file": _FILE}, "required": ["file"]},
@@ -97,7 +105,8 @@ def document() -> Json:
     paths: dict[str, Json] = defaultdict(dict)
     for name, properties in sorted(template.functions(described).items()):
         for event in properties["Events"].values():
-            if event["Type"] == "Api":
+            # One sentence of the description covers HEAD.
+            if event["Type"] == "Api" and event["Properties"]["Method"] != "HEAD":
                 route, handler = event["Properties"], template.handler(properties)
                 operation_id = name[0].lower() + name[1:].removesuffix("Function")
                 paths[route["Path"]][route["Method"].lower()] = _operation(operation_id, route["Path"], handler)
@@ -106,7 +115,10 @@ def document() -> Json:
         "info": {
             "title": "Image Processing Pipeline API",
             "version": package["version"],
-            "description": f"{package['summary']}. Post a JPEG or PNG; get its metadata, two thumbnails and a caption.",
+            "description": (
+                f"{package['summary']}. Post a JPEG or PNG; get its metadata, two thumbnails and a caption. "
+                "Every GET route also answers HEAD, with the same status and headers and no body."
+            ),
             "license": {"name": package["license-expression"], "identifier": package["license-expression"]},
         },
         "servers": [{"url": "http://127.0.0.1:8000", "description": "make serve"}],

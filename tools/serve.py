@@ -7,10 +7,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from werkzeug.serving import WSGIRequestHandler
-
 from functions.upload_image.captioner import ModelFolderError
 from tools import local_api
+from tools.request_handler import RequestHandler
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-class _LoggingRequestHandler(WSGIRequestHandler):
+class _LoggingRequestHandler(RequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 - werkzeug's signature
         path = getattr(self, "path", "").partition("?")[0]  # absent when the request line itself is refused
         print(f"{self.log_date_time_string()}  {self.command} {path}  {code}", flush=True)

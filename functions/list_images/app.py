@@ -17,7 +17,7 @@ def lambda_handler(event: requests.Event) -> "schemas.ImageList | schemas.NoImag
     if not page.has_more:
         return bodies.image_list(page.records, None)
     cursor = cursors.encode(records.listing_position(page.records[-1]))
-    return bodies.image_list(page.records, f"/api/images?limit={limit}&cursor={cursor}")
+    return bodies.image_list(page.records, f"?limit={limit}&cursor={cursor}")
 
 
 clients.prepare(clients.dynamodb)

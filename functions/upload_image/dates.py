@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email.utils import parsedate
 
-# EXIF writes `YYYY:MM:DD HH:MM:SS`. Others write dashes, slashes, dots or spaces for colons, a T or a colon between date
-# and time, one digit for two, spaces for zeros, or leave out the seconds or the time.
+# EXIF writes `YYYY:MM:DD HH:MM:SS`. Others write dashes, slashes, dots or spaces for colons, a T or a colon between
+# date and time, one digit for two, spaces for zeros, or leave out the seconds or the time.
 _NUMBERS = re.compile(
     r"\s*(\d{4})[-:/.\s]\s*(\d{1,2})[-:/.\s]\s*(\d{1,2})(?!\d)"
     r"(?:[T:\s]\s*(\d{1,2})[-:.]\s*(\d{1,2})(?:[-:.]\s*(\d{1,2}))?)?",

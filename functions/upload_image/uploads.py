@@ -1,19 +1,21 @@
 """The uploaded file, read strictly from a multipart/form-data event."""
 
-import unicodedata
+import re
 from base64 import b64decode
+from binascii import a2b_qp
 from dataclasses import dataclass
 from io import BytesIO
 
 from multipart import MultipartError, MultipartParser, MultipartPart, parse_options_header
 
-from image_pipeline import settings
+from functions.upload_image import file_names
+from image_pipeline import requests, settings
 from image_pipeline.errors import ImageTooLargeError, InvalidRequestError
 from image_pipeline.requests import Event
 
 FIELD = "file"
 _HINT = f"Send multipart/form-data with one file in the field '{FIELD}', for example: curl -F {FIELD}=@photo.jpg"
-_LONGEST_NAME = 255
+_UNQUOTED_BOUNDARY = re.compile(r'; *boundary *= *([^\s";][^;]*)', re.IGNORECASE)
 # What multipart/form-data adds around the file: boundaries, part headers, a few small fields.
 _FORM_OVERHEAD = 64 * 1024
 
@@ -38,21 +40,25 @@ def from_event(event: Event) -> Upload:
         raise InvalidRequestError(f"The field '{FIELD}' is missing. {_HINT}")
     if len(files) > 1:
         raise InvalidRequestError(f"The field '{FIELD}' came {len(files)} times. {_HINT}")
-    part = files[0]
-    if not part.filename:
-        raise InvalidRequestError(f"The field '{FIELD}' is not a file. {_HINT}")
-    if not part.size:
+    content = _content(files[0])
+    if not content:
         raise InvalidRequestError("The uploaded file is empty.")
-    if part.size > limit:
+    if len(content) > limit:
         raise _too_large(limit)
-    return Upload(_displayable(part.filename), part.raw)
+    return Upload(file_names.shown(files[0]), content)
 
 
 def _boundary(event: Event) -> str:
-    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    media_type, options = parse_options_header(headers.get("content-type") or "")
+    content_type = requests.header(event, "content-type") or ""
+    media_type, options = parse_options_header(content_type)
     if media_type.lower() != "multipart/form-data":
         raise InvalidRequestError(f"The request is not multipart/form-data. {_HINT}")
+    unquoted = _UNQUOTED_BOUNDARY.search(content_type)
+    if unquoted and unquoted[1].rstrip() != options.get("boundary"):
+        raise InvalidRequestError(
+            "The boundary in the Content-Type header contains characters that need quotes. "
+            f'Please send: multipart/form-data; boundary="{unquoted[1].rstrip()}"'
+        )
     if not options.get("boundary"):
         raise InvalidRequestError(f"The Content-Type header has no boundary. {_HINT}")
     boundary: str = options["boundary"]
@@ -60,9 +66,15 @@ def _boundary(event: Event) -> str:
 
 
 def _body(event: Event) -> bytes:
+    encoding = (requests.header(event, "content-encoding") or "identity").strip().lower()
+    if encoding != "identity":
+        raise InvalidRequestError(
+            f"The request body is compressed (Content-Encoding: {encoding}). "
+            "Please send the form uncompressed, without a Content-Encoding header."
+        )
     text: str = event.get("body") or ""
     if not event.get("isBase64Encoded"):
-        return text.encode()
+        return text.encode(errors="replace")
     try:
         return b64decode(text, validate=True)
     except ValueError:
@@ -73,7 +85,13 @@ def _parts(body: bytes, boundary: str) -> list[MultipartPart]:
     try:
         # Everything stays in memory: the body is there already, and is bounded.
         parser = MultipartParser(
-            BytesIO(body), boundary, len(body), strict=True, spool_limit=len(body) + 1, memory_limit=len(body) + 1
+            BytesIO(body),
+            boundary,
+            len(body),
+            charset=file_names.HEADER_CHARSET,
+            strict=True,
+            spool_limit=len(body) + 1,
+            memory_limit=len(body) + 1,
         )
         parts: list[MultipartPart] = parser.parts()
     except MultipartError as error:
@@ -81,11 +99,24 @@ def _parts(body: bytes, boundary: str) -> list[MultipartPart]:
     return parts
 
 
-def _displayable(filename: str) -> str:
-    """Return the last part of a client's path without control and text direction characters."""
-    name = filename.replace("\\", "/").rpartition("/")[2]
-    name = "".join(character for character in name if not unicodedata.category(character).startswith("C"))
-    return name.strip()[:_LONGEST_NAME] or "unnamed"
+def _content(part: MultipartPart) -> bytes:
+    """Return the content of a part, decoded as its Content-Transfer-Encoding says (RFC 2045)."""
+    content: bytes = part.raw
+    encoding = (part.headers["Content-Transfer-Encoding"] or "binary").strip().lower()
+    if encoding in {"7bit", "8bit", "binary"}:
+        return content
+    if encoding == "quoted-printable":
+        return a2b_qp(content)
+    if encoding != "base64":
+        raise InvalidRequestError(
+            f"The Content-Transfer-Encoding '{encoding}' is not supported. Please send the file's bytes as they are."
+        )
+    try:
+        return b64decode(b"".join(content.split()), validate=True)
+    except ValueError:
+        raise InvalidRequestError(
+            f"The field '{FIELD}' is not valid base64, although its Content-Transfer-Encoding is base64."
+        ) from None
 
 
 def _too_large(limit: int) -> ImageTooLargeError:

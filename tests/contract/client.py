@@ -31,8 +31,9 @@ class Client:
         data: dict[str, Any] = response.json()["data"]
         return data
 
-    def post(self, body: bytes, media_type: str | None) -> requests.Response:
-        return self._send("POST", "/api/images", data=body, headers={"Content-Type": media_type})
+    def post(self, body: bytes, media_type: str | None, encoding: str | None = None) -> requests.Response:
+        headers = {"Content-Type": media_type, "Content-Encoding": encoding}
+        return self._send("POST", "/api/images", data=body, headers=headers)
 
     def post_form(self, body: bytes) -> requests.Response:
         """Post a form as it stands, with `BOUNDARY` in it for the boundary."""
@@ -41,6 +42,9 @@ class Client:
 
     def get(self, path: str) -> requests.Response:
         return self._send("GET", path)
+
+    def head(self, path: str) -> requests.Response:
+        return self._send("HEAD", path)
 
     def wait_until_listed(self, *image_ids: str) -> None:
         """Wait, at most 10 s, until new images are in the list, which a real DynamoDB index follows with a delay."""

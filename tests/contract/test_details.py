@@ -13,7 +13,6 @@ from tests.pictures import scene_png
 
 # How the id of an existing image must not be written. %7B and %7D are braces.
 SPELLINGS: dict[str, Callable[[str], str]] = {
-    "uppercase": str.upper,
     "in braces": "%7B{}%7D".format,
     "without hyphens": lambda image_id: image_id.replace("-", ""),
     "as a URN": "urn:uuid:{}".format,
@@ -37,6 +36,15 @@ def test_all_routes_tell_the_same_of_an_image(api: Client) -> None:
         assert (other["image_status"], other["error"]) == ("success", None)
         assert without_urls(other) == without_urls(image)
         assert list(other["data"]["thumbnails"]) == ["small", "medium"]
+
+
+@pytest.mark.parametrize("spelled", [str.upper, str.title, str.swapcase])
+def test_an_id_has_no_case(api: Client, uploaded: dict[str, Any], spelled: Callable[[str], str]) -> None:
+    image_id = uploaded["data"]["image_id"]
+    response = api.get(f"/api/images/{spelled(image_id)}")
+    assert response.status_code == 200
+    assert response.json()["data"]["data"]["image_id"] == image_id
+    assert api.get(f"/api/images/{spelled(image_id)}/thumbnails/medium").status_code == 200
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -71,6 +79,28 @@ def test_every_answer_is_json_that_nobody_keeps(api: Client, uploaded: dict[str,
     assert response.status_code == status
     assert response.headers["Content-Type"] == "application/json"
     assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/images",
+        "/api/images?limit=1",
+        "/api/images?limit=0",
+        "/api/images/{image_id}",
+        "/api/images/{image_id}/thumbnails/medium",
+        "/api/images/{image_id}/thumbnails/large",
+        "/api/images/{unknown}",
+        "/api/images/{unknown}/thumbnails/small",
+        "/api/stats",
+    ],
+)
+def test_head_is_get_without_the_body(api: Client, uploaded: dict[str, Any], path: str) -> None:
+    path = path.format(image_id=uploaded["data"]["image_id"], unknown=uuid4())
+    head, get = api.head(path), api.get(path)
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    for name in ("Content-Type", "Cache-Control"):
+        assert head.headers[name] == get.headers[name]
 
 
 def test_an_upload_is_answered_with_json_that_nobody_keeps(api: Client) -> None:

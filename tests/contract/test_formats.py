@@ -101,7 +101,6 @@ FRAMES = {"save_all": True, "append_images": [Image.new("RGB", (240, 200))]}
     ("image_format", "convert", "options"),
     [
         pytest.param("JPEG", gray, {}, id="JPEG grey"),
-        pytest.param("JPEG", lambda image: image.convert("CMYK"), {}, id="JPEG CMYK"),
         pytest.param("JPEG", lambda image: image, {"progressive": True}, id="JPEG progressive"),
         pytest.param("MPO", lambda image: image, FRAMES, id="JPEG MPO"),
         pytest.param("PNG", lambda image: image.convert("1"), {}, id="PNG 1 bit"),
@@ -127,6 +126,25 @@ def test_every_kind_of_jpeg_and_png_goes_through(
     for thumbnail in thumbnails.values():
         for ours, original in zip(brightness(thumbnail), brightness(scene), strict=True):
             assert abs(ours - original) < 20
+
+
+@pytest.mark.parametrize(
+    ("inks", "printed"),
+    [
+        ((255, 0, 0, 0), (0, 160, 228)),
+        ((0, 255, 255, 0), (228, 31, 37)),
+        ((255, 0, 255, 0), (0, 152, 71)),
+        ((0, 0, 0, 0), (255, 255, 255)),
+    ],
+)
+def test_inks_without_a_profile_look_as_a_press_prints_them(
+    api: Client, inks: tuple[int, ...], printed: tuple[int, ...]
+) -> None:
+    data = api.uploaded(encode(Image.new("CMYK", (240, 200), inks), "JPEG", quality=95), "inks.jpg")
+    for url in data["thumbnails"].values():
+        colour = opened(fetch(url).content).getpixel((50, 50))
+        assert isinstance(colour, tuple)
+        assert all(abs(ours - right) <= 6 for ours, right in zip(colour, printed, strict=True))
 
 
 def brightness(image: Image.Image) -> bytes:

@@ -1,5 +1,10 @@
 """The name of the file and the form around it: anything goes, and changes nothing."""
 
+import base64
+from binascii import b2a_qp
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 from tests.contract.client import Client
@@ -24,6 +29,10 @@ from tests.pictures import scene_png
         ("photo\u202egnp.exe", "photognp.exe"),
         ("n" * 300 + ".png", "n" * 255),
         ("東" * 300, "東" * 255),
+        ("می\u200cروم.png", "می\u200cروم.png"),
+        ("👩\u200d🚀.png", "👩\u200d🚀.png"),
+        ("🏴\U000e0067\U000e0062\U000e0077\U000e006c\U000e0073\U000e007f.png",) * 2,
+        ("\U0001fade.png", "\U0001fade.png"),
     ],
 )
 def test_any_name_is_accepted_and_only_its_last_part_shown(api: Client, sent: str, shown: str) -> None:
@@ -33,6 +42,45 @@ def test_any_name_is_accepted_and_only_its_last_part_shown(api: Client, sent: st
     assert image["original_name"] == shown
     stored = api.get(f"/api/images/{image['image_id']}").json()["data"]["data"]
     assert stored["original_name"] == shown
+
+
+@pytest.mark.parametrize(
+    ("parameters", "shown"),
+    [
+        ('name="file"; filename="Fete.png"; filename*=UTF-8\'\'F%C3%AAte.png', "Fête.png"),
+        ("name=\"file\"; filename*=iso-8859-1'fr'F%EAte.png", "Fête.png"),
+        ('name="file"; filename="Fete.png"; filename*=UTF-8\'\'F%EAte.png', "Fete.png"),
+        ('name="file"', "unnamed"),
+        ('name="file"; filename=""', "unnamed"),
+    ],
+)
+def test_a_name_may_be_extended_or_missing(api: Client, parameters: str, shown: str) -> None:
+    response = api.post_form(part(scene_png(), parameters) + END)
+    assert response.status_code == 200
+    assert response.json()["data"]["original_name"] == shown
+
+
+def test_a_name_that_is_not_utf_8_loses_characters_only(api: Client) -> None:
+    response = api.post_form(part(scene_png()).replace(b"a.png", b"caf\xe9.png") + END)
+    assert response.status_code == 200
+    assert response.json()["data"]["original_name"] == "caf\ufffd.png"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "encode"),
+    [
+        ("base64", base64.encodebytes),
+        ("Base64", base64.b64encode),
+        ("quoted-printable", partial(b2a_qp, istext=False)),
+        ("binary", bytes),
+        ("8BIT", bytes),
+    ],
+)
+def test_the_file_may_be_encoded(api: Client, encoding: str, encode: Callable[[bytes], bytes]) -> None:
+    content = scene_png()
+    response = api.post_form(part(encode(content), encoding=encoding) + END)
+    assert response.status_code == 200
+    assert response.json()["data"]["metadata"]["size_bytes"] == len(content)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +104,9 @@ def test_other_fields_beside_the_file_are_ignored(api: Client, other: bytes, ord
 def test_the_media_type_of_the_form_has_no_case(api: Client) -> None:
     response = api.post(part(scene_png()) + END, "Multipart/Form-Data; Boundary=BOUNDARY")
     assert response.status_code == 200
+
+
+@pytest.mark.parametrize("boundary", ["a=b", "----=_Part_7:1", "a b"])
+def test_a_boundary_in_quotes_may_have_any_of_its_characters(api: Client, boundary: str) -> None:
+    form = (part(scene_png()) + END).replace(b"BOUNDARY", boundary.encode())
+    assert api.post(form, f'multipart/form-data; boundary="{boundary}"').status_code == 200

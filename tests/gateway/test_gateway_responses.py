@@ -26,10 +26,11 @@ def test_an_unknown_route_is_not_found(api: Client, method: str, path: str) -> N
     assert refusal(response) == (404, "This route does not exist.")
 
 
-@pytest.mark.parametrize("path", ["/api/images", "/api/stats"])
-def test_head_is_no_route(api: Client, path: str) -> None:
+@pytest.mark.parametrize("path", ["/api", "/api/images/x/thumbnails"])
+def test_head_of_an_unknown_route_is_not_found(api: Client, path: str) -> None:
     response = requests.head(f"{api.url}{path}", timeout=TIMEOUT_SECONDS)
     assert (response.status_code, response.content) == (404, b"")
+    assert response.headers["Content-Type"] == "application/json"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from random import Random
+from urllib.parse import urljoin
 
 import boto3
 import requests
@@ -27,11 +28,11 @@ def test_eight_clients_at_once_lose_nothing() -> None:
 
         acknowledged = set(pool.map(upload, range(UPLOADS)))
         listed: set[str] = set()
-        path = "/api/images?limit=100"
-        while path:
-            page = requests.get(f"{api.url}{path}", timeout=60).json()
+        url = f"{api.url}/api/images?limit=100"
+        while url:
+            page = requests.get(url, timeout=60).json()
             listed |= set(page["content"])
-            path = page.get("next", "")
+            url = urljoin(url, page["next"]) if "next" in page else ""
         statistics = requests.get(f"{api.url}/api/stats", timeout=60).json()["data"]
         items = boto3.resource("dynamodb").Table(os.environ["TABLE_NAME"]).scan()["Items"]
 

@@ -55,12 +55,20 @@ def test_what_is_not_an_id_is_not_found_without_a_look(monkeypatch: pytest.Monke
     assert get("get_image_not_an_id") == (404, MISSING)
 
 
-@pytest.mark.parametrize("image_id", [IMAGE_ID.upper(), f"{{{IMAGE_ID}}}", IMAGE_ID.replace("-", ""), "", "é"])
-def test_an_id_has_one_spelling(image_id: str) -> None:
+@pytest.mark.parametrize("image_id", [f"{{{IMAGE_ID}}}", IMAGE_ID.replace("-", ""), "", "é"])
+def test_an_id_has_its_hyphens_and_nothing_else(image_id: str) -> None:
     records.save(finished(IMAGE_ID))
     event = load_event("get_image")
     event["pathParameters"]["image_id"] = image_id
     assert app.lambda_handler(event, LocalContext("GetImageFunction"))["statusCode"] == 404
+
+
+@pytest.mark.parametrize("image_id", [IMAGE_ID.upper(), IMAGE_ID.title(), IMAGE_ID[:20] + IMAGE_ID[20:].upper()])
+def test_an_id_has_no_case(image_id: str) -> None:
+    records.save(finished(IMAGE_ID))
+    event = load_event("get_image")
+    event["pathParameters"]["image_id"] = image_id
+    assert app.lambda_handler(event, LocalContext("GetImageFunction"))["statusCode"] == 200
 
 
 def test_answers_with_urls_may_not_be_kept() -> None:

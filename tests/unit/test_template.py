@@ -31,6 +31,10 @@ ROUTES = {
     ("get", "/api/images/{image_id}"): "GetImageFunction",
     ("get", "/api/images/{image_id}/thumbnails/{size}"): "GetThumbnailFunction",
     ("get", "/api/stats"): "GetStatsFunction",
+    ("head", "/api/images"): "ListImagesFunction",
+    ("head", "/api/images/{image_id}"): "GetImageFunction",
+    ("head", "/api/images/{image_id}/thumbnails/{size}"): "GetThumbnailFunction",
+    ("head", "/api/stats"): "GetStatsFunction",
 }
 # Declared for `sam local` alone; see template.yaml.
 LOCAL_ONLY = {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_DYNAMODB"}
@@ -81,6 +85,26 @@ def test_each_route_leads_to_its_function(resources: Resources, functions: Resou
     assert set(found) == set(ROUTES)
     for route, function in ROUTES.items():
         assert f"${{{function}.Arn}}" in found[route]
+
+
+def test_api_gateway_may_invoke_a_function_by_its_own_routes_only(resources: Resources) -> None:
+    granted = set()
+    for permission in of_type(resources, "AWS::Lambda::Permission").values():
+        properties = permission["Properties"]
+        assert (properties["Action"], properties["Principal"]) == (
+            "lambda:InvokeFunction",
+            "apigateway.amazonaws.com",
+        )
+        _, _, route = properties["SourceArn"]["Fn::Sub"][0].partition("${__Stage__}/")
+        granted.add((properties["FunctionName"]["Ref"], route))
+    assert granted == {
+        (function, f"{method.upper()}{re.sub('{[a-z_]+}', '*', path)}") for (method, path), function in ROUTES.items()
+    }
+
+
+def test_no_gateway_response_is_declared_that_api_gateway_ignores() -> None:
+    # AWS documents that this one cannot be customised.
+    assert "REQUEST_TOO_LARGE" not in template.read()["Resources"]["Api"]["Properties"]["GatewayResponses"]
 
 
 def test_every_function_has_a_role_of_its_own_and_no_managed_policy(resources: Resources, functions: Resources) -> None:

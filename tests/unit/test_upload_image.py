@@ -96,7 +96,7 @@ def test_thumbnails_are_in_the_bucket_with_their_type(bucket_keys: Keys) -> None
         ("missing_field", 400, "The field 'file' is missing."),
         ("two_files", 400, "The field 'file' came 2 times."),
         ("empty_file", 400, "The uploaded file is empty."),
-        ("not_a_file", 400, "The field 'file' is not a file."),
+        ("text_field", 415, "Unsupported image file. Only accepts JPG or PNG files. Please try again."),
         ("missing_boundary", 400, "The Content-Type header has no boundary."),
         ("not_multipart", 400, "The request is not multipart/form-data."),
         ("unfinished_form", 400, "The form is malformed"),

@@ -42,7 +42,7 @@ def image(record: ImageRecord) -> "schemas.Image":
 
 
 def image_list(records: list[ImageRecord], next_page: str | None) -> "schemas.ImageList | schemas.NoImages":
-    """Return a page of the list; `next_page` is the relative URL of the next one, if there is more."""
+    """Return a page of the list; `next_page` is the relative reference to the next page, if there is one."""
     if not records:
         return {"current_status": "success", "data": "No image has been processed yet.", "error": None}
     body: schemas.ImageList = {

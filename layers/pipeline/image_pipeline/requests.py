@@ -17,9 +17,18 @@ LONGEST_KEY = 255
 KEY_PATTERN = f'"?([!#-~]{{1,{LONGEST_KEY}}})"?'
 
 
+def header(event: Event, name: str) -> str | None:
+    """Return the header with this lower-case name, or None. Header names have no case."""
+    headers: dict[str, str] = {key.lower(): value for key, value in (event.get("headers") or {}).items()}
+    return headers.get(name)
+
+
 def image_id(event: Event) -> str:
-    """Return the id in the path. Raises ImageNotFoundError for what is not an id: no image has it."""
-    text: str = event["pathParameters"]["image_id"]
+    """Return the id in the path, in lower case. Raises ImageNotFoundError if the path has no UUID there.
+
+    Ids are written in lower case and read in any case (RFC 9562, section 4).
+    """
+    text: str = event["pathParameters"]["image_id"].lower()
     try:
         if str(UUID(text)) == text:
             return text
@@ -52,10 +61,10 @@ def page_start(event: Event) -> str | None:
 
 def idempotency_key(event: Event) -> str | None:
     """Return the Idempotency-Key header, without quotes around it. Raises InvalidRequestError."""
-    headers: dict[str, str] = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    if "idempotency-key" not in headers:
+    text = header(event, "idempotency-key")
+    if text is None:
         return None
-    match = re.fullmatch(KEY_PATTERN, headers["idempotency-key"].strip())
+    match = re.fullmatch(KEY_PATTERN, text.strip())
     if match is None:
         raise InvalidRequestError(
             f"Invalid Idempotency-Key. Please use 1 to {LONGEST_KEY} visible ASCII characters other than quotes,"

@@ -15,7 +15,7 @@ from image_pipeline.models import ImageFormat
 Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Url = Annotated[str, Field(json_schema_extra={"format": "uri"})]
-RelativeUrl = Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
+RelativeReference = Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
 
 
 class Metadata(TypedDict):
@@ -47,7 +47,7 @@ class ImageData(TypedDict):
 
     image_id: Uuid
     original_name: str
-    """The file's name, without path and control characters."""
+    """The name of the file, without its path and without control characters; `unnamed` if the form has no name."""
     processed_at: Moment
     time_taken: float
     """Seconds."""
@@ -78,8 +78,8 @@ class ImageList(TypedDict):
     current_status: Literal["success"]
     content: dict[str, Image]
     """By image id."""
-    next: NotRequired[RelativeUrl]
-    """The relative URL of the next page, if there is more."""
+    next: NotRequired[RelativeReference]
+    """A relative reference to the next page, if there is one. Resolve it against the URL of this request."""
 
 
 class NoImages(TypedDict):

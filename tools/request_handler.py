@@ -1,0 +1,62 @@
+"""The request handler of the local servers: werkzeug's, with two faults corrected."""
+
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+from io import BufferedIOBase, BytesIO
+from typing import TYPE_CHECKING
+
+from werkzeug.serving import WSGIRequestHandler
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_LONGEST_LINE = 8192
+# A chunk's size; an extension may follow it.
+_CHUNK_HEADER = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?\r\n")
+
+
+class ChunkError(ValueError):
+    """The request body does not consist of chunks, although its Transfer-Encoding is chunked."""
+
+
+class RequestHandler(WSGIRequestHandler):
+    """Sends one `100 Continue`, and reads chunked bodies with chunk extensions and trailers."""
+
+    def parse_request(self) -> bool:
+        # Sends `100 Continue` to an HTTP/1.1 client that expects it.
+        parsed = super().parse_request()
+        if parsed:
+            # Otherwise run_wsgi sends a second one.
+            del self.headers["Expect"]
+        return parsed
+
+    def make_environ(self) -> "WSGIEnvironment":
+        environ = super().make_environ()
+        if environ.get("wsgi.input_terminated"):
+            environ["wsgi.input"] = BytesIO(b"".join(_chunks(self.rfile)))
+        return environ
+
+    def run_wsgi(self) -> None:
+        try:
+            super().run_wsgi()
+        except ChunkError as error:
+            self.send_error(HTTPStatus.BAD_REQUEST, str(error))
+
+
+def _chunks(stream: BufferedIOBase) -> Iterator[bytes]:
+    """Yield the chunks of a body, without extensions and trailers (RFC 9112, section 7.1). Raises ChunkError."""
+    while size := _chunk_size(stream.readline(_LONGEST_LINE)):
+        chunk = stream.read(size)
+        if len(chunk) < size or stream.read(2) != b"\r\n":
+            raise ChunkError("A chunk is shorter or longer than its size")
+        yield chunk
+    while stream.readline(_LONGEST_LINE).strip():
+        pass
+
+
+def _chunk_size(line: bytes) -> int:
+    found = _CHUNK_HEADER.fullmatch(line)
+    if found is None:
+        raise ChunkError("The size of a chunk is malformed")
+    return int(found[1], 16)
