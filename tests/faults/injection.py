@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from io import BytesIO
 from typing import Any
 from unittest.mock import patch
@@ -32,13 +33,17 @@ class Fault(StrEnum):
     REPLY_LOST = "applied, reply lost"
     THROTTLED_ONCE = "throttled once"
     THROTTLED = "throttled"
+    NO_CAPACITY_ONCE = "no capacity once"
+    NO_CAPACITY = "no capacity"
     ERROR_ONCE = "500 once"
     ERROR = "500"
     KILLED_BEFORE = "process killed before"
     KILLED_AFTER = "process killed after"
 
 
-ONCE = {Fault.REPLY_LOST_ONCE, Fault.THROTTLED_ONCE, Fault.ERROR_ONCE}
+ONCE = {Fault.REPLY_LOST_ONCE, Fault.THROTTLED_ONCE, Fault.NO_CAPACITY_ONCE, Fault.ERROR_ONCE}
+# What a transaction is cancelled for when a partition has no capacity left. botocore does not try it again.
+_CANCELLED = [{"Code": "None"}, {"Code": "ThrottlingError"}, {"Code": "ProvisionedThroughputExceeded"}]
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,8 @@ def faults(plan: Callable[[Call], Fault | None]) -> Iterator[list[Call]]:
             if fault is None or (fault in ONCE and current.tries > 1):
                 answered: Answer = get(request, operation_model, context)
                 return answered
-            return _suffer(fault, request.url, lambda: get(request, operation_model, context))
+            apply = partial(get, request, operation_model, context)
+            return _suffer(fault, operation_model.name, request.url, apply)
 
         return patch.multiple(endpoint, _send_request=send_request, _do_get_response=do_get_response)
 
@@ -95,7 +101,7 @@ def only(call: Call, fault: Fault) -> Callable[[Call], Fault | None]:
     return lambda made: fault if made == call else None
 
 
-def _suffer(fault: Fault, url: str, apply: Callable[[], Answer]) -> Answer:
+def _suffer(fault: Fault, operation: str, url: str, apply: Callable[[], Answer]) -> Answer:
     match fault:
         case Fault.NEVER_SENT:
             return None, ConnectTimeoutError(endpoint_url=url)
@@ -106,6 +112,8 @@ def _suffer(fault: Fault, url: str, apply: Callable[[], Answer]) -> Answer:
             return None, ReadTimeoutError(endpoint_url=url)
         case Fault.THROTTLED | Fault.THROTTLED_ONCE:
             return _error(url, 400, "ThrottlingException")
+        case Fault.NO_CAPACITY | Fault.NO_CAPACITY_ONCE:
+            return _no_capacity(operation, url)
         case Fault.ERROR | Fault.ERROR_ONCE:
             return _error(url, 500, "InternalServerError")
         case Fault.KILLED_BEFORE:
@@ -122,6 +130,14 @@ class _Empty(BytesIO):
         yield self.read()
 
 
-def _error(url: str, status: int, code: str) -> Answer:
-    parsed = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
+def _no_capacity(operation: str, url: str) -> Answer:
+    if operation == "TransactWriteItems":
+        return _error(url, 400, "TransactionCanceledException", CancellationReasons=_CANCELLED)
+    if "Object" in operation:  # S3's
+        return _error(url, 503, "SlowDown")
+    return _error(url, 400, "ProvisionedThroughputExceededException")
+
+
+def _error(url: str, status: int, code: str, **more: Any) -> Answer:
+    parsed = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
     return (AWSResponse(url, status, HTTPHeaders(), _Empty()), parsed), None

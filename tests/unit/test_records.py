@@ -1,4 +1,6 @@
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -17,10 +19,14 @@ pytestmark = pytest.mark.usefixtures("aws")
 Items = Callable[[str], list[dict[str, Any]]]
 
 
-def conflict() -> ClientError:
+def cancellation(*reasons: str) -> ClientError:
     error = ClientError({"Error": {"Code": "TransactionCanceledException"}}, "TransactWriteItems")
-    error.response["CancellationReasons"] = [{"Code": "None"}, {"Code": "TransactionConflict"}]
+    error.response["CancellationReasons"] = [{"Code": reason} for reason in reasons]
     return error
+
+
+def conflict() -> ClientError:
+    return cancellation("None", "TransactionConflict")
 
 
 class FlakyWrites:
@@ -195,16 +201,98 @@ def test_sums_are_exact_decimals() -> None:
     assert records.statistics().total_processing_time == Decimal(1)
 
 
-@pytest.mark.parametrize(
-    ("operation", "read"),
-    [("get_item", lambda: table.find({"pk": "REQUEST#key", "sk": "REQUEST"})), ("query", records.statistics)],
-)
-def test_what_settles_a_lost_reply_or_counts_is_read_consistently(
-    monkeypatch: pytest.MonkeyPatch, operation: str, read: Callable[[], object]
-) -> None:
-    asked = record_argument(monkeypatch, operation, "ConsistentRead")
-    read()
+def test_what_settles_a_lost_reply_is_read_consistently(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = record_argument(monkeypatch, "get_item", "ConsistentRead")
+    table.find({"pk": "REQUEST#key", "sk": "REQUEST"})
     assert asked == [True]
+
+
+def test_statistics_are_read_consistently_from_a_partition_for_each_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = record_argument(monkeypatch, "batch_get_item", "RequestItems")
+    records.statistics()
+    ((request,),) = (request.values() for request in asked)
+    assert request["ConsistentRead"] is True
+    assert len({key["pk"]["S"] for key in request["Keys"]}) == records.STATISTICS_SHARDS
+
+
+def throttled_batches(monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
+    """Let DynamoDB leave half of the keys out of its first answers; return the list of how many keys were asked for."""
+    read: Callable[..., Any] = clients.dynamodb().batch_get_item
+    asked: list[int] = []
+
+    def partly(**arguments: Any) -> Any:
+        ((name, request),) = arguments["RequestItems"].items()
+        keys = request["Keys"]
+        asked.append(len(keys))
+        if len(asked) > times:
+            return read(**arguments)
+        half = len(keys) // 2
+        response = read(RequestItems={name: {**request, "Keys": keys[:half]}}) if half else {"Responses": {}}
+        return {**response, "UnprocessedKeys": {name: {**request, "Keys": keys[half:]}}}
+
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr(clients.dynamodb(), "batch_get_item", partly)
+    return asked
+
+
+def test_statistics_that_dynamodb_leaves_out_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(40):
+        records.save(finished(seconds_taken="0.1"))
+    asked = throttled_batches(monkeypatch, times=2)
+    assert records.statistics() == Statistics(success=40, failure=0, total_processing_time=Decimal(4))
+    assert asked == [8, 4, 2]
+
+
+def test_statistics_that_dynamodb_never_gives_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = throttled_batches(monkeypatch, times=100)
+    with pytest.raises(StorageError):
+        records.statistics()
+    assert len(asked) == 8
+
+
+@pytest.mark.parametrize("reason", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
+def test_a_transaction_that_is_cancelled_for_a_moment_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    cancelled = FlakyWrites([cancellation("None", reason)])
+    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", cancelled)
+    records.save(finished())
+    assert len(cancelled.tokens) == 2
+
+
+def test_a_transaction_whose_condition_fails_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled = FlakyWrites([cancellation("ConditionalCheckFailed", "ThrottlingError")])
+    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", cancelled)
+    with pytest.raises(StorageError):
+        records.save(finished())
+    assert len(cancelled.tokens) == 1
+
+
+def test_the_shards_of_the_listing_are_asked_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    for minutes in range(60):
+        records.save(finished(minutes=minutes))
+    query, together = clients.dynamodb().query, threading.Barrier(records.LISTING_SHARDS)
+
+    def at_once(**arguments: Any) -> Any:
+        # Breaks unless all shards are being asked now.
+        together.wait(timeout=10)
+        return query(**arguments)
+
+    monkeypatch.setattr(clients.dynamodb(), "query", at_once)
+    assert len(records.newest(20).records) == 20
+
+
+def test_a_page_takes_at_most_two_round_trips(monkeypatch: pytest.MonkeyPatch) -> None:
+    # All images in one shard: the worst case, as it has to be asked again.
+    monkeypatch.setattr(records, "crc32", lambda _: 0)
+    for minutes in range(60):
+        records.save(finished(minutes=minutes))
+    asked = record_argument(monkeypatch, "query", "ExpressionAttributeValues")
+    assert len(records.newest(50).records) == 50
+    shards = Counter(values[":listing"]["S"] for values in asked)
+    assert max(shards.values()) == 2
+    assert shards.total() == records.LISTING_SHARDS + 1
 
 
 def test_a_page_reads_little_more_than_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
