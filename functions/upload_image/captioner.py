@@ -1,15 +1,16 @@
-"""The caption engine: BLIP on ONNX Runtime, greedy decoding, one token a step with a key/value cache."""
+"""The caption engine: BLIP on ONNX Runtime, greedy decoding, one token per step with a key/value cache."""
 
 import json
 import os
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from textwrap import shorten
-from threading import Lock
+from threading import TIMEOUT_MAX, Timer
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as engine
 from PIL import Image
 from tokenizers import Tokenizer
 
-from image_pipeline import settings
-from image_pipeline.errors import CaptionError
+from image_pipeline import deadline, settings
+from image_pipeline.errors import CaptionError, DeadlineError
 from image_pipeline.models import CaptionModel
 
 # ONNX Runtime's errors have no common base but Exception.
@@ -28,7 +29,8 @@ _ENGINE_ERRORS = (engine.Fail, engine.RuntimeException, engine.InvalidArgument, 
 # Errors are raised; ONNX Runtime need not print them too.
 _FATAL = 4
 
-_LOADING = Lock()
+# Its one thread loads the model, so that whoever waits for the model can stop waiting.
+_LOADER = ThreadPoolExecutor(1, thread_name_prefix="model")
 
 Floats = npt.NDArray[np.float32]
 
@@ -90,20 +92,24 @@ class Captioner:
         self._empty_cache = _value(np.empty((1, heads, 0, head_size), np.float32))
 
     def caption(self, image: Image.Image) -> str:
-        """Describe an RGB image in one line. Raises CaptionError."""
-        try:
-            tokens = self.tokens(self.preprocess(image), settings.max_caption_tokens(), settings.max_caption_repeats())
-        except _ENGINE_ERRORS as error:
-            raise CaptionError from error
+        """Describe an RGB image in one line. Raises CaptionError, and DeadlineError at the deadline."""
+        max_tokens, max_repeats = settings.max_caption_tokens(), settings.max_caption_repeats()
+        with _run_until_deadline() as run:
+            try:
+                tokens = self.tokens(self.preprocess(image), max_tokens, max_repeats, run)
+            except _ENGINE_ERRORS as error:
+                raise (DeadlineError if run.terminate else CaptionError) from error
         return self._tokenizer.decode(tokens, skip_special_tokens=True)
 
-    def tokens(self, pixels: Floats, max_tokens: int, max_repeats: int = 0) -> list[int]:
-        """Return the greedy caption's tokens, without those that begin and end it.
+    def tokens(
+        self, pixels: Floats, max_tokens: int, max_repeats: int = 0, run: onnxruntime.RunOptions | None = None
+    ) -> list[int]:
+        """Return the greedy caption's tokens, without those that begin and end it. Raises DeadlineError.
 
         A phrase that stands more than `max_repeats` times in a row is a loop: it is kept once and ends the
         caption. With 0, loops run on to the limit, as they do in transformers.
         """
-        steps = self.logits(pixels)
+        steps = self.logits(pixels, run)
         logits = next(steps)
         tokens: list[int] = []
         while (token := int(logits.argmax())) != self._special.end:
@@ -112,31 +118,67 @@ class Captioner:
                 return tokens[: -length * max_repeats]
             if len(tokens) == max_tokens:
                 break
+            if deadline.remaining() <= 0:
+                raise DeadlineError
             logits = steps.send(token)
         return tokens
 
-    def logits(self, pixels: Floats) -> Generator[Floats, int, None]:
-        """Yield the logits (1, vocabulary) of each next token; the caller sends the token that it chose."""
-        image = self._encoder.run_with_ort_values(None, {"pixel_values": _value(pixels)})[0]
+    def logits(self, pixels: Floats, run: onnxruntime.RunOptions | None = None) -> Generator[Floats, int, None]:
+        """Yield the logits (1, vocabulary) of each next token; the caller sends the token that it chose.
+
+        Setting `run.terminate` ends the engine's work with an error.
+        """
+        image = self._encoder.run_with_ort_values(None, {"pixel_values": _value(pixels)}, run)[0]
         cache = dict.fromkeys(self._cache_names, self._empty_cache)
         token = self._special.begin
         for position in count():
             step = {"token": _value(np.array([[token]])), "position": _value(np.array([[position]])), "image": image}
-            logits, *grown = self._decoder.run_with_ort_values(self._outputs, step | cache)
+            logits, *grown = self._decoder.run_with_ort_values(self._outputs, step | cache, run)
             cache = dict(zip(self._cache_names, grown, strict=True))
             token = yield logits.numpy()
 
 
+def start_loading() -> Future[Captioner]:
+    """Load the model that MODEL_PATH names in the background, unless it is loaded.
+
+    The future raises ModelFolderError.
+    """
+    return _LOADER.submit(load_captioner, Path(settings.model_path()))
+
+
 def get_captioner() -> Captioner:
-    """Return the model that MODEL_PATH names, loaded once, whichever thread asks first. Raises ModelFolderError."""
-    with _LOADING:
-        return load_captioner(Path(settings.model_path()))
+    """Return the model that MODEL_PATH names. It is loaded once, whichever thread asks first.
+
+    Raises ModelFolderError, and DeadlineError at the deadline. The model is loaded even then, for the next request.
+    """
+    try:
+        return start_loading().result(_seconds_left())
+    except TimeoutError:
+        raise DeadlineError from None
 
 
 @lru_cache(maxsize=1)
 def load_captioner(folder: Path) -> Captioner:
     """Return the model of `folder`; the last one is kept. Raises ModelFolderError."""
     return Captioner(folder)
+
+
+@contextmanager
+def _run_until_deadline() -> Iterator[onnxruntime.RunOptions]:
+    """Yield options that end the engine's runs at the deadline: ONNX Runtime looks at them before each operator."""
+    run = onnxruntime.RunOptions()
+    timer = Timer(_seconds_left(), setattr, (run, "terminate", True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield run
+    finally:
+        timer.cancel()
+
+
+def _seconds_left() -> float:
+    # Outside an invocation the time is infinite, which threads do not take as a timeout.
+    return min(deadline.remaining(), TIMEOUT_MAX)
 
 
 def _loop(tokens: list[int], times: int) -> int:

@@ -1,13 +1,10 @@
-"""The way of an upload: decode, then thumbnails and caption side by side, then one record."""
+"""Processing of an upload: decode the image, make thumbnails and caption at the same time, store one record."""
 
 import hashlib
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
-from math import inf
-from threading import Thread
 from typing import Literal
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
@@ -20,6 +17,7 @@ from image_pipeline.claims import Claim
 from image_pipeline.errors import DeadlineError, StorageError, UndecodableImageError
 from image_pipeline.models import ImageRecord, ThumbnailSize
 from image_pipeline.observability import logger
+from image_pipeline.threads import ThreadPool
 
 
 def process(upload: Upload, key: str | None) -> ImageRecord:
@@ -70,16 +68,16 @@ def process(upload: Upload, key: str | None) -> ImageRecord:
 
 def _store_thumbnails_and_caption(picture: images.Picture, keys: Mapping[ThumbnailSize, str], mine: Claim) -> str:
     """Make and store the thumbnails while the caption is written; return the caption."""
-    # The cache of clients has no lock: the threads must find these there.
+    # Make the clients before the threads start: making one is not thread-safe.
     clients.dynamodb()
     clients.s3()
-    # Leaving the pool waits for all, so that nothing is stored after a failure was cleaned up.
-    with ThreadPoolExecutor(len(keys) + 1, thread_name_prefix="thumbnail") as pool:
+    # Leaving the pool waits for its threads, so no thumbnail is stored after a failure was cleaned up.
+    with ThreadPool(len(keys) + 1, thread_name_prefix="thumbnail") as pool:
         reserved = pool.submit(claims.reserve, mine)
 
         def store(size: ThumbnailSize) -> None:
             thumbnail = images.thumbnail(picture, size.pixels)
-            # Nothing may lie in the bucket that no item tells of.
+            # Every object in the bucket must have an item in the table.
             reserved.result()
             thumbnail_store.put(keys[size], thumbnail)
 
@@ -92,25 +90,13 @@ def _store_thumbnails_and_caption(picture: images.Picture, keys: Mapping[Thumbna
 
 def _caption(picture: images.Picture) -> str:
     """Return the caption. Raises CaptionError, and DeadlineError while there is time to store that failure."""
-    written: Future[str] = Future()
-
-    def write() -> None:
-        try:
-            written.set_result(get_captioner().caption(images.flattened(picture)))
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the other thread raises it
-            written.set_exception(error)
-
-    # Not of a pool, which waits for its threads: a caption that hangs is left behind.
-    Thread(target=write, name="caption", daemon=True).start()
-    time_left = deadline.remaining() - clients.LONGEST_CALL_SECONDS - 1
-    try:
-        return written.result(None if time_left == inf else time_left)
-    except TimeoutError:
-        raise DeadlineError from None
+    # One call to AWS stores the failure; the last second is for everything else.
+    with deadline.earlier(clients.LONGEST_CALL_SECONDS + 1):
+        return get_captioner().caption(images.flattened(picture))
 
 
 def _record_failure(mine: Claim, outcome: Literal["damaged", "failure"]) -> bool:
-    """Count a failure; return whether that is stored. As long as it is not, the upload may have succeeded."""
+    """Count a failure; return whether it is stored. If it is not, the upload may have succeeded."""
     _report("ImagesFailed")
     try:
         records.save_failure(mine, outcome)
@@ -123,7 +109,7 @@ def _record_failure(mine: Claim, outcome: Literal["damaged", "failure"]) -> bool
 def _remove_thumbnails(image_id: str) -> None:
     try:
         thumbnail_store.delete_all(image_id)
-    except StorageError:
+    except (StorageError, DeadlineError):
         logger.exception("thumbnails not removed", image_id=image_id)
 
 

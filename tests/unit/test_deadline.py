@@ -1,84 +1,98 @@
-import json
 import threading
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from PIL import Image
 
-from functions.get_image import app as get_image
-from functions.list_images import app as list_images
-from functions.upload_image import app as upload_image
-from functions.upload_image import processing
-from image_pipeline import clients, deadline, records
-from tests.events import load_event, upload_event
-from tests.image_records import IMAGE_ID, finished
-from tests.pictures import scene_png
+from image_pipeline import deadline
+from image_pipeline.threads import ThreadPool
 from tools.local_gateway import LocalContext
 
-pytestmark = pytest.mark.usefixtures("aws")
 
-TOO_LONG = {"current_status": "failure", "error": "The request took too long. Please try again."}
-
-
-@pytest.fixture
-def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Captions that do not end during the test."""
-    end = threading.Event()
-
-    class HangingCaptioner:
-        def caption(self, _: Image.Image) -> str:
-            end.wait(60)
-            return ""
-
-    monkeypatch.setattr(processing, "get_captioner", HangingCaptioner)
-    yield
-    end.set()
+@pytest.fixture(autouse=True)
+def _gateway_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_TIMEOUT_SECONDS", "29")
 
 
-@pytest.mark.usefixtures("hanging")
-def test_a_caption_that_hangs_becomes_a_clean_failure_in_time(
-    table_items: Callable[[str], list[dict[str, Any]]], bucket_keys: Any
-) -> None:
-    # A second for the thumbnails and for the caption, the rest is kept for what must be stored.
-    context = LocalContext("UploadImageFunction", seconds=clients.LONGEST_CALL_SECONDS + 2)
-    answer = upload_image.lambda_handler(upload_event(scene_png()), context)
-    assert (answer["statusCode"], json.loads(answer["body"])) == (503, TOO_LONG)
-    assert answer["headers"]["Retry-After"] == "2"
-    assert context.get_remaining_time_in_millis() > 0
-    assert [item["status"] for item in table_items("IMAGE#")] == ["failure"]
-    assert bucket_keys() == []
-    assert records.statistics().failure == 1
+def requested(seconds_ago: float) -> dict[str, Any]:
+    """Return an event that API Gateway got so long ago."""
+    return {"requestContext": {"requestTimeEpoch": int((time.time() - seconds_ago) * 1000)}}
 
 
-@pytest.mark.parametrize(
-    ("handler", "event"), [(get_image.lambda_handler, "get_image"), (list_images.lambda_handler, "list_images")]
-)
-def test_a_call_that_may_outlive_the_function_is_not_begun(handler: Callable[..., Any], event: str) -> None:
-    records.save(finished(IMAGE_ID))
-    late = LocalContext("late", seconds=clients.LONGEST_CALL_SECONDS - 0.1)
-    answer = handler(load_event(event), late)
-    assert (answer["statusCode"], json.loads(answer["body"])) == (503, TOO_LONG)
-    assert handler(load_event(event), LocalContext("in time"))["statusCode"] == 200
-
-
-@pytest.mark.usefixtures("hanging")
-def test_a_failure_that_cannot_be_stored_in_time_is_left_to_the_sweeper(
-    table_items: Callable[[str], list[dict[str, Any]]],
-) -> None:
-    context = LocalContext("UploadImageFunction", seconds=clients.LONGEST_CALL_SECONDS - 0.1)
-    answer = upload_image.lambda_handler(upload_event(scene_png()), context)
-    assert answer["statusCode"] == 503
-    (item,) = table_items("")
-    assert item["status"] == "processing"
-    assert item["expires_at"] > time.time()
+def time_left(event: dict[str, Any], seconds: float = 1000) -> float:
+    with deadline.of(event, LocalContext("function", seconds=seconds)):
+        return deadline.remaining()
 
 
 def test_an_invocation_has_the_time_that_lambda_gives_it() -> None:
-    with deadline.of(LocalContext("UploadImageFunction", seconds=100_000)):
-        assert 99_990 < deadline.remaining() <= 100_000
+    assert 99_990 < time_left({}, seconds=100_000) <= 100_000
     assert deadline.remaining() == float("inf")
+
+
+@pytest.mark.parametrize(("seconds_ago", "left"), [(0, 28), (0.25, 27.75), (13, 15), (28, 0), (50, -22), (599, -571)])
+def test_an_invocation_has_the_time_that_the_gateway_still_waits(seconds_ago: float, left: float) -> None:
+    assert time_left(requested(seconds_ago)) == pytest.approx(left, abs=0.1)
+
+
+def test_the_earlier_end_counts() -> None:
+    assert time_left(requested(0), seconds=15) == pytest.approx(15, abs=0.1)
+    assert time_left(requested(20), seconds=15) == pytest.approx(8, abs=0.1)
+
+
+def test_a_gateway_with_a_higher_quota_waits_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_TIMEOUT_SECONDS", "120")
+    assert time_left(requested(20)) == pytest.approx(99, abs=0.1)
+
+
+def test_a_clock_that_is_behind_the_gateways_gives_at_most_lambdas_time() -> None:
+    assert time_left(requested(-2), seconds=29) == pytest.approx(29, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        None,
+        [],
+        {},
+        *(
+            {"requestTimeEpoch": epoch}
+            for epoch in (
+                None,
+                "1742108966000",
+                1.5,
+                True,
+                0,
+                -1,
+                1742108966000,  # the events of this repository
+                int(time.time()),  # sam local: seconds
+                int(time.time() * 1e6),
+                int(time.time() * 1000) - 600_000,
+                10**400,
+                -(10**400),
+            )
+        ),
+    ],
+)
+def test_a_request_time_that_no_waiting_gateway_sends_is_ignored(context: object) -> None:
+    assert time_left({"requestContext": context}, seconds=15) == pytest.approx(15, abs=0.1)
+
+
+def test_a_block_can_leave_time_for_what_follows() -> None:
+    with deadline.of({}, LocalContext("function", seconds=20)):
+        with deadline.earlier(5):
+            assert deadline.remaining() == pytest.approx(15, abs=0.1)
+        assert deadline.remaining() == pytest.approx(20, abs=0.1)
+
+
+def test_a_pool_has_the_deadline_of_the_thread_that_submits() -> None:
+    with ThreadPool(1) as pool:
+        with deadline.of({}, LocalContext("function", seconds=20)):
+            inside = pool.submit(deadline.remaining)
+            (mapped,) = pool.map(lambda _: deadline.remaining(), [0])
+        outside = pool.submit(deadline.remaining)
+        assert inside.result() == pytest.approx(20, abs=0.1)
+        assert mapped == pytest.approx(20, abs=0.1)
+        assert outside.result() == float("inf")
 
 
 def test_outside_an_invocation_there_is_no_end() -> None:

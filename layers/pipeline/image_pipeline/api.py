@@ -45,7 +45,7 @@ def api_handler(*raises: type[errors.PipelineError]) -> Callable[[Operation], Ha
         @logger.inject_lambda_context
         def handler(event: Event, context: deadline.Context) -> Answer:
             try:
-                with deadline.of(context):
+                with deadline.of(event, context):
                     return _answer(HTTPStatus.OK, operation(event))
             except errors.PipelineError as error:
                 return _refusal(error)

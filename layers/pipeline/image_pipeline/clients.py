@@ -1,4 +1,4 @@
-"""The AWS clients, made on first use and kept for the life of the process."""
+"""The AWS clients, made on first use and kept for the life of the process. None begins a call too late to answer."""
 
 import os
 from collections.abc import Callable
@@ -22,13 +22,13 @@ _TIMEOUTS = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard
 
 @cache
 def session() -> boto3.Session:
-    """Return what knows the credentials and the region of this process."""
+    """Return the boto3 session, which has the credentials and the region of this process."""
     return boto3.Session()
 
 
 @cache
 def dynamodb() -> "DynamoDBClient":
-    """Return the client of the records' table."""
+    """Return the DynamoDB client."""
     client = session().client("dynamodb", config=_TIMEOUTS)
     client.meta.events.register("before-call", _refuse_late_call)
     return client
@@ -36,12 +36,14 @@ def dynamodb() -> "DynamoDBClient":
 
 @cache
 def s3() -> "S3Client":
-    """Return the client of the thumbnails' bucket."""
-    return session().client("s3", config=_TIMEOUTS)
+    """Return the S3 client."""
+    client = session().client("s3", config=_TIMEOUTS)
+    client.meta.events.register("before-call", _refuse_late_call)
+    return client
 
 
 def _refuse_late_call(**_: object) -> None:
-    # A call that may outlive the function is not begun: the client is told so while there is time.
+    # The call could end after the deadline. The client gets a 503 while there is still time to send one.
     if deadline.remaining() < LONGEST_CALL_SECONDS:
         raise DeadlineError
 
@@ -49,7 +51,7 @@ def _refuse_late_call(**_: object) -> None:
 def prepare(*getters: Callable[[], object]) -> None:
     """Make clients before the first event, on Lambda only.
 
-    Init has a whole processor; an invocation has what its memory buys, 0.3 at 512 MB.
+    Init has a whole vCPU. An invocation has a share that depends on the memory: 0.3 at 512 MB.
     """
     if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:
         for getter in getters:

@@ -37,6 +37,11 @@ def url_expiry_seconds() -> int:
     return _number("URL_EXPIRY_SECONDS", 1, 3600)
 
 
+def gateway_timeout_seconds() -> int:
+    """Return how long API Gateway waits for an answer: 29 s, or up to 300 s with a higher quota."""
+    return _number("GATEWAY_TIMEOUT_SECONDS", 15, 300)
+
+
 def max_upload_bytes() -> int:
     """Return the largest file taken, in bytes. Base64 in a 6 MB Lambda event leaves 4.5 MB."""
     return _number("MAX_UPLOAD_BYTES", 1, 4_500_000)

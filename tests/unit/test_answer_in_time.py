@@ -1,0 +1,250 @@
+import json
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from functions.get_image import app as get_image
+from functions.get_stats import app as get_stats
+from functions.list_images import app as list_images
+from functions.upload_image import app as upload_image
+from functions.upload_image import captioner, processing
+from functions.upload_image.captioner import Captioner
+from image_pipeline import clients, deadline, records, thumbnail_store
+from image_pipeline.errors import DeadlineError
+from image_pipeline.threads import ThreadPool
+from tests.events import load_event, upload_event
+from tests.image_records import IMAGE_ID, finished
+from tests.pictures import scene_png
+from tools.local_api import DEMO_MODEL
+from tools.local_gateway import LocalContext
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+Items = Callable[[str], list[dict[str, Any]]]
+Keys = Callable[[], list[str]]
+TOO_LONG = {"current_status": "failure", "error": "The request took too long. Please try again."}
+# Time for the thumbnails and the caption; the rest is kept for storing the failure.
+SECONDS_TO_CAPTION = 2
+SHORT = clients.LONGEST_CALL_SECONDS + 1 + SECONDS_TO_CAPTION
+EARLY = clients.LONGEST_CALL_SECONDS - 0.1
+
+
+def upload(seconds: float) -> tuple[int, dict[str, Any], LocalContext]:
+    context = LocalContext("UploadImageFunction", seconds=seconds)
+    answer = upload_image.lambda_handler(upload_event(scene_png()), context)
+    return answer["statusCode"], json.loads(answer["body"]), context
+
+
+def assert_nothing_runs_on(before: set[threading.Thread]) -> None:
+    for thread in set(threading.enumerate()) - before:
+        thread.join(1)
+        assert not thread.is_alive() or thread.name.startswith("model"), thread
+
+
+def repeat_encoder(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let the encoder run until it is ended; return the list that gets the time of its end."""
+    ended: list[float] = []
+    encoder = captioner.get_captioner()._encoder  # noqa: SLF001 - the engine itself
+    run_encoder = encoder.run_with_ort_values
+
+    def run(*arguments: Any) -> Any:
+        try:
+            while True:
+                run_encoder(*arguments)
+        finally:
+            ended.append(time.monotonic())
+
+    monkeypatch.setattr(encoder, "run_with_ort_values", run)
+    return ended
+
+
+def repeat_decoder(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let the model write captions of 30 tokens until it is ended; return the list that gets the time of its end."""
+    ended: list[float] = []
+    monkeypatch.setattr(captioner.get_captioner(), "_special", captioner.SpecialTokens(begin=2, end=-1))
+    tokens = Captioner.tokens
+
+    def endless(self: Captioner, pixels: Any, max_tokens: int, max_repeats: int, run: Any) -> list[int]:  # noqa: ARG001
+        try:
+            while True:
+                tokens(self, pixels, 30, 0, run)
+        finally:
+            ended.append(time.monotonic())
+
+    monkeypatch.setattr(Captioner, "tokens", endless)
+    return ended
+
+
+@pytest.mark.parametrize("endless", [repeat_encoder, repeat_decoder])
+def test_a_caption_that_takes_too_long_is_ended_and_the_failure_is_stored_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+    table_items: Items,
+    bucket_keys: Keys,
+    endless: Callable[[pytest.MonkeyPatch], list[float]],
+) -> None:
+    ended = endless(monkeypatch)
+    before = set(threading.enumerate())
+    start = time.monotonic()
+    status, body, context = upload(SHORT)
+    assert (status, body) == (503, TOO_LONG)
+    assert context.get_remaining_time_in_millis() > 0
+    # The engine had its time, and was ended before the answer.
+    assert SECONDS_TO_CAPTION - 0.1 < ended[0] - start < SECONDS_TO_CAPTION + 1
+    assert_nothing_runs_on(before)
+    assert [item["status"] for item in table_items("IMAGE#")] == ["failure"]
+    assert bucket_keys() == []
+    assert records.statistics().failure == 1
+
+
+def test_the_next_caption_on_the_same_container_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        repeat_decoder(patched)
+        assert upload(SHORT)[0] == 503
+    status, body, _ = upload(29)
+    assert status == 200
+    assert body["data"]["caption"] == "a large red circle left of a small blue square on a white background"
+
+
+def test_a_caption_without_time_is_ended_at_once() -> None:
+    model = captioner.get_captioner()
+    with deadline.of({}, LocalContext("UploadImageFunction", seconds=0)), pytest.raises(DeadlineError):
+        model.caption(Image.new("RGB", (96, 96)))
+
+
+def test_a_model_that_loads_for_too_long_is_waited_for_in_time_and_serves_the_next_request(
+    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
+) -> None:
+    may_load = threading.Event()
+    load = captioner.Captioner
+    loads: list[Path] = []
+
+    def slow_load(folder: Path) -> Captioner:
+        loads.append(folder)
+        assert may_load.wait(60)
+        return load(folder)
+
+    captioner.load_captioner.cache_clear()
+    monkeypatch.setattr(captioner, "Captioner", slow_load)
+    try:
+        status, body, context = upload(SHORT)
+        assert (status, body) == (503, TOO_LONG)
+        assert context.get_remaining_time_in_millis() > 0
+        assert [item["status"] for item in table_items("IMAGE#")] == ["failure"]
+        assert bucket_keys() == []
+    finally:
+        may_load.set()
+    assert upload(29)[0] == 200
+    assert loads == [DEMO_MODEL]
+
+
+@pytest.mark.parametrize(
+    ("handler", "event"),
+    [
+        (get_image.lambda_handler, "get_image"),
+        (list_images.lambda_handler, "list_images"),
+        (get_stats.lambda_handler, "get_stats"),
+    ],
+)
+def test_a_call_that_may_outlive_the_function_is_not_begun(handler: Callable[..., Any], event: str) -> None:
+    records.save(finished(IMAGE_ID))
+    late = LocalContext("late", seconds=EARLY)
+    answer = handler(load_event(event), late)
+    assert (answer["statusCode"], json.loads(answer["body"])) == (503, TOO_LONG)
+    assert handler(load_event(event), LocalContext("in time"))["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        partial(thumbnail_store.put, "key.png", b""),
+        partial(thumbnail_store.delete_all, IMAGE_ID),
+        partial(records.get, IMAGE_ID),
+        records.statistics,
+        partial(records.newest, 50),
+        partial(records.save, finished(IMAGE_ID)),
+    ],
+)
+def test_no_client_begins_a_call_too_late_in_any_thread_of_a_pool(call: Callable[[], object]) -> None:
+    sent: list[str] = []
+    for client in (clients.dynamodb(), clients.s3()):
+        client.meta.events.register("before-send", lambda event_name, **_: sent.append(event_name))
+    with deadline.of({}, LocalContext("late", seconds=EARLY)):
+        with pytest.raises(DeadlineError):
+            call()
+        with ThreadPool(1) as pool, pytest.raises(DeadlineError):
+            pool.submit(call).result()
+    assert sent == []
+
+
+def test_an_upload_without_time_begins_no_call(table_items: Items, bucket_keys: Keys) -> None:
+    sent: list[str] = []
+    for client in (clients.dynamodb(), clients.s3()):
+        client.meta.events.register("before-send", lambda event_name, **_: sent.append(event_name))
+    status, body, _ = upload(9)
+    assert (status, body) == (503, TOO_LONG)
+    assert sent == []
+    assert table_items("") == []
+    assert bucket_keys() == []
+
+
+def test_a_failure_that_cannot_be_stored_in_time_is_left_to_the_sweeper(
+    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
+) -> None:
+    stored, late = thumbnail_store.put, threading.Event()
+    left = threading.Semaphore(0)
+
+    def put(key: str, content: bytes) -> None:
+        stored(key, content)
+        left.release()
+
+    class SlowCaptioner:
+        def caption(self, _: Image.Image) -> str:
+            for _thumbnail in range(2):
+                assert left.acquire(timeout=10)
+            late.set()
+            raise DeadlineError
+
+    monkeypatch.setattr(thumbnail_store, "put", put)
+    monkeypatch.setattr(processing, "get_captioner", SlowCaptioner)
+    monkeypatch.setattr(deadline, "remaining", lambda: EARLY if late.is_set() else 29)
+    assert upload(29)[0] == 503
+    (item,) = table_items("")
+    assert item["status"] == "processing"
+    assert item["expires_at"] > time.time()
+    assert len(bucket_keys()) == 2
+
+
+def test_thumbnails_that_cannot_be_deleted_in_time_are_left_to_the_sweeper(
+    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
+) -> None:
+    late = threading.Event()
+    save_failure = records.save_failure
+
+    def slow_save(*arguments: Any) -> None:
+        save_failure(*arguments)
+        late.set()
+
+    class BrokenCaptioner:
+        def caption(self, _: Image.Image) -> str:
+            raise DeadlineError
+
+    monkeypatch.setattr(records, "save_failure", slow_save)
+    monkeypatch.setattr(processing, "get_captioner", BrokenCaptioner)
+    monkeypatch.setattr(deadline, "remaining", lambda: EARLY if late.is_set() else 29)
+    assert upload(29)[:2] == (503, TOO_LONG)
+    (item,) = table_items("IMAGE#")
+    assert (item["status"], len(bucket_keys())) == ("failure", 2)
+
+
+def test_a_request_that_waited_too_long_for_its_function_is_refused_before_any_call() -> None:
+    records.save(finished(IMAGE_ID))
+    event = load_event("get_image")
+    event["requestContext"]["requestTimeEpoch"] = int((time.time() - 20) * 1000)
+    answer = get_image.lambda_handler(event, LocalContext("after a cold start"))
+    assert (answer["statusCode"], json.loads(answer["body"])) == (503, TOO_LONG)
