@@ -118,7 +118,7 @@ class World:
         for item in finished.values():
             assert set(item["thumbnails"].values()) <= objects, "a listed image lacks a thumbnail"
 
-        statistics = [item for item in items if item["pk"] == "STATS"]
+        statistics = [item for item in items if item["sk"] == "STATS"]
         assert sum(shard.get("success", 0) for shard in statistics) == len(finished)
         assert sum(shard.get("failure", 0) for shard in statistics) == len(failed)
         spent = sum((shard.get("total_processing_time", Decimal(0)) for shard in statistics), Decimal(0))

@@ -41,6 +41,6 @@ def test_eight_clients_at_once_lose_nothing() -> None:
     assert (statistics["success"], statistics["failure"]) == (UPLOADS, 0)
     records = [item for item in items if item["sk"] == "IMAGE"]
     # Decimals: the sums are equal, not merely close.
-    total = sum(Decimal(str(shard["total_processing_time"])) for shard in items if shard["pk"] == "STATS")
+    total = sum(Decimal(str(shard["total_processing_time"])) for shard in items if shard["sk"] == "STATS")
     assert total == sum(Decimal(str(record["time_taken"])) for record in records)
     assert statistics["total_processing_time"] == float(total)

@@ -1,8 +1,8 @@
-"""Uploads under way: who processes which image, and what became of an Idempotency-Key.
+"""Claims of uploads under way, and the outcomes of Idempotency-Keys.
 
-An upload with a key has a request item besides its image's. The request is claimed for as long as a function may run;
-who finds a claim that ran out takes it over with an image of its own. The outcome is written to it in the
-transaction that stores the image, so an attempt that lost its claim can store nothing.
+An upload with a key has a request item besides the image item. An attempt claims the request for as long as a function
+may run. After that, another attempt may take the request over, with an image of its own. The transaction that stores
+the image also writes the outcome to the request, so an attempt that lost its claim stores nothing.
 """
 
 import time
@@ -22,8 +22,6 @@ from image_pipeline.errors import (
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import DeleteTypeDef, TransactWriteItemTypeDef, UpdateTypeDef
 
-# An upload is over after the function's 29 s, whatever happened to it.
-_LEASE = timedelta(seconds=30)
 _KEY_RETENTION = timedelta(hours=24)
 _UNFINISHED_RETENTION = timedelta(hours=1)
 _IMAGE = "IMAGE#"
@@ -41,20 +39,22 @@ class Claim:
 def claim(key: str | None, sha256: str) -> Claim | str:
     """Claim an upload of the file with digest `sha256`; return the image's id if it is finished already.
 
-    Raises RequestRunningError, RequestKeyReusedError, UndecodableImageError when that was the outcome before, and
+    Raises RequestRunningError, RequestKeyReusedError, UndecodableImageError if an earlier attempt ended with it, and
     StorageError.
     """
     mine = Claim(str(uuid4()), str(uuid4()), key)
     if key is None:
         return mine
     now = time.time()
+    # The function's timeout is the gateway's. A second later, the attempt that claims now has ended.
+    lease_seconds = settings.gateway_timeout_seconds() + 1
     request = {
         **_request_key(key),
         "status": "processing",
         "sha256": sha256,
         "image_id": mine.image_id,
         "attempt": mine.attempt,
-        "lease": int((now + _LEASE.total_seconds()) * 1000),
+        "lease": int((now + lease_seconds) * 1000),
         "expires_at": int(now + _KEY_RETENTION.total_seconds()),
     }
     free = (
@@ -67,32 +67,27 @@ def claim(key: str | None, sha256: str) -> Claim | str:
         "ExpressionAttributeNames": {"#status": "status"},
         "ExpressionAttributeValues": table.serialize(values),
     }
-    if table.put(request, lambda: _holds(mine), **condition):
-        return mine
-    return _outcome(key, sha256)
+    earlier = table.put(request, **condition)
+    return mine if earlier is None else _outcome(earlier, sha256)
 
 
 def reserve(mine: Claim) -> None:
-    """Write the image's item before anything of it is stored: if nothing follows, its end removes what was.
+    """Create the image item before storing any thumbnail. Raises StorageError.
 
-    Raises StorageError.
+    If the upload dies, the item expires and its thumbnails are deleted with it.
     """
     expiry = int(time.time() + _UNFINISHED_RETENTION.total_seconds())
     item = {**image_key(mine.image_id), "status": "processing", "attempt": mine.attempt, "expires_at": expiry}
 
-    def is_stored() -> bool:
-        stored = table.find(image_key(mine.image_id))
-        return stored is not None and stored["attempt"] == mine.attempt
-
-    if not table.put(item, is_stored, ConditionExpression="attribute_not_exists(pk)"):
+    if table.put(item, ConditionExpression="attribute_not_exists(pk)") is not None:
         raise StorageError
 
 
 def settle(mine: Claim, outcome: str) -> "list[TransactWriteItemTypeDef]":
-    """Return what a transaction must write so that the request has `outcome`; nothing without a key.
+    """Return the writes that give the request its `outcome` in a transaction; none without a key.
 
-    With "failure", which is our fault, the request is forgotten: the client may try again. The transaction fails when
-    somebody else has taken the claim over.
+    "failure" is our own fault: the request is forgotten, so the client may try again. The transaction fails when
+    another attempt has taken the claim over.
     """
     if mine.key is None:
         return []
@@ -129,10 +124,7 @@ def image_id(partition_key: str) -> str:
     return partition_key.removeprefix(_IMAGE)
 
 
-def _outcome(key: str, sha256: str) -> str:
-    request = table.find(_request_key(key))
-    if request is None:  # forgotten since: a failure, which may be tried again
-        raise RequestRunningError
+def _outcome(request: table.Item, sha256: str) -> str:
     if request["sha256"] != sha256:
         raise RequestKeyReusedError
     match request["status"]:
@@ -142,11 +134,6 @@ def _outcome(key: str, sha256: str) -> str:
             raise UndecodableImageError
         case _:
             raise RequestRunningError
-
-
-def _holds(mine: Claim) -> bool:
-    request = table.find(_request_key(str(mine.key)))
-    return request is not None and request["attempt"] == mine.attempt
 
 
 def _request_key(key: str) -> dict[str, str]:

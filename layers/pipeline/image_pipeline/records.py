@@ -1,7 +1,7 @@
 """Image records and statistics.
 
-One table: an image is `IMAGE#<id>`, the statistics are spread over `STATS` items, because one
-partition takes 1,000 writes a second. An upload's outcome and its count change in one transaction.
+One table: an image is `IMAGE#<id>`. The statistics are spread over the shards `STATS#<n>`, each with a partition key of
+its own, because a partition takes 1,000 writes per second. One transaction writes an upload's outcome and its count.
 """
 
 import random
@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from heapq import merge
-from itertools import islice
+from itertools import chain, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 from zlib import crc32
 
-from image_pipeline import claims, settings, table
+from image_pipeline import claims, clients, settings, table
 from image_pipeline.claims import Claim
 from image_pipeline.errors import ImageNotFoundError
 from image_pipeline.models import CaptionModel, ImageMetadata, ImageRecord, Statistics, ThumbnailSize
+from image_pipeline.threads import ThreadPool
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
@@ -71,10 +72,16 @@ def get(image_id: str) -> ImageRecord:
 
 
 def newest(limit: int, before: str | None = None) -> Page:
-    """Return up to `limit` finished images, newest first, from after the listing position `before`."""
-    # Twice an even share: a shard seldom has to be asked again, and little is read in vain.
+    """Return up to `limit` finished images, newest first, from after the listing position `before`.
+
+    Asks all shards at the same time. At most one of them is asked again: two pages of a shard are more than `limit`.
+    """
+    # Twice an even share: a shard is rarely asked again, and few items are read that are not shown.
     page_size = 2 * (limit // LISTING_SHARDS + 1)
-    shards = [_query_listing(shard, page_size, before) for shard in range(LISTING_SHARDS)]
+    # Make the client before the threads start: making one is not thread-safe.
+    clients.dynamodb()
+    with ThreadPool(LISTING_SHARDS, thread_name_prefix="listing") as pool:
+        shards = list(pool.map(lambda shard: _query_listing(shard, page_size, before), range(LISTING_SHARDS)))
     items = list(islice(merge(*shards, key=itemgetter("listed_at"), reverse=True), limit + 1))
     return Page([_from_attributes(item) for item in items[:limit]], has_more=len(items) > limit)
 
@@ -85,9 +92,8 @@ def listing_position(record: ImageRecord) -> str:
 
 
 def statistics() -> Statistics:
-    """Return the sum over all shards."""
-    response = table.query("pk = :pk", {":pk": "STATS"}, ConsistentRead=True)
-    shards = [table.deserialize(item) for item in response["Items"]]
+    """Return the sum over all shards. Raises StorageError."""
+    shards = table.find_all([_statistics_key(shard) for shard in range(STATISTICS_SHARDS)])
     return Statistics(
         success=sum(int(shard.get("success", 0)) for shard in shards),
         failure=sum(int(shard.get("failure", 0)) for shard in shards),
@@ -110,7 +116,7 @@ def _commit(mine: Claim, item: Mapping[str, Any], counts: Mapping[str, Any], out
     count: TransactWriteItemTypeDef = {
         "Update": {
             "TableName": settings.table_name(),
-            "Key": table.serialize({"pk": "STATS", "sk": f"SHARD#{random.randrange(STATISTICS_SHARDS)}"}),  # noqa: S311
+            "Key": table.serialize(_statistics_key(random.randrange(STATISTICS_SHARDS))),  # noqa: S311
             "UpdateExpression": "ADD " + ", ".join(f"{name} :{name}" for name in counts),
             "ExpressionAttributeValues": table.serialize({f":{name}": value for name, value in counts.items()}),
         }
@@ -123,15 +129,22 @@ def _commit(mine: Claim, item: Mapping[str, Any], counts: Mapping[str, Any], out
     table.write([image, count, *claims.settle(mine, outcome)], is_stored)
 
 
+def _statistics_key(shard: int) -> dict[str, str]:
+    return {"pk": f"STATS#{shard}", "sk": "STATS"}
+
+
 def _query_listing(shard: int, page_size: int, before: str | None) -> Iterator[dict[str, Any]]:
-    """Yield the items of one shard, newest first; asks for the next page when the last one is used up."""
+    """Query one shard; return an iterator of its items, newest first, that queries again when a page is used up."""
     condition, values = "listing = :listing", {":listing": f"LIST#{shard}"}
     if before is not None:
         condition, values = f"{condition} AND listed_at < :before", values | {":before": before}
     response = table.query(condition, values, IndexName=_LISTING_INDEX, ScanIndexForward=False, Limit=page_size)
-    yield from (table.deserialize(item) for item in response["Items"])
-    if "LastEvaluatedKey" in response:
-        yield from _query_listing(shard, page_size, table.deserialize(response["LastEvaluatedKey"])["listed_at"])
+
+    def older() -> Iterator[dict[str, Any]]:
+        if "LastEvaluatedKey" in response:
+            yield from _query_listing(shard, page_size, table.deserialize(response["LastEvaluatedKey"])["listed_at"])
+
+    return chain((table.deserialize(item) for item in response["Items"]), older())
 
 
 def _to_attributes(record: ImageRecord) -> dict[str, Any]:
