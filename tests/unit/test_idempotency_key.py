@@ -12,7 +12,13 @@ from functions.upload_image import app, processing
 from functions.upload_image.captioner import Captioner
 from image_pipeline import claims, clients, records, requests
 from image_pipeline.claims import Claim
-from image_pipeline.errors import CaptionError, RequestRunningError, StorageError, UndecodableImageError
+from image_pipeline.errors import (
+    CaptionError,
+    RequestKeyReusedError,
+    RequestRunningError,
+    StorageError,
+    UndecodableImageError,
+)
 from tests.events import upload_event
 from tests.image_records import finished
 from tests.pictures import encode, scene_png
@@ -216,11 +222,34 @@ def test_a_claim_whose_reply_is_lost_is_recognised(monkeypatch: pytest.MonkeyPat
     assert counts() == (1, 0)
 
 
-def test_a_request_that_was_forgotten_meanwhile_may_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_whose_first_reply_is_lost_inside_botocore_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    put = clients.dynamodb().put_item
+
+    def put_twice(**arguments: Any) -> Any:
+        put(**arguments)
+        return put(**arguments)
+
+    monkeypatch.setattr(clients.dynamodb(), "put_item", put_twice)
+    assert post(scene_png())[0] == 200
+    assert counts() == (1, 0)
+
+
+def test_a_refused_claim_reads_the_request_from_the_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     claims.claim(KEY, digest(scene_png()))
-    monkeypatch.setattr("image_pipeline.table.find", lambda _: None)
+    monkeypatch.setattr(clients.dynamodb(), "get_item", None)
     with pytest.raises(RequestRunningError):
         claims.claim(KEY, digest(scene_png()))
+    with pytest.raises(RequestKeyReusedError):
+        claims.claim(KEY, digest(OTHER))
+
+
+def test_a_lease_follows_the_gateways_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_TIMEOUT_SECONDS", "120")
+    claims.claim(KEY, digest(scene_png()))
+    pass_time(monkeypatch, 119)
+    assert post(scene_png())[0] == 409
+    pass_time(monkeypatch, 122)
+    assert post(scene_png())[0] == 200
 
 
 def digest(content: bytes) -> str:

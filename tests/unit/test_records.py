@@ -1,32 +1,47 @@
-import threading
+import json
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from io import BytesIO
+from itertools import count, cycle
+from threading import Barrier
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from image_pipeline import claims, clients, records, table
+from image_pipeline import claims, clients, deadline, records, settings, table
 from image_pipeline.claims import Claim
-from image_pipeline.errors import ImageNotFoundError, StorageError
+from image_pipeline.errors import DeadlineError, ImageNotFoundError, StorageError
 from image_pipeline.models import Statistics
 from tests.image_records import IMAGE_ID, finished
+from tools.local_gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
 
 Items = Callable[[str], list[dict[str, Any]]]
 
 
-def cancellation(*reasons: str) -> ClientError:
+TRANSIENT = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"]
+
+
+def cancelled(*reasons: str) -> ClientError:
     error = ClientError({"Error": {"Code": "TransactionCanceledException"}}, "TransactWriteItems")
     error.response["CancellationReasons"] = [{"Code": reason} for reason in reasons]
     return error
 
 
 def conflict() -> ClientError:
-    return cancellation("None", "TransactionConflict")
+    return cancelled("None", "TransactionConflict")
+
+
+class RawBody(BytesIO):
+    """The body of a reply, as urllib3 has it."""
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self.read()
 
 
 class FlakyWrites:
@@ -143,17 +158,55 @@ def test_a_write_that_never_arrived_is_reported(monkeypatch: pytest.MonkeyPatch,
     assert table_items("") == []
 
 
-def test_a_conflict_on_a_shard_is_tried_again_as_the_same_request(
-    monkeypatch: pytest.MonkeyPatch, table_items: Items
+@pytest.mark.parametrize("reason", TRANSIENT)
+def test_a_transaction_that_is_in_the_way_of_others_is_tried_again_as_the_same_request(
+    monkeypatch: pytest.MonkeyPatch, table_items: Items, reason: str
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
-    contended = FlakyWrites([conflict(), conflict()])
+    contended = FlakyWrites([cancelled("None", reason), cancelled(reason, reason)])
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", contended)
     record = finished()
     records.save(record)
     assert len(contended.tokens) == 3
     assert len(set(contended.tokens)) == 1
     assert [item["success"] for item in table_items("STATS")] == [1]
+
+
+@pytest.mark.parametrize(
+    "reasons", [("ValidationError",), ("ThrottlingError", "ConditionalCheckFailed"), ("None",), ()]
+)
+def test_a_transaction_with_a_lasting_reason_is_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch, reasons: tuple[str, ...]
+) -> None:
+    refused = FlakyWrites([cancelled(*reasons)])
+    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", refused)
+    with pytest.raises(StorageError):
+        records.save(finished())
+    assert len(refused.tokens) == 1
+
+
+def test_a_throttled_transaction_is_not_tried_again_without_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+
+    def throttle(event_name: str, **_: Any) -> AWSResponse:
+        sent.append(event_name)
+        body = {"__type": "TransactionCanceledException", "CancellationReasons": [{"Code": "ThrottlingError"}]}
+        return AWSResponse("", 400, HTTPHeaders(), RawBody(json.dumps(body).encode()))
+
+    events: Any = clients.dynamodb().meta.events
+    events.register("before-send.dynamodb.TransactWriteItems", throttle)
+    now = time.monotonic()
+
+    def pass_time(_: float) -> None:
+        nonlocal now
+        now += 1
+
+    monkeypatch.setattr("image_pipeline.table.time.sleep", pass_time)
+    monkeypatch.setattr("image_pipeline.deadline.time.monotonic", lambda: now)
+    with deadline.of({}, LocalContext("function", seconds=12.5)), pytest.raises(DeadlineError):
+        records.save(finished())
+    # At 12.5, 11.5 and 10.5 s before the deadline.
+    assert len(sent) == 3
 
 
 def test_endless_conflicts_end_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,98 +254,60 @@ def test_sums_are_exact_decimals() -> None:
     assert records.statistics().total_processing_time == Decimal(1)
 
 
-def test_what_settles_a_lost_reply_is_read_consistently(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_item_is_read_consistently(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = record_argument(monkeypatch, "get_item", "ConsistentRead")
     table.find({"pk": "REQUEST#key", "sk": "REQUEST"})
     assert asked == [True]
 
 
-def test_statistics_are_read_consistently_from_a_partition_for_each_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_statistics_are_one_consistent_read_of_all_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = record_argument(monkeypatch, "batch_get_item", "RequestItems")
     records.statistics()
-    ((request,),) = (request.values() for request in asked)
-    assert request["ConsistentRead"] is True
-    assert len({key["pk"]["S"] for key in request["Keys"]}) == records.STATISTICS_SHARDS
+    keys = [{"pk": {"S": f"STATS#{number}"}, "sk": {"S": "STATS"}} for number in range(8)]
+    assert asked == [{settings.table_name(): {"Keys": keys, "ConsistentRead": True}}]
 
 
-def throttled_batches(monkeypatch: pytest.MonkeyPatch, times: int) -> list[int]:
-    """Let DynamoDB leave half of the keys out of its first answers; return the list of how many keys were asked for."""
-    read: Callable[..., Any] = clients.dynamodb().batch_get_item
-    asked: list[int] = []
+class PartialReads:
+    """`batch_get_item` that answers `times` times for the first key only, and leaves the others unprocessed."""
 
-    def partly(**arguments: Any) -> Any:
-        ((name, request),) = arguments["RequestItems"].items()
-        keys = request["Keys"]
-        asked.append(len(keys))
-        if len(asked) > times:
-            return read(**arguments)
-        half = len(keys) // 2
-        response = read(RequestItems={name: {**request, "Keys": keys[:half]}}) if half else {"Responses": {}}
-        return {**response, "UnprocessedKeys": {name: {**request, "Keys": keys[half:]}}}
+    def __init__(self, times: int) -> None:
+        self.read = clients.dynamodb().batch_get_item
+        self.times = times
+        self.asked: list[Any] = []
 
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    monkeypatch.setattr(clients.dynamodb(), "batch_get_item", partly)
-    return asked
+    def __call__(self, RequestItems: Any) -> Any:  # noqa: N803 - boto3's name
+        self.asked.append(RequestItems)
+        if len(self.asked) > self.times:
+            return self.read(RequestItems=RequestItems)
+        ((name, wanted),) = RequestItems.items()
+        first, others = wanted["Keys"][:1], wanted["Keys"][1:]
+        answer = self.read(RequestItems={name: wanted | {"Keys": first}})
+        return answer | {"UnprocessedKeys": {name: wanted | {"Keys": others}} if others else {}}
 
 
-def test_statistics_that_dynamodb_leaves_out_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    for _ in range(40):
+def test_shards_that_are_left_unprocessed_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[Any] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setattr("random.uniform", lambda low, high: (low, high))
+    for _ in range(20):
         records.save(finished(seconds_taken="0.1"))
-    asked = throttled_batches(monkeypatch, times=2)
-    assert records.statistics() == Statistics(success=40, failure=0, total_processing_time=Decimal(4))
-    assert asked == [8, 4, 2]
+    partial = PartialReads(2)
+    monkeypatch.setattr(clients.dynamodb(), "batch_get_item", partial)
+    assert records.statistics() == Statistics(success=20, failure=0, total_processing_time=Decimal(2))
+    assert [len(wanted[settings.table_name()]["Keys"]) for wanted in partial.asked] == [8, 7, 6]
+    assert all(wanted[settings.table_name()]["ConsistentRead"] for wanted in partial.asked)
+    assert pauses == [(0, 0.04), (0, 0.08)]
 
 
-def test_statistics_that_dynamodb_never_gives_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = throttled_batches(monkeypatch, times=100)
+def test_shards_that_stay_unprocessed_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+
+    def unprocessed(RequestItems: Any) -> Any:  # noqa: N803 - boto3's name
+        return {"Responses": {}, "UnprocessedKeys": RequestItems}
+
+    monkeypatch.setattr(clients.dynamodb(), "batch_get_item", unprocessed)
     with pytest.raises(StorageError):
         records.statistics()
-    assert len(asked) == 8
-
-
-@pytest.mark.parametrize("reason", ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
-def test_a_transaction_that_is_cancelled_for_a_moment_is_tried_again(
-    monkeypatch: pytest.MonkeyPatch, reason: str
-) -> None:
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    cancelled = FlakyWrites([cancellation("None", reason)])
-    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", cancelled)
-    records.save(finished())
-    assert len(cancelled.tokens) == 2
-
-
-def test_a_transaction_whose_condition_fails_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    cancelled = FlakyWrites([cancellation("ConditionalCheckFailed", "ThrottlingError")])
-    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", cancelled)
-    with pytest.raises(StorageError):
-        records.save(finished())
-    assert len(cancelled.tokens) == 1
-
-
-def test_the_shards_of_the_listing_are_asked_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    for minutes in range(60):
-        records.save(finished(minutes=minutes))
-    query, together = clients.dynamodb().query, threading.Barrier(records.LISTING_SHARDS)
-
-    def at_once(**arguments: Any) -> Any:
-        # Breaks unless all shards are being asked now.
-        together.wait(timeout=10)
-        return query(**arguments)
-
-    monkeypatch.setattr(clients.dynamodb(), "query", at_once)
-    assert len(records.newest(20).records) == 20
-
-
-def test_a_page_takes_at_most_two_round_trips(monkeypatch: pytest.MonkeyPatch) -> None:
-    # All images in one shard: the worst case, as it has to be asked again.
-    monkeypatch.setattr(records, "crc32", lambda _: 0)
-    for minutes in range(60):
-        records.save(finished(minutes=minutes))
-    asked = record_argument(monkeypatch, "query", "ExpressionAttributeValues")
-    assert len(records.newest(50).records) == 50
-    shards = Counter(values[":listing"]["S"] for values in asked)
-    assert max(shards.values()) == 2
-    assert shards.total() == records.LISTING_SHARDS + 1
 
 
 def test_a_page_reads_little_more_than_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,6 +317,30 @@ def test_a_page_reads_little_more_than_it_shows(monkeypatch: pytest.MonkeyPatch)
     asked = record_argument(monkeypatch, "query", "Limit")
     assert len(records.newest(3).records) == 3
     assert asked == [2, 2, 2, 2, 2]  # one of four shards twice, as a fourth image tells that there are more
+
+
+@pytest.mark.parametrize("limit", [1, 3, 50])
+@pytest.mark.parametrize("spread", [[0], [0, 1], [0, 0, 0, 1, 2, 3]])
+def test_a_page_takes_at_most_two_round_trips(monkeypatch: pytest.MonkeyPatch, limit: int, spread: list[int]) -> None:
+    shards = cycle(spread)
+    monkeypatch.setattr(records, "crc32", lambda _: next(shards))
+    for minutes in range(limit + 5):
+        records.save(finished(minutes=minutes))
+    query = clients.dynamodb().query
+    # Every shard must be asked before any shard may answer: one round trip.
+    together = Barrier(4, timeout=10)
+    asked = count()
+
+    def counted(**arguments: Any) -> Any:
+        if next(asked) < 4:
+            together.wait()
+        return query(**arguments)
+
+    monkeypatch.setattr(clients.dynamodb(), "query", counted)
+    page = records.newest(limit)
+    assert len(page.records) == limit
+    assert page.has_more
+    assert next(asked) <= 5
 
 
 def test_the_listing_is_spread_over_its_shards(table_items: Items) -> None:

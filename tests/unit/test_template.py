@@ -228,6 +228,17 @@ def test_powertools_gets_a_namespace_where_metrics_are_written(functions: Resour
         assert ("POWERTOOLS_METRICS_NAMESPACE" in variables) == (name == "UploadImageFunction")
 
 
+def test_the_upload_function_may_run_as_long_as_the_gateway_waits(functions: Resources) -> None:
+    # The lease of a claim depends on it: an attempt has ended when another takes its claim over.
+    assert functions["UploadImageFunction"]["Properties"]["Timeout"] == {"Ref": "GatewayTimeoutSeconds"}
+
+
+def test_the_statistics_function_reads_nothing_but_the_shards(resources: Resources) -> None:
+    (read,) = (statement for statement in statements(resources["GetStatsRole"]) if statement["Sid"] == "ReadStatistics")
+    assert read["Action"] == "dynamodb:BatchGetItem"
+    assert read["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["STATS#*"]}}
+
+
 def test_layer_and_image_install_the_same_packages() -> None:
     assert template.read()["Resources"]["PipelineLayer"]["Properties"]["ContentUri"] == "layers/pipeline/"
     makefile = (ROOT / "layers" / "pipeline" / "Makefile").read_text()

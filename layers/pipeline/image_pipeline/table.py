@@ -57,10 +57,10 @@ def query(condition: str, values: Item, **arguments: Any) -> Any:  # noqa: ANN40
 
 
 def put(item: Item, **condition: Any) -> Item | None:  # noqa: ANN401 - boto3's own arguments
-    """Put an item under a condition. Return None once it is stored, or the item because of which DynamoDB refuses.
+    """Put an item under a condition. Return None once it is stored, or the item with its key that fails the condition.
 
-    `item` must differ from every other item, which its attempt ensures. Raises StorageError when the item is not known
-    to be stored.
+    `item` must differ from what others store under its key; an id of the attempt ensures that. Raises StorageError when
+    neither is known.
     """
     try:
         dynamodb().put_item(
@@ -69,14 +69,15 @@ def put(item: Item, **condition: Any) -> Item | None:  # noqa: ANN401 - boto3's 
             ReturnValuesOnConditionCheckFailure="ALL_OLD",
             **condition,
         )
-    except dynamodb().exceptions.ConditionalCheckFailedException as error:
-        stored = deserialize(error.response["Item"])  # type: ignore[typeddict-item]  # that of ALL_OLD
-        # After a lost reply botocore tries again, and DynamoDB refuses because of this very item.
-        return None if stored == item else stored
     except (ClientError, BotoCoreError) as error:
-        # The item may be stored, and only the reply lost.
-        if find({name: item[name] for name in ("pk", "sk")}) != item:
+        in_the_way = _in_the_way(error)
+        # Without a reply, the put may be applied. botocore then tries again, and DynamoDB refuses because of this item.
+        stored = in_the_way or find({name: item[name] for name in ("pk", "sk")})
+        if stored == item:
+            return None
+        if in_the_way is None:
             raise StorageError from error
+        return in_the_way
     return None
 
 
@@ -91,11 +92,12 @@ def write(items: Sequence["TransactWriteItemTypeDef"], is_stored: Callable[[], b
         try:
             dynamodb().transact_write_items(TransactItems=items, ClientRequestToken=token)
         except (ClientError, BotoCoreError) as error:
-            if is_stored():
+            if _is_transient(error) and tries < _TRIES:
+                _pause(tries)
+            elif is_stored():
                 return
-            if not _is_transient(error) or tries == _TRIES:
+            else:
                 raise StorageError from error
-            _pause(tries)
         else:
             return
 
@@ -115,6 +117,12 @@ def _call(operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - boto3's ow
         return getattr(dynamodb(), operation)(**arguments)
     except (ClientError, BotoCoreError) as error:
         raise StorageError from error
+
+
+def _in_the_way(error: ClientError | BotoCoreError) -> Item | None:
+    """Return the item that fails a put's condition; None if that is not the error."""
+    response: Mapping[str, Any] = error.response if isinstance(error, ClientError) else {}
+    return deserialize(response["Item"]) if "Item" in response else None
 
 
 def _is_transient(error: ClientError | BotoCoreError) -> bool:
