@@ -57,7 +57,7 @@ test-faults: .venv/installed ## Break each call to AWS in each way, then 2,000 r
 .PHONY: test-hostile
 test-hostile: .venv/installed ## Send a corpus of hostile files through the upload function
 	$(BIN)/pytest tests/hostile --show-capture=no
-	@cat build/hostile.md
+	@cat build/hostile.md build/hostile_rejections.md
 
 .PHONY: fuzz
 fuzz: .venv/installed ## Damage images, forms, events and requests at random, 57,000 of them (FUZZ= times as many; 6 minutes)

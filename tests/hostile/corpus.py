@@ -51,12 +51,12 @@ def _bombs() -> Iterator[Hostile]:
         (b"iTXt", b"Comment\0\1\0\0\0"),
         (b"iCCP", b"profile\0\0"),
     ):
-        yield Hostile(f"{kind.decode()} of 100 MB in 100 kB", _png(extra=_chunk(kind, head + zeros)), 400)
+        yield Hostile(f"{kind.decode()} of 100 MB in 100 kB", _png(extra=chunk(kind, head + zeros)), 200)
     yield Hostile("IDAT of 100 MB in 100 kB", _png(data=zeros), 200)
-    yield Hostile("a thousand text chunks", _png(extra=_chunk(b"tEXt", b"Comment\0" + b"x" * 1000) * 1000), 200)
-    animation = _chunk(b"acTL", struct.pack(">II", 2**31 - 1, 0))
+    yield Hostile("a thousand text chunks", _png(extra=chunk(b"tEXt", b"Comment\0" + b"x" * 1000) * 1000), 200)
+    animation = chunk(b"acTL", struct.pack(">II", 2**31 - 1, 0))
     yield Hostile("APNG of two billion frames", _png(extra=animation), 200)
-    yield Hostile("APNG of no frames", _png(extra=_chunk(b"acTL", struct.pack(">II", 0, 0))), 200)
+    yield Hostile("APNG of no frames", _png(extra=chunk(b"acTL", struct.pack(">II", 0, 0))), 200)
 
 
 def _damaged() -> Iterator[Hostile]:
@@ -80,6 +80,21 @@ def _damaged() -> Iterator[Hostile]:
     yield Hostile("palette PNG without a palette", _png(struct.pack(">IIBBBBB", 8, 8, 8, 3, 0, 0, 0)), 400)
     # Its data is all there: Pillow reads no further than it needs.
     yield Hostile("PNG whose data claims two gigabytes", png[:33] + b"\x7f\xff\xff\xffIDAT" + png[41:], 200)
+    half = jpeg[: len(jpeg) // 2 + 200]
+    yield Hostile("half a JPEG", half, 400)
+    yield Hostile("half a JPEG with an end marker", half + b"\xff\xd9", 400)
+    yield Hostile("JPEG without its end marker", jpeg[:-2], 200)
+    yield Hostile("JPEG with a phone's notes for its end marker", jpeg[:-2] + b"SEFH" + bytes(300) + b"SEFT", 200)
+    for kind, data in {
+        b"pHYs": b"\0\0",
+        b"iCCP": b"p\0\1x",
+        b"tIME": b"\0",
+        b"eXIf": b"\0\x08",
+        b"zTXt": b"a\0\1b",
+    }.items():
+        yield Hostile(f"PNG with {kind.decode()} that is too short or wrong", _png(extra=chunk(kind, data)), 200)
+        wrong = chunk(kind, bytes(9))[:-1] + b"x"
+        yield Hostile(f"PNG with {kind.decode()} and a wrong checksum", _png(extra=wrong), 200)
     yield Hostile("JPEG with noise after its start", b"\xff\xd8\xff" + bytes(range(256)) * 40, 400)
 
 
@@ -91,6 +106,13 @@ def _kinds() -> Iterator[Hostile]:
         yield Hostile(f"JPEG in mode {mode}", encode(picture.convert(mode), "JPEG"), 200)
     yield Hostile("progressive JPEG", encode(picture, "JPEG", progressive=True), 200)
     yield Hostile("JPEG with restart markers", encode(picture, "JPEG", restart_marker_blocks=1), 200)
+    for bits in (2, 12, 16):
+        frame = struct.pack(">BHHB", bits, 48, 64, 1) + b"\1\x11\0"
+        yield Hostile(f"JPEG of {bits} bits per sample", b"\xff\xd8\xff\xc1" + struct.pack(">H", 11) + frame, 415)
+    frame = struct.pack(">BHHB", 8, 48, 64, 1) + b"\1\x11\0"
+    for marker, kind in ((0xC5, "hierarchical JPEG"), (0xCB, "lossless arithmetic JPEG"), (0xF7, "JPEG-LS")):
+        yield Hostile(kind, b"\xff\xd8\xff" + bytes([marker]) + struct.pack(">H", 11) + frame, 415)
+    yield Hostile("PNG of Apple's own kind", _SIGNATURE + chunk(b"CgBI", bytes(4)) + encode(picture)[8:], 415)
     second = BytesIO()
     picture.save(second, "MPO", save_all=True, append_images=[picture])
     yield Hostile("MPO", second.getvalue(), 200)
@@ -109,7 +131,7 @@ def _metadata() -> Iterator[Hostile]:
     exif[0x010E] = exif[0x013B] = SECRET.decode()
     exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 51.0, 29.0), 29: SECRET.decode()})
     yield Hostile("JPEG with GPS and names", encode(picture, "JPEG", exif=exif, comment=SECRET), 200)
-    text = _chunk(b"tEXt", b"Author\0" + SECRET)
+    text = chunk(b"tEXt", b"Author\0" + SECRET)
     yield Hostile("PNG with GPS and names", encode(picture, exif=exif), 200)
     yield Hostile("PNG with text", _png(extra=text), 200)
     for name, block in {
@@ -172,10 +194,11 @@ def _picture() -> Image.Image:
 def _png(header: bytes | None = None, *, data: bytes | None = None, extra: bytes = b"") -> bytes:
     header = header or struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)
     rows = data or zlib.compress(bytes(8 * (1 + 8 * 3)))
-    return _SIGNATURE + _chunk(b"IHDR", header) + extra + _chunk(b"IDAT", rows) + _chunk(b"IEND", b"")
+    return _SIGNATURE + chunk(b"IHDR", header) + extra + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
+def chunk(kind: bytes, content: bytes) -> bytes:
+    """Return a PNG chunk with the right checksum."""
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 

@@ -48,8 +48,8 @@ def max_upload_bytes() -> int:
 
 
 def max_image_pixels() -> int:
-    """Return the largest image taken, in pixels; bounds the memory that decoding needs. Pillow ends at 178 million."""
-    return _number("MAX_IMAGE_PIXELS", 1, 178_000_000)
+    """Return the largest image taken, in pixels. More than 89 million need more memory than the function may have."""
+    return _number("MAX_IMAGE_PIXELS", 1, 89_000_000)
 
 
 def max_caption_tokens() -> int:

@@ -1,0 +1,110 @@
+"""Any file within the limits costs at most 2 s of CPU and 400 MB outside the captioner."""
+
+import gc
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from functions.upload_image import images, uploads
+from image_pipeline import settings
+from image_pipeline.api import STATUS
+from image_pipeline.errors import PipelineError
+from image_pipeline.models import ThumbnailSize
+from tests.events import upload_event
+from tests.hostile import corpus, costly
+from tests.hostile.memory import peak_memory, reset_peak_memory
+from tests.pictures import encode
+from tests.unit.conftest import aws
+from tools import template
+
+__all__ = ["aws"]
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+CPU_SECONDS = 2
+MEMORY_BYTES = 400_000_000
+# The whole process with BLIP-base in fp32, as docs/benchmarks.md has it.
+FP32_PROCESS_BYTES = 1_148_000_000
+SUMMARY = Path("build/hostile.md")
+CORPUS = {hostile.case: hostile for hostile in corpus.files()}
+COSTLY = costly.files()
+
+Costs = dict[str, tuple[float, int]]
+
+
+@pytest.fixture(scope="module")
+def costs() -> Iterator[Costs]:
+    """Seconds of CPU and bytes of memory of each file; a summary is written, for docs/reliability.md."""
+    measured: Costs = {}
+    yield measured
+    slowest = max(measured, key=lambda case: measured[case][0])
+    largest = max(measured, key=lambda case: measured[case][1])
+    SUMMARY.parent.mkdir(exist_ok=True)
+    SUMMARY.write_text(
+        f"{len(measured)} files: at most {measured[slowest][0]:.2f} s of CPU ({slowest}) "
+        f"and {measured[largest][1] / 1e6:.0f} MB ({largest})\n"
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm() -> None:
+    """Load what the first image of a process loads."""
+    for mode in ("RGB", "CMYK"):
+        picture = images.decode(encode(Image.new(mode, (64, 64)), "JPEG"), datetime.now(UTC), 10_000)
+        images.thumbnail(picture, 32)
+
+
+def processed(content: bytes, filename: str = "picture") -> tuple[int, tuple[float, int]]:
+    """Process a file as an upload is, without caption and storage; return status and costs."""
+    event = upload_event(content, filename)
+    gc.collect()
+    resting, start = reset_peak_memory(), time.process_time()
+    try:
+        uploaded = uploads.from_event(event).content
+        picture = images.decode(uploaded, datetime.now(UTC), settings.max_image_pixels())
+        for size in ThumbnailSize:
+            images.thumbnail(picture, size.pixels)
+        images.flattened(picture)
+        status = 200
+    except PipelineError as error:
+        status = int(STATUS[type(error)])
+    return status, (time.process_time() - start, peak_memory() - resting)
+
+
+def assert_little(measured: tuple[float, int]) -> None:
+    seconds, memory = measured
+    assert seconds <= CPU_SECONDS
+    assert memory <= MEMORY_BYTES
+
+
+@pytest.mark.parametrize("case", CORPUS)
+def test_a_hostile_file_costs_little(case: str, costs: Costs) -> None:
+    hostile = CORPUS[case]
+    status, costs[case] = processed(hostile.content, hostile.filename)
+    assert status == hostile.status
+    assert_little(costs[case])
+
+
+@pytest.mark.parametrize("file", COSTLY, ids=str)
+def test_a_file_that_is_made_to_be_costly_is_not(file: costly.Costly, costs: Costs) -> None:
+    content = file.make()
+    assert len(content) <= settings.max_upload_bytes()
+    status, costs[file.case] = processed(content)
+    assert status == file.status
+    assert_little(costs[file.case])
+
+
+def test_the_most_pixels_that_can_be_allowed_fit_into_the_least_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters = template.read()["Parameters"]
+    most_pixels = parameters["MaxImagePixels"]["MaxValue"]
+    monkeypatch.setenv("MAX_IMAGE_PIXELS", str(most_pixels))
+    status, (_, memory) = processed(costly.png_of_pixels(most_pixels // 1_000_000))
+    assert status == 200
+    assert FP32_PROCESS_BYTES + memory <= parameters["UploadMemorySize"]["MinValue"] * 1024**2
+    monkeypatch.setenv("MAX_IMAGE_PIXELS", str(most_pixels + 1))
+    with pytest.raises(settings.SettingError):
+        settings.max_image_pixels()
