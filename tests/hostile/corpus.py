@@ -85,16 +85,16 @@ def _damaged() -> Iterator[Hostile]:
     yield Hostile("half a JPEG with an end marker", half + b"\xff\xd9", 400)
     yield Hostile("JPEG without its end marker", jpeg[:-2], 200)
     yield Hostile("JPEG with a phone's notes for its end marker", jpeg[:-2] + b"SEFH" + bytes(300) + b"SEFT", 200)
-    for kind, data in {
+    for name, wrong_data in {
         b"pHYs": b"\0\0",
         b"iCCP": b"p\0\1x",
         b"tIME": b"\0",
         b"eXIf": b"\0\x08",
         b"zTXt": b"a\0\1b",
     }.items():
-        yield Hostile(f"PNG with {kind.decode()} that is too short or wrong", _png(extra=chunk(kind, data)), 200)
-        wrong = chunk(kind, bytes(9))[:-1] + b"x"
-        yield Hostile(f"PNG with {kind.decode()} and a wrong checksum", _png(extra=wrong), 200)
+        yield Hostile(f"PNG with {name.decode()} that is too short or wrong", _png(extra=chunk(name, wrong_data)), 200)
+        wrong = chunk(name, bytes(9))[:-1] + b"x"
+        yield Hostile(f"PNG with {name.decode()} and a wrong checksum", _png(extra=wrong), 200)
     yield Hostile("JPEG with noise after its start", b"\xff\xd8\xff" + bytes(range(256)) * 40, 400)
 
 
