@@ -2,11 +2,15 @@
 
 import copy
 import random
+import re
 import struct
 import zlib
+from itertools import pairwise
 from typing import Any
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# A table or a scan behind the first scan of a JPEG, or its end.
+_LATER_SEGMENT = re.compile(rb"\xff[\xc4\xd9-\xdd]")
 # What API Gateway sends null for when a request has none.
 _NULLABLE = ("headers", "multiValueHeaders", "queryStringParameters", "multiValueQueryStringParameters", "body")
 _NUMBERS = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1")
@@ -34,6 +38,59 @@ def damaged(content: bytes, dice: random.Random) -> bytes:
             case 7 if dice.random() < 0.2:
                 del result[place:]
     return bytes(result)
+
+
+def rearranged(content: bytes, other: bytes, dice: random.Random) -> bytes:
+    """Return a JPEG or PNG with one to six changes of its segments or chunks.
+
+    They change places, are repeated, dropped, cut, given another length or put in from `other`, a file of any format.
+    """
+    parts, strange = _parts(content), _parts(other)
+    for _ in range(dice.choice((1, 1, 2, 3, 6))):
+        place = dice.randrange(len(parts))
+        match dice.randrange(7):
+            case 0:
+                parts.insert(dice.randrange(len(parts) + 1), parts.pop(place))
+            case 1:
+                parts[place:place] = [parts[place]] * dice.choice((1, 2, 40))
+            case 2 if len(parts) > 1:
+                del parts[place]
+            case 3:
+                parts[place] = parts[place][: dice.randrange(len(parts[place]) + 1)]
+            case 4:
+                parts[place] = _with_another_length(parts[place], dice)
+            case 5:
+                parts.insert(place, dice.choice(strange))
+            case 6:
+                parts[place] = damaged(parts[place], dice)
+    return b"".join(parts)
+
+
+def _parts(content: bytes) -> list[bytes]:
+    """Return the segments of a JPEG or the chunks of a PNG, its signature first."""
+    if content.startswith(_SIGNATURE):
+        places, place = [0, 8], 8
+        while place + 12 <= len(content):
+            place += 12 + int.from_bytes(content[place : place + 4], "big")
+            places.append(place)
+    else:
+        places, place = [0, 2], 2
+        while content[place : place + 1] == b"\xff" and content[place : place + 2] != b"\xff\xda":
+            place += 2 + int.from_bytes(content[place + 2 : place + 4], "big")
+            places.append(place)
+        places += [found.start() for found in _LATER_SEGMENT.finditer(content, place + 2)]
+    return [content[begin:end] for begin, end in pairwise([*places, len(content)])]
+
+
+def _with_another_length(part: bytes, dice: random.Random) -> bytes:
+    """Change the length that a segment or chunk claims, and in half of the cases what it holds too."""
+    place, size = (2, 2) if part[:1] == b"\xff" else (0, 4)
+    change = dice.choice((-300, -1, 1, 7, 300))
+    length = max(0, int.from_bytes(part[place : place + size], "big") + change) & ((1 << 8 * size) - 1)
+    resized = part[:place] + length.to_bytes(size, "big") + part[place + size :]
+    if dice.random() < 0.5:
+        return resized
+    return resized + dice.randbytes(change) if change > 0 else resized[:change]
 
 
 def damaged_event(event: dict[str, Any], dice: random.Random) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -23,7 +24,8 @@ from image_pipeline import requests
 from image_pipeline.errors import PipelineError
 from image_pipeline.models import ThumbnailSize
 from tests.events import load_event
-from tests.fuzz.mutations import damaged, damaged_event, with_right_checksums
+from tests.fuzz.kinds import KINDS
+from tests.fuzz.mutations import damaged, damaged_event, rearranged, with_right_checksums
 from tests.hostile.corpus import files
 from tests.unit.conftest import aws, quiet
 from tools.local_gateway import LocalContext
@@ -39,6 +41,7 @@ pytestmark = [
 
 TIMES = int(os.environ.get("FUZZ", "1"))
 HANG_SECONDS = 5
+CPU_SECONDS = 2
 CRASHES = Path("build/fuzz")
 FORM = (
     b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
@@ -71,22 +74,32 @@ def survives(run: Callable[[], object], content: bytes) -> str:
     return outcome
 
 
-def test_damaged_images() -> None:
-    dice, seen = random.Random(1), Counter[str]()
-    pictures = [hostile.content for hostile in files() if len(hostile.content) < 20_000]
+def process(content: bytes) -> None:
+    """Do what an upload does with its image, without the caption."""
+    picture = images.decode(content, datetime.now(UTC), 50_000_000)
+    for size in ThumbnailSize:
+        images.thumbnail(picture, size.pixels)
+    images.flattened(picture)
+
+
+@pytest.mark.parametrize("way", ["bytes", "structure"])
+def test_damaged_images(way: str) -> None:
+    dice, seen, dearest = random.Random(1), Counter[str](), 0.0
+    pictures = [hostile.content for hostile in files() if len(hostile.content) < 20_000] + KINDS
+    whole = [picture for picture in pictures if picture[:2] in {b"\xff\xd8", b"\x89P"} and len(picture) > 8]
     for _ in range(10_000 * TIMES):
-        content = damaged(dice.choice(pictures), dice)
+        if way == "bytes":
+            content = damaged(dice.choice(pictures), dice)
+        else:
+            content = rearranged(dice.choice(whole), dice.choice(whole), dice)
         if dice.random() < 0.6:
             content = with_right_checksums(content)
-
-        def process(content: bytes = content) -> None:
-            picture = images.decode(content, datetime.now(UTC), 50_000_000)
-            for size in ThumbnailSize:
-                images.thumbnail(picture, size.pixels)
-            images.flattened(picture)
-
-        seen[survives(process, content)] += 1
-    report("images", seen)
+        start = time.process_time()
+        seen[survives(partial(process, content), content)] += 1
+        dearest = max(dearest, time.process_time() - start)
+        assert dearest <= CPU_SECONDS
+    report(f"images, damage to {way}", seen)
+    print(f"the dearest took {dearest:.2f} s of CPU")  # noqa: T201 - what the command shows
     assert set(seen) == {"accepted", "UndecodableImageError", "UnsupportedImageError", "ImageTooLargeError"}
 
 
