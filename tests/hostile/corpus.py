@@ -11,6 +11,7 @@ from zipfile import ZipFile
 from PIL import Image
 
 from tests.pictures import encode
+from tests.png_bytes import chunk
 
 # What must never reach a thumbnail.
 SECRET = b"SECRET-OF-THE-SENDER"
@@ -195,11 +196,6 @@ def _png(header: bytes | None = None, *, data: bytes | None = None, extra: bytes
     header = header or struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)
     rows = data or zlib.compress(bytes(8 * (1 + 8 * 3)))
     return _SIGNATURE + chunk(b"IHDR", header) + extra + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-
-
-def chunk(kind: bytes, content: bytes) -> bytes:
-    """Return a PNG chunk with the right checksum."""
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def _exif_date(text: bytes) -> bytes:

@@ -10,9 +10,9 @@ from io import BytesIO
 
 from PIL import Image, ImageCms
 
-from tests.hostile.corpus import chunk
+from tests.jpeg_bytes import behind_start, segment
+from tests.png_bytes import SIGNATURE, chunk
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # The side of a square of 50 megapixels.
 _SIDE = 7_071
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -69,7 +69,7 @@ def _pngs() -> Iterable[Costly]:
 
 def _png_chunks() -> Iterable[Costly]:
     def with_chunks(make: Callable[[], bytes]) -> bytes:
-        return _SIGNATURE + _header(8, 8, 8, 2) + make() + chunk(b"IDAT", zlib.compress(bytes(25 * 8))) + _END
+        return SIGNATURE + _header(8, 8, 8, 2) + make() + chunk(b"IDAT", zlib.compress(bytes(25 * 8))) + _END
 
     bomb = chunk(b"zTXt", b"Creation Time\0\0" + zlib.compress(bytes(1_000_000), 9))
     # Each of 65,535 entries claims to hold four megabytes.
@@ -128,23 +128,23 @@ def _jpeg_segments() -> Iterable[Costly]:
     Image.new("RGB", (64, 48), "orange").save(stream, "JPEG")
     small = stream.getvalue()
 
-    def behind_start(make: Callable[[], bytes]) -> bytes:
-        return small[:2] + make() + small[2:]
+    def with_segments(make: Callable[[], bytes]) -> bytes:
+        return behind_start(small, make())
 
     for case, make, status in (
-        ("JPEG with 200,000 EXIF segments", lambda: 200_000 * _segment(0xE1, b"Exif\0\0" + bytes(10)), 413),
-        ("JPEG with a million empty segments", lambda: 1_000_000 * _segment(0xE5, b""), 413),
-        ("JPEG with 60,000 quantisation tables", lambda: 60_000 * _segment(0xDB, b"\0" + 64 * b"\1"), 413),
+        ("JPEG with 200,000 EXIF segments", lambda: 200_000 * segment(0xE1, b"Exif\0\0" + bytes(10)), 413),
+        ("JPEG with a million empty segments", lambda: 1_000_000 * segment(0xE5, b""), 413),
+        ("JPEG with 60,000 quantisation tables", lambda: 60_000 * segment(0xDB, b"\0" + 64 * b"\1"), 413),
         ("JPEG with four megabytes of fill bytes", lambda: 4_000_000 * b"\xff", 200),
         ("JPEG with four megabytes of stuffed bytes", lambda: 2_000_000 * b"\xff\0", 200),
         (
             "JPEG with 68 first chunks of a profile",
-            lambda: 68 * _segment(0xE2, b"ICC_PROFILE\0\1\1" + bytes(65_000)),
+            lambda: 68 * segment(0xE2, b"ICC_PROFILE\0\1\1" + bytes(65_000)),
             200,
         ),
-        ("JPEG with 68 comments", lambda: 68 * _segment(0xFE, bytes(65_000)), 200),
+        ("JPEG with 68 comments", lambda: 68 * segment(0xFE, bytes(65_000)), 200),
     ):
-        yield Costly(case, partial(behind_start, make), status)
+        yield Costly(case, partial(with_segments, make), status)
 
 
 _END = chunk(b"IEND", b"")
@@ -158,7 +158,7 @@ def _png(width: int, height: int, bits: int, colour_type: int, extra: bytes = b"
     """Return a PNG whose rows are all like the first one, which is noise, by the Paeth filter, the dearest."""
     row = _noise(-(-width * bits * _SAMPLES[colour_type] // 8))
     rows = _compressed([b"\0" + row, *[b"\4" + bytes(len(row))] * (height - 1)])
-    return _SIGNATURE + _header(width, height, bits, colour_type) + extra + chunk(b"IDAT", rows) + _END
+    return SIGNATURE + _header(width, height, bits, colour_type) + extra + chunk(b"IDAT", rows) + _END
 
 
 def _interlaced_png(side: int) -> bytes:
@@ -168,7 +168,7 @@ def _interlaced_png(side: int) -> bytes:
             yield b"\4" + _noise(row)
             yield from [b"\4" + bytes(row)] * (-(-(side - top) // down) - 1)
 
-    return _SIGNATURE + _header(side, side, 8, 6, 1) + chunk(b"IDAT", _compressed(rows())) + _END
+    return SIGNATURE + _header(side, side, 8, 6, 1) + chunk(b"IDAT", _compressed(rows())) + _END
 
 
 def _noise(length: int) -> bytes:
@@ -179,7 +179,3 @@ def _noise(length: int) -> bytes:
 def _compressed(rows: Iterable[bytes]) -> bytes:
     stream = zlib.compressobj(3)
     return b"".join([*map(stream.compress, rows), stream.flush()])
-
-
-def _segment(marker: int, data: bytes) -> bytes:
-    return struct.pack(">BBH", 0xFF, marker, len(data) + 2) + data

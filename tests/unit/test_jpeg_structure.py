@@ -1,9 +1,11 @@
 import random
 import struct
+from base64 import b64decode
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
@@ -15,6 +17,13 @@ from tests.pictures import encode
 
 NOW = datetime(2025, 3, 16, tzinfo=UTC)
 ORIENTED = segment(0xE1, b"Exif\0\0" + exif((0x0112, 3, struct.pack("<H", 6))))
+# Red on the left and blue on the right, 48 x 32, by libjpeg-turbo's cjpeg -arithmetic: Pillow cannot write it.
+ARITHMETIC = b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxO"
+    "UlNSMj5aYVpQYEpRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09P"
+    "T09PT09PT0//yQARCAAgADADASIAAhEBAxEB/8wACgAQEAUBEBEF/9oADAMBAAIRAxEAPwD/ADs7HoPt8ets9UojE4XkmTyvvbT/"
+    "AMR0AqHzk1/yPYzsnoAjYyX1HmGb/ej/2Q=="
+)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 KINDS: dict[str, dict[str, Any]] = {
     "baseline": {},
@@ -199,6 +208,20 @@ class TestKinds:
         scan = segment(0xDA, b"\1\0\0\1\0\0") + bytes(64 * 48 // 8)
         picture = images.decode(frame(0xC3) + tables + scan + b"\xff\xd9", NOW, 10_000)
         assert picture.pixels.getextrema() == (128, 128)
+
+    @pytest.mark.parametrize("size", [0, 65_000, 65_300, 130_000, 400_000])
+    def test_an_arithmetic_jpeg_of_any_size_is_decoded(self, size: int) -> None:
+        # Comments bring the pixels across the border of a block of 64 KiB, which is what Pillow reads at a time.
+        content = behind_start(ARITHMETIC, *[segment(0xFE, bytes(size // 8))] * 8)
+        left, right = (images.decode(content, NOW, 10_000).pixels.getpixel((x, 16)) for x in (10, 38))
+        assert isinstance(left, tuple)
+        assert isinstance(right, tuple)
+        assert np.abs(np.subtract(left, (200, 40, 40))).max() <= 12
+        assert np.abs(np.subtract(right, (40, 60, 200))).max() <= 12
+
+    def test_an_arithmetic_jpeg_needs_its_end_marker(self) -> None:
+        with pytest.raises(UndecodableImageError):
+            jpeg_structure.read(ARITHMETIC[:-2])
 
 
 class TestCosts:
