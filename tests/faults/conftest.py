@@ -32,14 +32,15 @@ Outcomes = dict[tuple[str, str], set[str]]
 
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest) -> Iterator[Outcomes]:
-    """What clients were answered, by call and fault; written as a table for docs/reliability.md."""
+    """The answers that clients got, by call and fault; written as a table for docs/reliability.md."""
     seen: Outcomes = defaultdict(set)
     yield seen
     calls = list(dict.fromkeys(call for call, _ in seen))
     lines = [f"| fault | {' | '.join(calls)} |", "|---" * (len(calls) + 1) + "|"]
-    lines += [
-        f"| {fault} | {' | '.join(', or '.join(sorted(seen[call, fault])) for call in calls)} |" for fault in Fault
-    ]
+    for fault in Fault:
+        if any(seen[call, fault] for call in calls):
+            answers = (", or ".join(sorted(seen[call, fault])) or "–" for call in calls)  # noqa: RUF001 - for readers
+            lines.append(f"| {fault} | {' | '.join(answers)} |")
     TABLES.mkdir(parents=True, exist_ok=True)
     (TABLES / f"{request.module.__name__.rpartition('.')[2]}.md").write_text("\n".join(lines) + "\n")
 

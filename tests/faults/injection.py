@@ -1,12 +1,12 @@
-"""Faults between the functions and AWS: put into botocore, below its retries, whatever answers behind it."""
+"""Faults between the functions and AWS, put into botocore below its retries. They work with every stand-in for AWS."""
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from io import BytesIO
 from typing import Any
 from unittest.mock import patch
@@ -21,11 +21,11 @@ Answer = tuple[Any, Exception | None]
 
 
 class KilledError(BaseException):
-    """The process ends here: nothing of the function catches it."""
+    """The process ends here: no code of a function catches it."""
 
 
 class Fault(StrEnum):
-    """What goes wrong with a call. "once" is the first try only; botocore then tries again."""
+    """What goes wrong with a call. "once" is the first try only; botocore or the function then tries again."""
 
     NEVER_SENT = "never sent"
     TIMEOUT = "timeout, not applied"
@@ -33,17 +33,29 @@ class Fault(StrEnum):
     REPLY_LOST = "applied, reply lost"
     THROTTLED_ONCE = "throttled once"
     THROTTLED = "throttled"
-    NO_CAPACITY_ONCE = "no capacity once"
-    NO_CAPACITY = "no capacity"
     ERROR_ONCE = "500 once"
     ERROR = "500"
+    CONFLICT_ONCE = "cancelled once: TransactionConflict"
+    CONFLICT = "cancelled: TransactionConflict"
+    THROTTLED_WRITE_ONCE = "cancelled once: ThrottlingError"
+    THROTTLED_WRITE = "cancelled: ThrottlingError"
+    NO_CAPACITY_ONCE = "cancelled once: ProvisionedThroughputExceeded"
+    NO_CAPACITY = "cancelled: ProvisionedThroughputExceeded"
+    UNPROCESSED_ONCE = "keys left unprocessed once"
+    UNPROCESSED = "keys left unprocessed"
     KILLED_BEFORE = "process killed before"
     KILLED_AFTER = "process killed after"
 
+    def strikes(self, operation: str) -> bool:
+        """Tell whether a call of this operation can suffer the fault."""
+        if self.startswith("cancelled"):
+            return operation == "TransactWriteItems"
+        if self.startswith("keys"):
+            return operation == "BatchGetItem"
+        return True
 
-ONCE = {Fault.REPLY_LOST_ONCE, Fault.THROTTLED_ONCE, Fault.NO_CAPACITY_ONCE, Fault.ERROR_ONCE}
-# What a transaction is cancelled for when a partition has no capacity left. botocore does not try it again.
-_CANCELLED = [{"Code": "None"}, {"Code": "ThrottlingError"}, {"Code": "ProvisionedThroughputExceeded"}]
+
+ONCE = {fault for fault in Fault if "once" in fault}
 
 
 @dataclass(frozen=True)
@@ -59,10 +71,25 @@ class Call:
 
 @contextmanager
 def faults(plan: Callable[[Call], Fault | None]) -> Iterator[list[Call]]:
-    """Let each call suffer what `plan` says; yield the calls that are made, as they are made."""
+    """Let each call suffer the fault that `plan` names; yield the calls that are made, as they are made."""
     made: list[Call] = []
+    tries: Counter[Call] = Counter()
     numbers: Counter[str] = Counter()
+    repeatable: dict[Any, Call] = {}
     lock = threading.Lock()
+
+    def call_of(operation: str, request: dict[str, Any]) -> Call:
+        """Return the call that a request belongs to: a new one, unless it only repeats another request."""
+        identity = _identity(operation, request)
+        with lock:
+            if identity in repeatable:
+                return repeatable[identity]
+            call = Call(operation, numbers[operation])
+            numbers[operation] += 1
+            made.append(call)
+            if identity is not None:
+                repeatable[identity] = call
+            return call
 
     def injected(client: Any) -> Any:
         endpoint = client._endpoint  # noqa: SLF001 - botocore's events come too early for a reply to be lost
@@ -70,74 +97,82 @@ def faults(plan: Callable[[Call], Fault | None]) -> Iterator[list[Call]]:
         current = threading.local()
 
         def send_request(request_dict: dict[str, Any], operation_model: Any) -> Any:
-            with lock:
-                current.call = Call(operation_model.name, numbers[operation_model.name])
-                numbers[operation_model.name] += 1
-                made.append(current.call)
-            current.tries, current.fault = 0, plan(current.call)
+            current.call = call_of(operation_model.name, request_dict)
             return send(request_dict, operation_model)
 
         def do_get_response(request: Any, operation_model: Any, context: Any) -> Answer:
-            current.tries += 1
-            fault = current.fault
-            if fault is None or (fault in ONCE and current.tries > 1):
+            tries[current.call] += 1
+            fault = plan(current.call)
+            if fault is None or not fault.strikes(operation_model.name) or (fault in ONCE and tries[current.call] > 1):
                 answered: Answer = get(request, operation_model, context)
                 return answered
-            apply = partial(get, request, operation_model, context)
-            return _suffer(fault, operation_model.name, request.url, apply)
+            return _suffer(fault, request, lambda: get(request, operation_model, context))
 
         return patch.multiple(endpoint, _send_request=send_request, _do_get_response=do_get_response)
 
     with (
         injected(clients.dynamodb()),
         injected(clients.s3()),
-        patch("botocore.endpoint.time.sleep", lambda _: None),  # the pauses between botocore's tries
+        patch("botocore.endpoint.time.sleep", lambda _: None),  # pauses between tries: botocore's, and the table's
     ):
         yield made
 
 
 def only(call: Call, fault: Fault) -> Callable[[Call], Fault | None]:
-    """Return the plan by which one call suffers a fault and the others none."""
+    """Return a plan in which one call suffers a fault and the others none."""
     return lambda made: fault if made == call else None
 
 
-def _suffer(fault: Fault, operation: str, url: str, apply: Callable[[], Answer]) -> Answer:
+def _identity(operation: str, request: dict[str, Any]) -> Any:
+    """Return what the repetitions of a function's request have in common; None where there are no repetitions."""
+    match operation:
+        case "TransactWriteItems":
+            return json.loads(request["body"])["ClientRequestToken"]
+        case "BatchGetItem":
+            return operation
+    return None
+
+
+def _suffer(fault: Fault, request: Any, apply: Callable[[], Answer]) -> Answer:
     match fault:
-        case Fault.NEVER_SENT:
-            return None, ConnectTimeoutError(endpoint_url=url)
-        case Fault.TIMEOUT:
-            return None, ReadTimeoutError(endpoint_url=url)
+        case Fault.NEVER_SENT | Fault.TIMEOUT:
+            timeout = ConnectTimeoutError if fault == Fault.NEVER_SENT else ReadTimeoutError
+            return None, timeout(endpoint_url=request.url)
         case Fault.REPLY_LOST | Fault.REPLY_LOST_ONCE:
             apply()
-            return None, ReadTimeoutError(endpoint_url=url)
+            return None, ReadTimeoutError(endpoint_url=request.url)
         case Fault.THROTTLED | Fault.THROTTLED_ONCE:
-            return _error(url, 400, "ThrottlingException")
-        case Fault.NO_CAPACITY | Fault.NO_CAPACITY_ONCE:
-            return _no_capacity(operation, url)
+            return _error(request.url, 400, "ThrottlingException")
         case Fault.ERROR | Fault.ERROR_ONCE:
-            return _error(url, 500, "InternalServerError")
+            return _error(request.url, 500, "InternalServerError")
+        case Fault.UNPROCESSED | Fault.UNPROCESSED_ONCE:
+            return _unprocessed(request, apply())
         case Fault.KILLED_BEFORE:
             raise KilledError
         case Fault.KILLED_AFTER:
             apply()
             raise KilledError
+        case cancelled:
+            reasons = [{"Code": "None"}, {"Code": cancelled.rpartition(" ")[2]}]
+            return _error(request.url, 400, "TransactionCanceledException", CancellationReasons=reasons)
 
 
 class _Empty(BytesIO):
-    """A body without bytes, as urllib3 has them."""
+    """A body without bytes, as urllib3 has it."""
 
     def stream(self, **_: Any) -> Iterator[bytes]:
         yield self.read()
 
 
-def _no_capacity(operation: str, url: str) -> Answer:
-    if operation == "TransactWriteItems":
-        return _error(url, 400, "TransactionCanceledException", CancellationReasons=_CANCELLED)
-    if "Object" in operation:  # S3's
-        return _error(url, 503, "SlowDown")
-    return _error(url, 400, "ProvisionedThroughputExceededException")
-
-
-def _error(url: str, status: int, code: str, **more: Any) -> Answer:
-    parsed = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}, **more}
+def _error(url: str, status: int, code: str, **details: Any) -> Answer:
+    parsed = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}, **details}
     return (AWSResponse(url, status, HTTPHeaders(), _Empty()), parsed), None
+
+
+def _unprocessed(request: Any, answer: Answer) -> Answer:
+    """Leave the keys unprocessed whose items were found, so that the answer lacks all that it should have."""
+    (response, parsed), error = answer
+    ((name, wanted),) = json.loads(request.body)["RequestItems"].items()
+    found = [{"pk": item["pk"], "sk": item["sk"]} for item in parsed["Responses"][name]]
+    unprocessed = {name: wanted | {"Keys": found}} if found else {}
+    return (response, parsed | {"Responses": {name: []}, "UnprocessedKeys": unprocessed}), error

@@ -23,7 +23,7 @@ def test_a_read_tells_the_truth_or_to_ask_again(
     (image_id,) = world.acknowledged
     calls = calls_of(world, what, image_id)
     assert len(calls) == (4 if what == "list_images" else 1)
-    for call in calls:
+    for call in (call for call in calls if fault.strikes(call.operation)):
         with faults(only(call, fault)) as made:
             status, body = world.read(what, image_id)
         assert call in made

@@ -27,7 +27,7 @@ CALLS = [
 ]
 
 
-READ_CALLS = [*(Call("Query", number) for number in range(4)), Call("GetItem", 0)]
+READ_CALLS = [*(Call("Query", number) for number in range(4)), Call("GetItem", 0), Call("BatchGetItem", 0)]
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 
 
