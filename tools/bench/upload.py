@@ -72,7 +72,7 @@ def main(folder: str, photograph: str, tokens: str, rounds: str) -> None:
                 raise RuntimeError(answer["body"])
 
         def upload_in_turn() -> None:
-            with patch.object(processing, "ThreadPoolExecutor", _OneAfterTheOther):
+            with patch.object(processing, "ThreadPool", _OneAfterTheOther):
                 upload()
 
         runs = {"caption": caption, "upload": upload, "upload_in_turn": upload_in_turn}
