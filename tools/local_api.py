@@ -52,6 +52,7 @@ def run(
         os.environ |= {
             "THUMBNAILS_URL": f"{aws['AWS_ENDPOINT_URL']}/{os.environ['BUCKET_NAME']}",
             "MODEL_PATH": str(model),
+            "AWS_SAM_LOCAL": "true",
             "POWERTOOLS_LOG_LEVEL": "WARNING",
             "POWERTOOLS_METRICS_DISABLED": "true",
         }

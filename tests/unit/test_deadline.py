@@ -44,6 +44,11 @@ def test_a_gateway_with_a_higher_quota_waits_longer(monkeypatch: pytest.MonkeyPa
     assert time_left(requested(20)) == pytest.approx(99, abs=0.1)
 
 
+def test_the_local_gateway_gives_the_time_of_its_own_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SAM_LOCAL", "true")
+    assert time_left(requested(100), seconds=29) == pytest.approx(29, abs=0.1)
+
+
 def test_a_clock_that_is_behind_the_gateways_gives_at_most_lambdas_time() -> None:
     assert time_left(requested(-2), seconds=29) == pytest.approx(29, abs=0.1)
 

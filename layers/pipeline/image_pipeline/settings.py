@@ -42,6 +42,11 @@ def gateway_timeout_seconds() -> int:
     return _number("GATEWAY_TIMEOUT_SECONDS", 15, 300)
 
 
+def is_sam_local() -> bool:
+    """Tell whether SAM's local gateway calls the function: it sets this variable, and Lambda never does."""
+    return "AWS_SAM_LOCAL" in os.environ
+
+
 def max_upload_bytes() -> int:
     """Return the largest file taken, in bytes. Base64 in a 6 MB Lambda event leaves 4.5 MB."""
     return _number("MAX_UPLOAD_BYTES", 1, 4_500_000)
