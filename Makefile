@@ -3,28 +3,33 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 PYTHON ?= python3
+# The Python version of Lambda. pyenv's is used even if another version is selected.
+LAMBDA_PYTHON ?= $(lastword python3.13 $(wildcard $(HOME)/.pyenv/versions/3.13.*/bin/python3.13))
 HOST ?= 127.0.0.1
-# The public index of PyTorch's CPU builds; elsewhere torch comes with gigabytes of CUDA.
+# The public index of PyTorch's CPU builds. The builds on PyPI come with gigabytes of CUDA.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-DEMO_MODEL := functions/upload_image/demo_model
+DEMO_MODEL := tools/demo_model/model
 BLIP_BASE := Salesforce/blip-image-captioning-base
 BIN := .venv/bin
 MODEL_BIN := .venv-model/bin
 export SAM_CLI_TELEMETRY := 0
 
-# A model folder of ours serves as it is; a hub id or a Hugging Face folder is exported first.
+# Where `make model` puts the exported model.
 EXPORTED = build/models/$(subst /,--,$(MODEL))$(if $(REVISION),@$(REVISION))$(if $(PRECISION),-$(PRECISION))
-REQUIREMENTS := requirements-dev.txt layers/pipeline/requirements.txt functions/upload_image/requirements.txt
+RUNTIME_REQUIREMENTS := layers/pipeline/requirements.txt layers/processing/requirements.txt
+DIRECT_REQUIREMENTS := $(RUNTIME_REQUIREMENTS:.txt=.in)
 
 .PHONY: help
 help: ## Print this list
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+##@ Run
 
 .PHONY: serve
 serve: MODEL ?= $(DEMO_MODEL)
 serve: PORT ?= 8000
-serve: .venv/installed ## Run the whole API on http://127.0.0.1:8000 (HOST=, PORT=, MODEL= a folder or hub id)
+serve: .venv/installed ## Run the API on http://127.0.0.1:8000 (HOST=, PORT=, MODEL= a folder or a hub id)
 	@model='$(or $(MODEL),$(DEMO_MODEL))'; \
 	if [ ! -d "$$model" ] && [[ ! "$$model" =~ ^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$$ || "$$model" = ./* || "$$model" = ../* ]]; then \
 		echo "error: $$model is neither a folder nor a hub id such as $(BLIP_BASE)" >&2; exit 1; \
@@ -37,47 +42,23 @@ serve: .venv/installed ## Run the whole API on http://127.0.0.1:8000 (HOST=, POR
 
 .PHONY: local
 local: PORT ?= 3000
-local: .venv/installed ## Run the API with sam local start-api, in containers, on port 3000 (PORT=, MODEL=, PRECISION=)
+local: .venv/installed ## Run the API in containers with sam local, on port 3000 (needs Docker; PORT=, MODEL=, PRECISION=)
 	@exec $(BIN)/python -m tools.containers local --port '$(or $(PORT),3000)' \
 		$(if $(MODEL),--model '$(MODEL)') $(if $(PRECISION),--precision '$(PRECISION)')
 
 .PHONY: demo
-demo: .venv/installed ## Upload the sample photographs and some scenes to a fresh API and print what it answers
+demo: .venv/installed ## Upload sample pictures to a new API and print the answers
 	@$(BIN)/python -m tools.demo
 
+##@ Test
+
 .PHONY: test
-test: .venv/installed ## Run unit, contract and integration tests with branch coverage
-	$(BIN)/pytest --cov --cov-report=term --cov-fail-under=90 --allow-hosts=127.0.0.1
+test: .venv/installed ## Run the unit, contract and integration tests, and measure coverage
+	$(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term --cov-fail-under=90 --allow-hosts=127.0.0.1
 
-.PHONY: test-faults
-test-faults: .venv/installed ## Break each call to AWS in each way, then 2,000 random schedules (SCHEDULES=; java; 20 minutes)
-	$(if $(SCHEDULES),SCHEDULES='$(SCHEDULES)') $(BIN)/pytest tests/faults --show-capture=no
-	@cat build/faults/test_uploads.md build/faults/test_reads.md
-
-.PHONY: test-hostile
-test-hostile: .venv/installed ## Send a corpus of hostile files through the upload function
-	$(BIN)/pytest tests/hostile --show-capture=no
-	@cat build/hostile.md build/hostile_rejections.md
-
-.PHONY: fuzz
-fuzz: .venv/installed ## Damage images, forms, events and requests at random, 67,000 of them (FUZZ= times as many; 7 minutes)
-	$(if $(FUZZ),FUZZ='$(FUZZ)') $(BIN)/pytest tests/fuzz -s --show-capture=no
-
-# mutmut takes a module's name from its path, hence src.
-.PHONY: mutants
-mutants: .venv/installed build/mutmut ## Break the code in 1,600 places, one at a time: which do the unit tests not notice? (40 minutes)
-	@rm -rf build/mutants && mkdir -p build/mutants/src
-	@git ls-files -z | tar -c --null -T - | tar -x -C build/mutants
-	@mv build/mutants/layers/pipeline/image_pipeline build/mutants/src/
-	@cd build/mutants && export PYTHONPATH=../mutmut && ../../$(BIN)/python -m mutmut run && ../../$(BIN)/python -m mutmut results
-
-.PHONY: e2e
-e2e: .venv/installed ## Run the contract tests and more against containers (Docker; 10 minutes)
-	@$(BIN)/python -m tools.containers e2e
-
-.PHONY: test-model
-test-model: .venv-model/installed ## Compare the exported models with torch and transformers
-	$(MODEL_BIN)/pytest tests/model
+.PHONY: test-lambda
+test-lambda: .venv-lambda/installed ## Run the unit tests with Python 3.13, the version on Lambda
+	.venv-lambda/bin/pytest tests/unit -n auto --dist loadfile --allow-hosts=127.0.0.1
 
 .PHONY: lint
 lint: .venv/installed .venv-checkov/installed ## Check style, types and template.yaml
@@ -88,63 +69,122 @@ lint: .venv/installed .venv-checkov/installed ## Check style, types and template
 	.venv-checkov/bin/checkov --config-file .checkov.yaml
 
 .PHONY: format
-format: .venv/installed ## Format the code and mend what can be mended
+format: .venv/installed ## Format the code, and fix what can be fixed automatically
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-.PHONY: openapi
-openapi: .venv/installed ## Write docs/openapi.json anew from template.yaml and the handlers
-	@$(BIN)/python -m tools.openapi
+.PHONY: test-hostile
+test-hostile: .venv/installed ## Upload hostile files and measure what they cost (4 minutes)
+	$(BIN)/pytest tests/hostile --show-capture=no
+	@cat build/hostile.md build/hostile_rejections.md
+
+.PHONY: fuzz
+fuzz: .venv/installed ## Upload randomly damaged images, forms and requests (6 minutes; FUZZ=10 for ten times as many)
+	$(if $(FUZZ),FUZZ='$(FUZZ)') $(BIN)/pytest tests/fuzz -s --show-capture=no
+
+.PHONY: test-faults
+test-faults: .venv/installed ## Make every call to AWS fail in every way (10 minutes; needs java; SCHEDULES= random runs)
+	$(if $(SCHEDULES),SCHEDULES='$(SCHEDULES)') $(BIN)/pytest tests/faults --show-capture=no
+	@cat build/faults/test_uploads.md build/faults/test_reads.md
+
+.PHONY: e2e
+e2e: .venv/installed ## Run the contract tests against containers (10 minutes; needs Docker)
+	@$(BIN)/python -m tools.containers e2e
+
+.PHONY: test-model
+test-model: .venv-model/installed ## Compare exported models with transformers (5 minutes; installs torch)
+	$(MODEL_BIN)/pytest tests/model
+
+# mutmut takes the name of a module from its path, so the packages must be in a folder named src.
+.PHONY: mutants
+mutants: .venv/installed build/mutmut ## Change the code in many places and see whether a unit test fails (1 hour)
+	@rm -rf build/mutants && mkdir -p build/mutants/src
+	@git ls-files -z | tar -c --null -T - | tar -x -C build/mutants
+	@mv build/mutants/layers/pipeline/image_pipeline build/mutants/layers/processing/image_processing build/mutants/src/
+	@cd build/mutants && export PYTHONPATH=../mutmut && ../../$(BIN)/python -m mutmut run && ../../$(BIN)/python -m mutmut results
+
+##@ Model
 
 .PHONY: model
 model: MODEL ?= $(BLIP_BASE)
-model: .venv-model/installed ## Export BLIP to build/models/ (MODEL=, REVISION=, WEIGHTS_SHA256=, PRECISION=, SAMPLES=)
-	@$(MODEL_BIN)/python -m functions.upload_image.export '$(MODEL)' '$(EXPORTED)' \
+model: .venv-model/installed ## Export BLIP to build/models (MODEL=, REVISION=, WEIGHTS_SHA256=, PRECISION=, SAMPLES=)
+	@$(MODEL_BIN)/python -m tools.exporter '$(MODEL)' '$(EXPORTED)' \
 		$(if $(REVISION),--revision '$(REVISION)') $(if $(WEIGHTS_SHA256),--weights-sha256 '$(WEIGHTS_SHA256)') \
 		$(if $(PRECISION),--precision '$(PRECISION)') $(if $(SAMPLES),--samples '$(SAMPLES)')
 
 .PHONY: bench
-bench: .venv/installed .venv-model/installed ## Compare our captions with transformers' and the machine's limit (15 minutes; docs/benchmarks.md)
+bench: .venv/installed .venv-model/installed ## Compare the speed of captions with transformers (15 minutes)
 	@$(BIN)/python -m tools.bench
 
 .PHONY: demo-model
-demo-model: .venv-model/installed ## Train the demo model again and export it (under 20 minutes)
-	$(MODEL_BIN)/python -m tools.train_demo_model tests/model/demo_blip
-	$(MODEL_BIN)/python -m functions.upload_image.export tests/model/demo_blip $(DEMO_MODEL) --name demo --revision scenes-1 \
+demo-model: .venv-model/installed ## Train the demo model and export it (20 minutes)
+	$(MODEL_BIN)/python -m tools.demo_model.train tests/model/demo_blip
+	$(MODEL_BIN)/python -m tools.exporter tests/model/demo_blip $(DEMO_MODEL) --name demo --revision scenes-1 \
 		--note 'Demo model: it knows drawn scenes of coloured shapes and nothing else. Not BLIP-base; its captions of photographs mean nothing.'
 
-.PHONY: clean
-clean: ## Remove what make has built and installed
-	rm -rf .venv .venv-model .venv-checkov build .aws-sam layers/pipeline/*.egg-info
+##@ Deploy and maintain
 
-.venv/installed: $(REQUIREMENTS) pyproject.toml
-	@$(call create_venv,.venv)
+.PHONY: deploy
+deploy: .venv/installed ## Build everything and deploy it to your AWS account (asks before it changes anything)
+	$(BIN)/sam build
+	$(BIN)/sam deploy --guided
+
+.PHONY: openapi
+openapi: .venv/installed ## Write docs/openapi.json from template.yaml and the handlers
+	@$(BIN)/python -m tools.openapi
+
+UV_COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 --python-platform linux
+
+.PHONY: lock
+lock: .venv/installed ## Write the locked requirements of the layers from their requirements.in files
+	$(UV_COMPILE) layers/pipeline/requirements.in -o layers/pipeline/requirements.txt
+	$(UV_COMPILE) --constraints layers/pipeline/requirements.txt --overrides layers/processing/overrides.txt \
+		layers/processing/requirements.in -o layers/processing/requirements.txt
+
+.PHONY: clean
+clean: ## Remove everything that make has built and installed
+	rm -rf .venv .venv-lambda .venv-model .venv-checkov build .aws-sam *.egg-info
+
+.venv/installed: requirements-dev.txt $(RUNTIME_REQUIREMENTS) pyproject.toml
+	@$(call create_venv,.venv,$(PYTHON))
 	@echo 'Installing what the API and its tests need (once; about a minute)'
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(call install_development,.venv)
 	@touch $@
 
-.venv-model/installed: $(REQUIREMENTS) functions/upload_image/requirements-export.txt pyproject.toml
-	@$(call create_venv,.venv-model)
+.venv-lambda/installed: requirements-dev.txt $(RUNTIME_REQUIREMENTS) pyproject.toml
+	@$(call create_venv,.venv-lambda,$(LAMBDA_PYTHON))
+	@echo 'Installing what the unit tests need with Python 3.13 (once; about a minute)'
+	@$(call install_development,.venv-lambda)
+	@touch $@
+
+.venv-model/installed: $(DIRECT_REQUIREMENTS) tools/exporter/requirements.txt pyproject.toml
+	@$(call create_venv,.venv-model,$(PYTHON))
 	@echo 'Installing torch and transformers (once; a few minutes)'
 	@$(MODEL_BIN)/pip install --quiet --disable-pip-version-check --no-deps --retries 1 --extra-index-url $(TORCH_INDEX) \
-		"$$(grep '^torch==' functions/upload_image/requirements-export.txt)"
-	@$(MODEL_BIN)/pip install --quiet --disable-pip-version-check -r functions/upload_image/requirements-export.txt \
-		-r functions/upload_image/requirements.txt -r layers/pipeline/requirements.txt -e . pytest
+		"$$(grep '^torch==' tools/exporter/requirements.txt)"
+	@$(MODEL_BIN)/pip install --quiet --disable-pip-version-check -r tools/exporter/requirements.txt \
+		$(addprefix -r ,$(DIRECT_REQUIREMENTS)) -e . pytest
 	@touch $@
 
-# Apart and without what it depends on: it asks for a newer click than aws-sam-cli's, and works with that one too.
+# In a folder of its own and without its requirements: they contradict those of aws-sam-cli.
 build/mutmut: .venv/installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ mutmut==3.8.1 libcst==1.9.0
 
-# Its pins contradict those of the API.
+# In a virtual environment of its own, because its requirements contradict ours.
 .venv-checkov/installed: Makefile
-	@$(call create_venv,.venv-checkov)
-	@echo 'Installing checkov, which judges template.yaml (once; about a minute)'
+	@$(call create_venv,.venv-checkov,$(PYTHON))
+	@echo 'Installing checkov, which checks template.yaml (once; about a minute)'
 	@.venv-checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
 	@touch $@
 
 define create_venv
-	$(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-		|| { echo "error: '$(PYTHON)' is not Python 3.11 or newer with venv; name one that is: make PYTHON=python3.13" >&2; exit 1; }; \
-	$(PYTHON) -m venv $(1)
+	$(2) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "error: '$(2)' is not Python 3.11 or newer with venv. Name one that is, for example: make PYTHON=python3.13" >&2; exit 1; }; \
+	$(2) -m venv $(1)
+endef
+
+# First the locked requirements of the functions, then the tools.
+define install_development
+	$(1)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(addprefix -r ,$(RUNTIME_REQUIREMENTS)); \
+	$(1)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 endef

@@ -5,14 +5,19 @@ from decimal import Decimal
 from uuid import uuid4
 
 from image_pipeline.models import CaptionModel, ImageMetadata, ImageRecord, ThumbnailSize
+from image_pipeline.storage import records
+from image_pipeline.storage.claims import Claim
 
 IMAGE_ID = "b480bcff-7fff-45b2-93cf-7a534fe39821"
 _NOON = datetime(2025, 3, 16, 12, 0, 0, 826114, UTC)
 
 
-def finished(
-    image_id: str | None = None, minutes: int = 0, seconds_taken: str = "0.25", attempt: str | None = None
-) -> ImageRecord:
+def store(record: ImageRecord, attempt: str | None = None) -> None:
+    """Store a finished image as an attempt without an Idempotency-Key does."""
+    records.save(Claim(record.image_id, attempt or str(uuid4()), None), record)
+
+
+def finished(image_id: str | None = None, minutes: int = 0, seconds_taken: str = "0.25") -> ImageRecord:
     """Return a record finished `minutes` after noon."""
     image_id = image_id or str(uuid4())
     return ImageRecord(
@@ -25,5 +30,4 @@ def finished(
         caption="a cartoon picture of two people standing in front of a city",
         caption_model=CaptionModel("demo", "scenes-1", "fp32"),
         sha256="0" * 64,
-        attempt=attempt or str(uuid4()),
     )

@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image, ImageCms
 
-from tools.demo_scenes import Scene, Shape, draw
+from tools.demo_model.scenes import Scene, Shape, draw
 
 RED_LEFT_OF_BLUE = Scene(
     240,

@@ -11,7 +11,8 @@ from typing import Any
 import requests
 from PIL import Image
 
-from tools import demo_scenes, local_api
+from tools import local_api
+from tools.demo_model import scenes
 
 PHOTOS = Path(__file__).parent.parent / "tests" / "photos"
 SCENES = 6
@@ -85,9 +86,9 @@ def _samples() -> Iterator[Sample]:
         yield Sample(path.name, path.read_bytes())
     rng = random.Random(7)
     for number in range(1, SCENES + 1):
-        scene = demo_scenes.random_scene(rng)
+        scene = scenes.random_scene(rng)
         stream = BytesIO()
-        demo_scenes.draw(scene).save(stream, "PNG")
+        scenes.draw(scene).save(stream, "PNG")
         yield Sample(f"scene-{number}.png", stream.getvalue(), scene.caption)
 
 

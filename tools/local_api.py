@@ -11,14 +11,14 @@ from pathlib import Path
 from samcli.local.apigw.route import Route
 from werkzeug.serving import make_server
 
-from functions.upload_image.captioner import Captioner, get_captioner
-from image_pipeline import clients
+from image_pipeline.storage import clients
+from image_processing.captions import Captioner, get_captioner
 from tools import aws_stand_in, template
 from tools.aws_stand_in import QuietRequestHandler, create_resources, serving
 from tools.local_gateway import LocalGateway
 from tools.request_handler import RequestHandler
 
-DEMO_MODEL = Path(__file__).parent.parent / "functions" / "upload_image" / "demo_model"
+DEMO_MODEL = Path(__file__).parent / "demo_model" / "model"
 
 
 class AddressError(Exception):

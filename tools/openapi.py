@@ -7,6 +7,7 @@ import inspect
 import json
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import timedelta
 from http import HTTPStatus
 from importlib.metadata import metadata
 from pathlib import Path
@@ -16,9 +17,10 @@ from openapi_spec_validator import validate
 from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import is_typeddict
 
-from image_pipeline import api, bodies, requests, schemas
 from image_pipeline.errors import ImageNotFoundError, PipelineError
+from image_pipeline.http import bodies, handler, requests, schemas
 from image_pipeline.models import ThumbnailSize
+from image_pipeline.storage.claims import KEY_RETENTION
 from tools import template
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "openapi.json"
@@ -31,6 +33,7 @@ _PATH_PARAMETERS = {
     },
     "size": {"description": "Which thumbnail.", "schema": {"type": "string", "enum": [*ThumbnailSize]}},
 }
+_KEY_HOURS = KEY_RETENTION // timedelta(hours=1)
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": requests.LARGEST_PAGE, "default": requests.DEFAULT_PAGE}
 _FILE = {
     "type": "string",
@@ -55,7 +58,10 @@ _REQUESTS: dict[str, Json] = {
             {
                 "name": "Idempotency-Key",
                 "in": "header",
-                "description": "Names this upload: sent again within 24 hours, the same file gets the first answer.",
+                "description": (
+                    "A name for this upload. A second request with this key and the same file, within "
+                    f"{_KEY_HOURS} hours, gets the answer to the first request."
+                ),
                 "schema": {"type": "string", "pattern": f"^{requests.KEY_PATTERN}$"},
             }
         ],
@@ -107,9 +113,9 @@ def document() -> Json:
         for event in properties["Events"].values():
             # One sentence of the description covers HEAD.
             if event["Type"] == "Api" and event["Properties"]["Method"] != "HEAD":
-                route, handler = event["Properties"], template.handler(properties)
+                route, operation = event["Properties"], inspect.unwrap(template.handler(properties))
                 operation_id = name[0].lower() + name[1:].removesuffix("Function")
-                paths[route["Path"]][route["Method"].lower()] = _operation(operation_id, route["Path"], handler)
+                paths[route["Path"]][route["Method"].lower()] = _operation(operation_id, route["Path"], operation)
     result = {
         "openapi": "3.1.0",
         "info": {
@@ -138,8 +144,7 @@ def text() -> str:
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _operation(operation_id: str, path: str, handler: Callable[..., Any]) -> Json:
-    operation = inspect.unwrap(handler)
+def _operation(operation_id: str, path: str, operation: Callable[..., Any]) -> Json:
     summary = str(inspect.getdoc(inspect.getmodule(operation))).partition("\n")[0].partition(": ")[2]
     parameters = [
         {"name": name, "in": "path", "required": True, **described}
@@ -162,7 +167,7 @@ def _operation(operation_id: str, path: str, handler: Callable[..., Any]) -> Jso
         **_REQUESTS.get(operation_id, {}),
         "responses": {
             "200": success,
-            **_refusals(vars(handler)["raises"]),
+            **_refusals(handler.ERRORS[operation]),
             **{str(int(status)): _reference("responses", status.phrase.replace(" ", "")) for status in _GATEWAY},
         },
     }
@@ -172,20 +177,20 @@ def _refusals(raises: tuple[type[PipelineError], ...]) -> dict[str, Json]:
     """Return the answers with an error, by status."""
     descriptions: dict[HTTPStatus, list[str]] = defaultdict(list)
     examples: dict[HTTPStatus, Json] = defaultdict(dict)
-    for error in (*raises, *api.EVERYWHERE):
-        descriptions[api.STATUS[error]].append(str(inspect.getdoc(error)))
+    for error in (*raises, *handler.COMMON_ERRORS):
+        descriptions[handler.status_of(error)].append(str(inspect.getdoc(error)))
         if error.message:
             body = bodies.image_missing if error is ImageNotFoundError else bodies.failure
-            examples[api.STATUS[error]][error.__name__] = {"value": body(error.message)}
+            examples[handler.status_of(error)][error.__name__] = {"value": body(error.message)}
     descriptions[HTTPStatus.INTERNAL_SERVER_ERROR].append("Anything unforeseen.")
-    examples[HTTPStatus.INTERNAL_SERVER_ERROR]["Unforeseen"] = {"value": bodies.failure(api.UNEXPECTED)}
+    examples[HTTPStatus.INTERNAL_SERVER_ERROR]["Unforeseen"] = {"value": bodies.failure(handler.UNEXPECTED)}
     answers: dict[str, Json] = {}
     for status in sorted(descriptions):
-        missing = ImageNotFoundError in raises and status == api.STATUS[ImageNotFoundError]
+        missing = ImageNotFoundError in raises and status == handler.status_of(ImageNotFoundError)
         content = _json(schemas.ImageMissing if missing else schemas.Failure)
         if examples[status]:
             content["application/json"]["examples"] = examples[status]
-        headers = ["Cache-Control", "Retry-After"] if api.may_be_repeated(status) else ["Cache-Control"]
+        headers = ["Cache-Control", "Retry-After"] if handler.may_be_repeated(status) else ["Cache-Control"]
         description = " ".join(descriptions[status])
         answers[str(int(status))] = {"description": description, "headers": _headers(*headers), "content": content}
     return answers

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from functions.upload_image.colours import PRESS_PROFILE
+from image_processing.colour.colours import PRESS_PROFILE
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from functions.upload_image.captioner import ModelFolderError
+from image_processing.captions import ModelFolderError
 from tools import local_api
 from tools.request_handler import RequestHandler
 

@@ -2,15 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from image_pipeline import bodies, clients, records, requests
-from image_pipeline.api import api_handler
+from image_pipeline.http import bodies, requests
+from image_pipeline.http.handler import api_handler
+from image_pipeline.storage import clients, records
 
 if TYPE_CHECKING:
-    from image_pipeline import schemas
+    from image_pipeline.http import schemas
 
 
 @api_handler()
-def lambda_handler(event: requests.Event) -> "schemas.ProcessingStatistics":  # noqa: ARG001 - nothing can be asked for
+def lambda_handler(event: requests.Event) -> "schemas.ProcessingStatistics":  # noqa: ARG001 - it has no parameters
     return bodies.statistics(records.statistics())
 
 

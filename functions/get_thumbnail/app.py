@@ -1,13 +1,14 @@
-"""GET /api/images/{image_id}/thumbnails/{size}: where one thumbnail can be fetched."""
+"""GET /api/images/{image_id}/thumbnails/{size}: the URL of one thumbnail."""
 
 from typing import TYPE_CHECKING
 
-from image_pipeline import bodies, clients, records, requests, thumbnail_store
-from image_pipeline.api import api_handler
 from image_pipeline.errors import ImageNotFoundError, InvalidThumbnailSizeError, ThumbnailNotFoundError
+from image_pipeline.http import bodies, requests
+from image_pipeline.http.handler import api_handler
+from image_pipeline.storage import clients, records, thumbnail_store
 
 if TYPE_CHECKING:
-    from image_pipeline import schemas
+    from image_pipeline.http import schemas
 
 
 @api_handler(ThumbnailNotFoundError, InvalidThumbnailSizeError)
@@ -17,6 +18,8 @@ def lambda_handler(event: requests.Event) -> "schemas.Thumbnail":
         record = records.get(requests.image_id(event))
     except ImageNotFoundError:
         raise ThumbnailNotFoundError from None
+    if size not in record.thumbnails:
+        raise ThumbnailNotFoundError
     return bodies.thumbnail(thumbnail_store.presigned_url(record.thumbnails[size]))
 
 

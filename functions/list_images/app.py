@@ -1,13 +1,14 @@
-"""GET /api/images: the finished images, newest first, a page at a time."""
+"""GET /api/images: one page of the finished images, newest first."""
 
 from typing import TYPE_CHECKING
 
-from image_pipeline import bodies, clients, cursors, records, requests
-from image_pipeline.api import api_handler
 from image_pipeline.errors import InvalidRequestError
+from image_pipeline.http import bodies, cursors, requests
+from image_pipeline.http.handler import api_handler
+from image_pipeline.storage import clients, keys, records
 
 if TYPE_CHECKING:
-    from image_pipeline import schemas
+    from image_pipeline.http import schemas
 
 
 @api_handler(InvalidRequestError)
@@ -16,7 +17,7 @@ def lambda_handler(event: requests.Event) -> "schemas.ImageList | schemas.NoImag
     page = records.newest(limit, requests.page_start(event))
     if not page.has_more:
         return bodies.image_list(page.records, None)
-    cursor = cursors.encode(records.listing_position(page.records[-1]))
+    cursor = cursors.encode(keys.listing_position(page.records[-1]))
     return bodies.image_list(page.records, f"?limit={limit}&cursor={cursor}")
 
 

@@ -1,13 +1,15 @@
-"""POST /api/images: take an image, answer with its record."""
+"""POST /api/images: process an image and answer with its record."""
 
 from typing import TYPE_CHECKING
 
-from functions.upload_image import cold_start, processing, uploads
-from image_pipeline import bodies, errors, requests
-from image_pipeline.api import api_handler
+from image_pipeline import errors
+from image_pipeline.http import bodies, forms
+from image_pipeline.http.handler import api_handler
+from image_pipeline.http.requests import Event
+from image_processing import cold_start, uploads
 
 if TYPE_CHECKING:
-    from image_pipeline import schemas
+    from image_pipeline.http import schemas
 
 
 @api_handler(
@@ -19,9 +21,8 @@ if TYPE_CHECKING:
     errors.RequestKeyReusedError,
     errors.CaptionError,
 )
-def lambda_handler(event: requests.Event) -> "schemas.Image":
-    key = requests.idempotency_key(event)
-    return bodies.image(processing.process(uploads.from_event(event), key))
+def lambda_handler(event: Event) -> "schemas.Image":
+    return bodies.image(uploads.process(forms.upload(event)))
 
 
 cold_start.prepare()

@@ -9,7 +9,8 @@ import pytest
 import pyvips
 from PIL import Image, ImageCms
 
-from functions.upload_image import icc, images
+from image_processing import pictures, thumbnails
+from image_processing.colour import icc
 from tests.icc import of_inks, of_linear_grays
 from tests.pictures import encode
 
@@ -46,7 +47,7 @@ def picture(width: int, height: int) -> Image.Image:
 
 def difference(content: bytes) -> float:
     """Return the mean difference of our medium thumbnail and that of libvips, of 255."""
-    ours = Image.open(BytesIO(images.thumbnail(images.decode(content, NOW, 50_000_000), 512)))
+    ours = Image.open(BytesIO(thumbnails.make(pictures.decode(content, NOW, 50_000_000), 512)))
     theirs = pyvips.Image.thumbnail_buffer(content, 512, height=512, size="down", output_profile="srgb")
     samples = theirs.colourspace("srgb").cast("uchar").numpy()
     expected = Image.fromarray(np.squeeze(samples))

@@ -9,8 +9,8 @@ import boto3
 import pytest
 import requests
 
-from functions.upload_image import images
 from image_pipeline.models import ThumbnailSize
+from image_processing import pictures, thumbnails
 from tests.pictures import opened
 from tools.containers import storage
 
@@ -43,7 +43,7 @@ def test_thumbnails_have_the_pixels_that_this_process_makes(
 ) -> None:
     content, data = uploaded
     fetched = opened(requests.get(data["thumbnails"][size], timeout=10).content)
-    picture = images.decode(content, datetime.now(UTC), max_pixels=50_000_000)
-    expected = opened(images.thumbnail(picture, size.pixels))
+    picture = pictures.decode(content, datetime.now(UTC), max_pixels=50_000_000)
+    expected = opened(thumbnails.make(picture, size.pixels))
     assert (fetched.mode, fetched.size) == (expected.mode, expected.size)
     assert fetched.tobytes() == expected.tobytes()

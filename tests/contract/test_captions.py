@@ -6,7 +6,7 @@ from PIL import Image
 from tests.contract.client import Client
 from tests.contract.exif import exif
 from tests.pictures import RED_LEFT_OF_BLUE, encode, scene_png
-from tools.demo_scenes import draw
+from tools.demo_model.scenes import draw
 
 pytestmark = pytest.mark.usefixtures("demo_model")
 CAPTION = RED_LEFT_OF_BLUE.caption

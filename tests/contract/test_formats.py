@@ -10,7 +10,7 @@ from tests.contract.client import Client, fetch
 from tests.contract.forms import END, part
 from tests.contract.refusals import DAMAGED, refusal
 from tests.pictures import RED_LEFT_OF_BLUE, encode, opened, scene_png
-from tools.demo_scenes import draw
+from tools.demo_model.scenes import draw
 
 UNSUPPORTED = "Unsupported image file. Only accepts JPG or PNG files. Please try again."
 EXTENSIONS = {"JPEG": "jpg", "PNG": "png"}

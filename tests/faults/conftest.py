@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from image_pipeline import clients
+from image_pipeline.storage import clients
 from tests.faults.injection import Fault
 from tests.faults.world import World
 from tests.unit.conftest import aws, quiet

@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
-from image_pipeline import clients
+from image_pipeline.storage import clients
 
 Answer = tuple[Any, Exception | None]
 

@@ -8,8 +8,9 @@ import boto3
 import pytest
 
 from functions.sweep_thumbnails import app
-from image_pipeline import clients, settings, table
+from image_pipeline import settings
 from image_pipeline.errors import StorageError
+from image_pipeline.storage import clients, table
 from tests.faults.injection import ONCE, Call, Fault, KilledError, faults, only
 from tests.faults.test_uploads import CONTENT
 from tests.faults.world import World, keys

@@ -14,7 +14,8 @@ from functions.get_thumbnail import app as get_thumbnail
 from functions.list_images import app as list_images
 from functions.sweep_thumbnails import app as sweep_thumbnails
 from functions.upload_image import app as upload_image
-from image_pipeline import clients, settings, table
+from image_pipeline import settings
+from image_pipeline.storage import clients, table
 from tests.events import load_event, upload_event
 from tests.faults.injection import KilledError
 from tools.local_gateway import LocalContext

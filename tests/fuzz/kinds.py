@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image, ImageCms
 
-from functions.upload_image import icc
+from image_processing.colour import icc
 from tests.icc import of_inks, of_linear_grays
 from tests.jpeg_bytes import exif
 from tests.pictures import encode

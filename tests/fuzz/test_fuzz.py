@@ -19,10 +19,10 @@ from functions.get_stats import app as get_stats
 from functions.get_thumbnail import app as get_thumbnail
 from functions.list_images import app as list_images
 from functions.upload_image import app as upload_image
-from functions.upload_image import images, uploads
-from image_pipeline import requests
 from image_pipeline.errors import PipelineError
+from image_pipeline.http import forms, requests
 from image_pipeline.models import ThumbnailSize
+from image_processing import pictures, thumbnails
 from tests.events import load_event
 from tests.fuzz.kinds import KINDS
 from tests.fuzz.mutations import damaged, damaged_event, rearranged, with_right_checksums
@@ -76,10 +76,10 @@ def survives(run: Callable[[], object], content: bytes) -> str:
 
 def process(content: bytes) -> None:
     """Do what an upload does with its image, without the caption."""
-    picture = images.decode(content, datetime.now(UTC), 50_000_000)
+    picture = pictures.decode(content, datetime.now(UTC), 50_000_000)
     for size in ThumbnailSize:
-        images.thumbnail(picture, size.pixels)
-    images.flattened(picture)
+        thumbnails.make(picture, size.pixels)
+    pictures.flatten(picture)
 
 
 @pytest.mark.parametrize("way", ["bytes", "structure"])
@@ -110,7 +110,7 @@ def test_damaged_forms() -> None:
         if dice.random() < 0.2:
             media_type = damaged(media_type.encode(), dice).decode("latin-1")
         event = {"headers": {"Content-Type": media_type}, "isBase64Encoded": True, "body": b64encode(body).decode()}
-        seen[survives(lambda event=event: uploads.from_event(event), body)] += 1  # type: ignore[misc]  # bound now
+        seen[survives(lambda event=event: forms.upload(event), body)] += 1  # type: ignore[misc]  # bound now
     report("forms", seen)
     assert set(seen) == {"accepted", "InvalidRequestError"}
 

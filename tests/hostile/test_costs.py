@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from functions.upload_image import images, uploads
 from image_pipeline import settings
-from image_pipeline.api import STATUS
 from image_pipeline.errors import PipelineError
+from image_pipeline.http import forms
+from image_pipeline.http.handler import STATUS
 from image_pipeline.models import ThumbnailSize
+from image_processing import pictures, thumbnails
 from tests.events import upload_event
 from tests.hostile import corpus, costly
 from tests.hostile.memory import peak_memory, reset_peak_memory
@@ -54,8 +55,8 @@ def costs() -> Iterator[Costs]:
 def warm() -> None:
     """Load what the first image of a process loads."""
     for mode in ("RGB", "CMYK"):
-        picture = images.decode(encode(Image.new(mode, (64, 64)), "JPEG"), datetime.now(UTC), 10_000)
-        images.thumbnail(picture, 32)
+        picture = pictures.decode(encode(Image.new(mode, (64, 64)), "JPEG"), datetime.now(UTC), 10_000)
+        thumbnails.make(picture, 32)
 
 
 def processed(content: bytes, filename: str = "picture") -> tuple[int, tuple[float, int]]:
@@ -64,11 +65,11 @@ def processed(content: bytes, filename: str = "picture") -> tuple[int, tuple[flo
     gc.collect()
     resting, start = reset_peak_memory(), time.process_time()
     try:
-        uploaded = uploads.from_event(event).content
-        picture = images.decode(uploaded, datetime.now(UTC), settings.max_image_pixels())
+        uploaded = forms.upload(event).content
+        picture = pictures.decode(uploaded, datetime.now(UTC), settings.max_image_pixels())
         for size in ThumbnailSize:
-            images.thumbnail(picture, size.pixels)
-        images.flattened(picture)
+            thumbnails.make(picture, size.pixels)
+        pictures.flatten(picture)
         status = 200
     except PipelineError as error:
         status = int(STATUS[type(error)])

@@ -11,9 +11,11 @@ from statistics import median
 import boto3
 import pytest
 
-from functions.upload_image import app, images, uploads
+from functions.upload_image import app
 from image_pipeline import settings
 from image_pipeline.errors import PipelineError
+from image_pipeline.http import forms
+from image_processing import pictures
 from tests.events import upload_event
 from tests.hostile.corpus import SECRET, Hostile, files
 from tests.hostile.memory import peak_memory, reset_peak_memory
@@ -79,7 +81,7 @@ def test_a_rejection_takes_little_time_and_memory(hostile: Hostile, costs: list[
     start = time.perf_counter()
     with pytest.raises(PipelineError):
         # All that happens before a rejection is stored.
-        images.decode(uploads.from_event(event).content, datetime.now(UTC), settings.max_image_pixels())
+        pictures.decode(forms.upload(event).content, datetime.now(UTC), settings.max_image_pixels())
     costs.append((time.perf_counter() - start, peak_memory() - resting))
     assert costs[-1][0] < REJECTION_SECONDS
     assert costs[-1][1] < REJECTION_BYTES

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from image_pipeline import clients, settings
+from image_pipeline import settings
+from image_pipeline.storage import clients
 from tools import local_api
 
 

@@ -9,14 +9,15 @@ import boto3
 import requests
 
 from tests.pictures import encode
-from tools import demo_scenes, local_api
+from tools import local_api
+from tools.demo_model import scenes
 
 UPLOADS = 200
 
 
 def test_eight_clients_at_once_lose_nothing() -> None:
     rng = Random(8)
-    scenes = [encode(demo_scenes.draw(demo_scenes.random_scene(rng))) for _ in range(UPLOADS)]
+    scenes = [encode(scenes.draw(scenes.random_scene(rng))) for _ in range(UPLOADS)]
     with local_api.run() as api, ThreadPoolExecutor(8) as pool:
 
         def upload(number: int) -> str:

@@ -14,9 +14,9 @@ from huggingface_hub import HfApi
 from PIL import Image
 from transformers import BlipForConditionalGeneration
 
-from functions.upload_image.captioner import Captioner
-from functions.upload_image.export import ExportError, graphs, precisions, sources
-from functions.upload_image.export.__main__ import SAMPLES, main
+from image_processing.captions import Captioner
+from tools.exporter import ExportError, graphs, precisions, sources
+from tools.exporter.__main__ import SAMPLES, main
 from tools.random_blip import write_random_blip
 
 DEMO = Path(__file__).parent / "demo_blip"
@@ -47,7 +47,7 @@ def test_there_are_enough_photographs_to_judge_by() -> None:
 
 def test_the_committed_demo_model_is_this_export(tmp_path: Path) -> None:
     assert main([str(DEMO), str(tmp_path / "model")]) == 0
-    committed = Path("functions/upload_image/demo_model")
+    committed = Path("tools/demo_model/model")
     assert described(tmp_path / "model")["precision"] == described(committed)["precision"]
     scene = Image.open(PHOTOS / "coffee.jpg")
     ours, theirs = Captioner(tmp_path / "model"), Captioner(committed)
@@ -143,7 +143,7 @@ class TestPrecisions:
         assert model["chosen_by"] == "user"
         assert list(model["precisions"]) == ["fp32", "int8-decoder"]
         assert not model["precisions"]["int8-decoder"]["passes"]
-        fp32 = Path("functions/upload_image/demo_model")
+        fp32 = Path("tools/demo_model/model")
         assert size(tmp_path / "model", "encoder") == size(fp32, "encoder")
         assert size(tmp_path / "model", "decoder") < 0.5 * size(fp32, "decoder")
 
@@ -210,7 +210,7 @@ def size(folder: Path, graph: str) -> int:
 def test_an_existing_model_outlives_a_failed_export(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     assert main([str(DEMO), str(folder), "--name", "first"]) == 0
-    monkeypatch.setattr("functions.upload_image.export.parity.LARGEST_LOGIT_DIFFERENCE", 0.0)
+    monkeypatch.setattr("tools.exporter.parity.LARGEST_LOGIT_DIFFERENCE", 0.0)
     assert main([str(DEMO), str(folder), "--name", "second"]) == 1
     assert described(folder)["id"] == "first"
     Captioner(folder)

@@ -9,8 +9,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from image_pipeline import clients
 from image_pipeline.observability import logger
+from image_pipeline.storage import clients
 from tools import template
 from tools.aws_stand_in import create_resources
 from tools.local_api import DEMO_MODEL

@@ -13,13 +13,14 @@ from functions.get_image import app as get_image
 from functions.get_stats import app as get_stats
 from functions.list_images import app as list_images
 from functions.upload_image import app as upload_image
-from functions.upload_image import captioner, processing
-from functions.upload_image.captioner import Captioner
-from image_pipeline import clients, deadline, records, thumbnail_store
+from image_pipeline import deadline
 from image_pipeline.errors import DeadlineError
+from image_pipeline.storage import clients, records, thumbnail_store
 from image_pipeline.threads import ThreadPool
+from image_processing import captions
+from image_processing.captions import Captioner
 from tests.events import load_event, upload_event
-from tests.image_records import IMAGE_ID, finished
+from tests.image_records import IMAGE_ID, finished, store
 from tests.pictures import scene_png
 from tools.local_api import DEMO_MODEL
 from tools.local_gateway import LocalContext
@@ -50,7 +51,7 @@ def assert_nothing_runs_on(before: set[threading.Thread]) -> None:
 def repeat_encoder(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Let the encoder run until it is ended; return the list that gets the time of its end."""
     ended: list[float] = []
-    encoder = captioner.get_captioner()._encoder  # noqa: SLF001 - the engine itself
+    encoder = captions.get_captioner()._encoder  # noqa: SLF001 - the engine itself
     run_encoder = encoder.run_with_ort_values
 
     def run(*arguments: Any) -> Any:
@@ -67,7 +68,7 @@ def repeat_encoder(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def repeat_decoder(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Let the model write captions of 30 tokens until it is ended; return the list that gets the time of its end."""
     ended: list[float] = []
-    monkeypatch.setattr(captioner.get_captioner(), "_special", captioner.SpecialTokens(begin=2, end=-1))
+    monkeypatch.setattr(captions.get_captioner(), "_special", captions.SpecialTokens(begin=2, end=-1))
     tokens = Captioner.tokens
 
     def endless(self: Captioner, pixels: Any, max_tokens: int, max_repeats: int, run: Any) -> list[int]:  # noqa: ARG001
@@ -112,7 +113,7 @@ def test_the_next_caption_on_the_same_container_is_right(monkeypatch: pytest.Mon
 
 
 def test_a_caption_without_time_is_ended_at_once() -> None:
-    model = captioner.get_captioner()
+    model = captions.get_captioner()
     with deadline.of({}, LocalContext("UploadImageFunction", seconds=0)), pytest.raises(DeadlineError):
         model.caption(Image.new("RGB", (96, 96)))
 
@@ -121,7 +122,7 @@ def test_a_model_that_loads_for_too_long_is_waited_for_in_time_and_serves_the_ne
     monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
 ) -> None:
     may_load = threading.Event()
-    load = captioner.Captioner
+    load = captions.Captioner
     loads: list[Path] = []
 
     def slow_load(folder: Path) -> Captioner:
@@ -129,8 +130,8 @@ def test_a_model_that_loads_for_too_long_is_waited_for_in_time_and_serves_the_ne
         assert may_load.wait(60)
         return load(folder)
 
-    captioner.load_captioner.cache_clear()
-    monkeypatch.setattr(captioner, "Captioner", slow_load)
+    captions.load_captioner.cache_clear()
+    monkeypatch.setattr(captions, "Captioner", slow_load)
     try:
         status, body, context = upload(SHORT)
         assert (status, body) == (503, TOO_LONG)
@@ -152,7 +153,7 @@ def test_a_model_that_loads_for_too_long_is_waited_for_in_time_and_serves_the_ne
     ],
 )
 def test_a_call_that_may_outlive_the_function_is_not_begun(handler: Callable[..., Any], event: str) -> None:
-    records.save(finished(IMAGE_ID))
+    store(finished(IMAGE_ID))
     late = LocalContext("late", seconds=EARLY)
     answer = handler(load_event(event), late)
     assert (answer["statusCode"], json.loads(answer["body"])) == (503, TOO_LONG)
@@ -167,7 +168,7 @@ def test_a_call_that_may_outlive_the_function_is_not_begun(handler: Callable[...
         partial(records.get, IMAGE_ID),
         records.statistics,
         partial(records.newest, 50),
-        partial(records.save, finished(IMAGE_ID)),
+        partial(store, finished(IMAGE_ID)),
     ],
 )
 def test_no_client_begins_a_call_too_late_in_any_thread_of_a_pool(call: Callable[[], object]) -> None:
@@ -211,7 +212,7 @@ def test_a_failure_that_cannot_be_stored_in_time_is_left_to_the_sweeper(
             raise DeadlineError
 
     monkeypatch.setattr(thumbnail_store, "put", put)
-    monkeypatch.setattr(processing, "get_captioner", SlowCaptioner)
+    monkeypatch.setattr(captions, "get_captioner", SlowCaptioner)
     monkeypatch.setattr(deadline, "remaining", lambda: EARLY if late.is_set() else 29)
     assert upload(29)[0] == 503
     (item,) = table_items("")
@@ -224,18 +225,18 @@ def test_thumbnails_that_cannot_be_deleted_in_time_are_left_to_the_sweeper(
     monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
 ) -> None:
     late = threading.Event()
-    save_failure = records.save_failure
+    fail = records.fail
 
     def slow_save(*arguments: Any) -> None:
-        save_failure(*arguments)
+        fail(*arguments)
         late.set()
 
     class BrokenCaptioner:
         def caption(self, _: Image.Image) -> str:
             raise DeadlineError
 
-    monkeypatch.setattr(records, "save_failure", slow_save)
-    monkeypatch.setattr(processing, "get_captioner", BrokenCaptioner)
+    monkeypatch.setattr(records, "fail", slow_save)
+    monkeypatch.setattr(captions, "get_captioner", BrokenCaptioner)
     monkeypatch.setattr(deadline, "remaining", lambda: EARLY if late.is_set() else 29)
     assert upload(29)[:2] == (503, TOO_LONG)
     (item,) = table_items("IMAGE#")
@@ -243,7 +244,7 @@ def test_thumbnails_that_cannot_be_deleted_in_time_are_left_to_the_sweeper(
 
 
 def test_a_request_that_waited_too_long_for_its_function_is_refused_before_any_call() -> None:
-    records.save(finished(IMAGE_ID))
+    store(finished(IMAGE_ID))
     event = load_event("get_image")
     event["requestContext"]["requestTimeEpoch"] = int((time.time() - 20) * 1000)
     answer = get_image.lambda_handler(event, LocalContext("after a cold start"))

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import snapshot_restore_py
 
-from functions.upload_image import captioner, cold_start
-from functions.upload_image.captioner import Captioner
-from image_pipeline import clients
+from image_pipeline.storage import clients
+from image_processing import captions, cold_start
+from image_processing.captions import Captioner
 
 pytestmark = pytest.mark.usefixtures("aws", "forgotten_model")
 
@@ -16,13 +16,13 @@ KIND = "AWS_LAMBDA_INITIALIZATION_TYPE"
 
 @pytest.fixture
 def forgotten_model() -> Iterator[None]:
-    captioner.load_captioner.cache_clear()
+    captions.load_captioner.cache_clear()
     yield
-    captioner.load_captioner.cache_clear()
+    captions.load_captioner.cache_clear()
 
 
 @pytest.fixture
-def captions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+def captioned(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """The sizes of the images that were captioned."""
     sizes: list[tuple[int, int]] = []
     caption = Captioner.caption
@@ -36,7 +36,7 @@ def captions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 def models_loaded() -> int:
-    return captioner.load_captioner.cache_info().currsize
+    return captions.load_captioner.cache_info().currsize
 
 
 def clients_made() -> int:
@@ -51,7 +51,7 @@ def test_elsewhere_nothing_is_loaded() -> None:
 
 def test_on_demand_the_model_loads_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KIND, "on-demand")
-    may_load, load = threading.Event(), captioner.Captioner
+    may_load, load = threading.Event(), captions.Captioner
     threads: list[str] = []
 
     def slow_load(folder: Any) -> Captioner:
@@ -59,13 +59,13 @@ def test_on_demand_the_model_loads_in_the_background(monkeypatch: pytest.MonkeyP
         threads.append(threading.current_thread().name)
         return load(folder)
 
-    monkeypatch.setattr(captioner, "Captioner", slow_load)
+    monkeypatch.setattr(captions, "Captioner", slow_load)
     cold_start.prepare()
     # Init ends although the model is not there yet; the handler waits for it and does not load another.
     assert models_loaded() == 0
     assert clients_made() == 2
     may_load.set()
-    assert captioner.get_captioner().model.id == "demo"
+    assert captions.get_captioner().model.id == "demo"
     assert threads == ["model_0"]
 
 
@@ -76,38 +76,38 @@ def test_a_background_load_that_fails_is_the_handlers_error_and_is_tried_again(
     with monkeypatch.context() as patched:
         patched.setenv("MODEL_PATH", "/nowhere")
         cold_start.prepare()
-        with pytest.raises(captioner.ModelFolderError):
-            captioner.get_captioner()
-    assert captioner.get_captioner().model.id == "demo"
+        with pytest.raises(captions.ModelFolderError):
+            captions.get_captioner()
+    assert captions.get_captioner().model.id == "demo"
 
 
 def test_with_provisioned_concurrency_init_ends_with_a_warm_engine(
-    monkeypatch: pytest.MonkeyPatch, captions: list[tuple[int, int]]
+    monkeypatch: pytest.MonkeyPatch, captioned: list[tuple[int, int]]
 ) -> None:
     monkeypatch.setenv(KIND, "provisioned-concurrency")
     cold_start.prepare()
     assert models_loaded() == 1
     assert clients_made() == 2
-    assert captions == [(1, 1)]
+    assert captioned == [(1, 1)]
 
 
 def test_under_snapstart_the_engine_is_warm_before_the_snapshot(
-    monkeypatch: pytest.MonkeyPatch, captions: list[tuple[int, int]]
+    monkeypatch: pytest.MonkeyPatch, captioned: list[tuple[int, int]]
 ) -> None:
     monkeypatch.setenv(KIND, "snap-start")
     hooks: list[Callable[[], None]] = []
     monkeypatch.setattr(snapshot_restore_py, "register_before_snapshot", hooks.append)
     cold_start.prepare()
-    assert captions == []
+    assert captioned == []
     (before_snapshot,) = hooks
     before_snapshot()
-    assert captions == [(1, 1)]
+    assert captioned == [(1, 1)]
     assert clients_made() == 2
 
 
 def test_threads_share_one_model() -> None:
     loaded: list[Captioner] = []
-    threads = [threading.Thread(target=lambda: loaded.append(captioner.get_captioner())) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: loaded.append(captions.get_captioner())) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from functions.upload_image import icc, images
+from image_processing import pictures
+from image_processing.colour import icc
 from tests.icc import of_linear_grays
 from tests.pictures import encode
 from tests.png_bytes import chunk, flat, icc_profile, png
@@ -44,7 +45,7 @@ def computed(colour: tuple[int, ...], primaries: tuple[float, ...], gamma: float
 
 
 def shown(content: bytes) -> Any:
-    pixel = images.decode(content, NOW, 10_000).pixels.convert("RGB").getpixel((9, 9))
+    pixel = pictures.decode(content, NOW, 10_000).pixels.convert("RGB").getpixel((9, 9))
     assert isinstance(pixel, tuple)
     return np.array(pixel)
 
@@ -114,7 +115,7 @@ def test_the_colours_of_a_png_are_those_that_its_chunks_mean(
 def test_grays_follow_their_curve_and_keep_their_alpha(
     samples: tuple[int, ...], extra: bytes, exponent: float | None
 ) -> None:
-    pixels = images.decode(png(flat(*samples), extra), NOW, 10_000).pixels
+    pixels = pictures.decode(png(flat(*samples), extra), NOW, 10_000).pixels
     expected = computed((100, 100, 100), SRGB, exponent)
     found = pixels.convert("RGBA").getpixel((9, 9))
     assert isinstance(found, tuple)
@@ -141,7 +142,7 @@ def test_an_srgb_profile_changes_nothing() -> None:
     gradient = Image.merge(
         "RGB", [Image.linear_gradient("L"), Image.radial_gradient("L"), Image.new("L", (256, 256), 77)]
     )
-    assert images.decode(encode(gradient, icc_profile=srgb), NOW, 100_000).pixels.tobytes() == gradient.tobytes()
+    assert pictures.decode(encode(gradient, icc_profile=srgb), NOW, 100_000).pixels.tobytes() == gradient.tobytes()
 
 
 def test_the_made_profiles_are_whole() -> None:

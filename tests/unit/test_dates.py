@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from functions.upload_image import dates
+from image_processing.files import dates
 
 NOW = datetime(2025, 3, 16, 7, 9, 26, 500_000, UTC)
 RIGHT = datetime(2021, 5, 6, 7, 8, 9, tzinfo=UTC)

@@ -2,7 +2,7 @@ import struct
 
 import pytest
 
-from functions.upload_image import exif
+from image_processing.files import exif
 from tests.jpeg_bytes import exif as tiff
 
 ORIENTATION, DATE_TIME, DETAILS = 0x0112, 0x0132, 0x8769

@@ -1,6 +1,6 @@
 import pytest
 
-from functions.upload_image.uploads import from_event
+from image_pipeline.http import forms
 from tests.events import file_part, form_event, upload_event
 
 pytestmark = pytest.mark.usefixtures("upload_limit")
@@ -24,12 +24,12 @@ pytestmark = pytest.mark.usefixtures("upload_limit")
     ],
 )
 def test_the_name_is_shown_without_path_and_control_characters(sent: str, shown: str) -> None:
-    assert from_event(upload_event(b"image", sent)).original_name == shown
+    assert forms.upload(upload_event(b"image", sent)).original_name == shown
 
 
 @pytest.mark.parametrize("removed", "\0\t\x1b\x7f\x80\x9f\u061c\u200e\u200f\u202a\u202e\u2028\u2029\u2066\u2069\ufeff")
 def test_a_name_loses_what_controls_a_terminal_or_the_direction_of_text(removed: str) -> None:
-    assert from_event(upload_event(b"image", f"a{removed}b.png")).original_name == "ab.png"
+    assert forms.upload(upload_event(b"image", f"a{removed}b.png")).original_name == "ab.png"
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_name_loses_what_controls_a_terminal_or_the_direction_of_text(removed:
     ids=ascii,
 )
 def test_a_name_keeps_every_other_character(kept: str) -> None:
-    assert from_event(upload_event(b"image", f"{kept}.png")).original_name == f"{kept}.png"
+    assert forms.upload(upload_event(b"image", f"{kept}.png")).original_name == f"{kept}.png"
 
 
 @pytest.mark.parametrize(
@@ -64,18 +64,18 @@ def test_a_name_keeps_every_other_character(kept: str) -> None:
     ids=ascii,
 )
 def test_a_long_name_is_not_cut_inside_a_character_of_several_code_points(end: str, shown: str) -> None:
-    assert from_event(upload_event(b"image", "n" * 254 + end)).original_name == "n" * 254 + shown
+    assert forms.upload(upload_event(b"image", "n" * 254 + end)).original_name == "n" * 254 + shown
 
 
 def test_a_long_name_is_cut_anywhere_if_it_is_one_character() -> None:
     name = "e" + "\u0301" * 300
-    assert from_event(upload_event(b"image", name)).original_name == name[:255]
+    assert forms.upload(upload_event(b"image", name)).original_name == name[:255]
 
 
 def named(parameters: str | bytes) -> str:
     """Return the name of a file whose Content-Disposition ends with these parameters."""
     sent = parameters if isinstance(parameters, bytes) else parameters.encode()
-    return from_event(form_event(file_part(b"image", "a.png").replace(b'; filename="a.png"', sent))).original_name
+    return forms.upload(form_event(file_part(b"image", "a.png").replace(b'; filename="a.png"', sent))).original_name
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from functions.get_image import app
-from image_pipeline import clients, records
-from image_pipeline.claims import Claim
+from image_pipeline.storage import clients, records
+from image_pipeline.storage.claims import Claim
 from tests.events import load_event
-from tests.image_records import IMAGE_ID, finished
+from tests.image_records import IMAGE_ID, finished, store
 from tools.local_gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -20,7 +20,7 @@ def get(name: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_a_finished_image_is_shown() -> None:
-    records.save(finished(IMAGE_ID))
+    store(finished(IMAGE_ID))
     status, body = get("get_image")
     assert status == 200
     assert body["current_status"] == "success"
@@ -46,7 +46,7 @@ def test_an_unknown_image_is_not_found() -> None:
 
 
 def test_a_failed_image_is_not_found() -> None:
-    records.save_failure(Claim(IMAGE_ID, "attempt", None), "failure")
+    records.fail(Claim(IMAGE_ID, "attempt", None), "failure")
     assert get("get_image") == (404, MISSING)
 
 
@@ -57,7 +57,7 @@ def test_what_is_not_an_id_is_not_found_without_a_look(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("image_id", [f"{{{IMAGE_ID}}}", IMAGE_ID.replace("-", ""), "", "é"])
 def test_an_id_has_its_hyphens_and_nothing_else(image_id: str) -> None:
-    records.save(finished(IMAGE_ID))
+    store(finished(IMAGE_ID))
     event = load_event("get_image")
     event["pathParameters"]["image_id"] = image_id
     assert app.lambda_handler(event, LocalContext("GetImageFunction"))["statusCode"] == 404
@@ -65,14 +65,14 @@ def test_an_id_has_its_hyphens_and_nothing_else(image_id: str) -> None:
 
 @pytest.mark.parametrize("image_id", [IMAGE_ID.upper(), IMAGE_ID.title(), IMAGE_ID[:20] + IMAGE_ID[20:].upper()])
 def test_an_id_has_no_case(image_id: str) -> None:
-    records.save(finished(IMAGE_ID))
+    store(finished(IMAGE_ID))
     event = load_event("get_image")
     event["pathParameters"]["image_id"] = image_id
     assert app.lambda_handler(event, LocalContext("GetImageFunction"))["statusCode"] == 200
 
 
 def test_answers_with_urls_may_not_be_kept() -> None:
-    records.save(finished(IMAGE_ID))
+    store(finished(IMAGE_ID))
     answer = app.lambda_handler(load_event("get_image"), LocalContext("GetImageFunction"))
     assert answer["headers"] == {"Content-Type": "application/json", "Cache-Control": "no-store"}
 

@@ -4,10 +4,10 @@ from typing import Any
 import pytest
 
 from functions.get_stats import app
-from image_pipeline import records
-from image_pipeline.claims import Claim
+from image_pipeline.storage import records
+from image_pipeline.storage.claims import Claim
 from tests.events import load_event
-from tests.image_records import finished
+from tests.image_records import finished, store
 from tools.local_gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -28,8 +28,8 @@ def test_nothing_processed_is_all_zero() -> None:
 
 def test_sums_are_over_all_shards_and_the_average_over_successes() -> None:
     for number in range(20):
-        records.save(finished(seconds_taken=f"0.{number:06}"))
-    records.save_failure(Claim("b480bcff-7fff-45b2-93cf-7a534fe39821", "attempt", None), "failure")
+        store(finished(seconds_taken=f"0.{number:06}"))
+    records.fail(Claim("b480bcff-7fff-45b2-93cf-7a534fe39821", "attempt", None), "failure")
     assert get() == {
         "success": 20,
         "failure": 1,

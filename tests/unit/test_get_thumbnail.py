@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from unittest.mock import Mock
@@ -9,9 +10,10 @@ import pytest
 from botocore.config import Config
 
 from functions.get_thumbnail import app
-from image_pipeline import clients, presigning, records, thumbnail_store
+from image_pipeline.models import ThumbnailSize
+from image_pipeline.storage import clients, presigning, thumbnail_store
 from tests.events import load_event
-from tests.image_records import IMAGE_ID, finished
+from tests.image_records import IMAGE_ID, finished, store
 from tools.local_gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -24,7 +26,7 @@ def get(name: str) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.parametrize("size", ["small", "medium"])
 def test_the_url_is_signed_for_one_object(size: str) -> None:
-    records.save(finished(IMAGE_ID))
+    store(finished(IMAGE_ID))
     status, body = get(f"get_thumbnail_{size}")
     assert status == 200
     assert body["current_status"] == "success"
@@ -63,3 +65,10 @@ def test_another_size_is_refused_without_a_look(monkeypatch: pytest.MonkeyPatch)
 def test_the_thumbnail_of_an_unknown_image_is_not_found() -> None:
     expected = {"current_status": "failure", "error": "Thumbnail not found."}
     assert get("get_thumbnail_not_found") == (404, expected)
+
+
+def test_an_image_that_is_older_than_a_size_has_no_thumbnail_of_it() -> None:
+    record = finished(IMAGE_ID)
+    store(replace(record, thumbnails={ThumbnailSize.SMALL: record.thumbnails[ThumbnailSize.SMALL]}))
+    assert get("get_thumbnail_small")[0] == 200
+    assert get("get_thumbnail_medium") == (404, {"current_status": "failure", "error": "Thumbnail not found."})

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from functions.upload_image import images, jpeg_structure
-from functions.upload_image.jpeg_frame import Check
 from image_pipeline.errors import ImageTooLargeError, UndecodableImageError, UnsupportedImageError
+from image_processing import pictures
+from image_processing.files import jpeg_structure
+from image_processing.files.jpeg_frame import Check
 from tests.jpeg_bytes import behind_start, exif, first_scan, segment, without
 from tests.pictures import encode
 
@@ -50,14 +51,14 @@ def icc(number: int, count: int, data: bytes) -> bytes:
 
 def is_taken(content: bytes) -> bool:
     try:
-        images.decode(content, NOW, 10_000_000)
+        pictures.decode(content, NOW, 10_000_000)
     except UndecodableImageError:
         return False
     return True
 
 
 def colour(content: bytes) -> Any:
-    return images.decode(content, NOW, 10_000_000).pixels.getpixel((20, 20))
+    return pictures.decode(content, NOW, 10_000_000).pixels.getpixel((20, 20))
 
 
 class TestHeaders:
@@ -206,14 +207,14 @@ class TestKinds:
         # Each pixel is the one to its left plus a difference; code '0' is none. The first one is the middle, 128.
         tables = segment(0xC4, b"\0" + bytes([1] + [0] * 15) + b"\0")
         scan = segment(0xDA, b"\1\0\0\1\0\0") + bytes(64 * 48 // 8)
-        picture = images.decode(frame(0xC3) + tables + scan + b"\xff\xd9", NOW, 10_000)
+        picture = pictures.decode(frame(0xC3) + tables + scan + b"\xff\xd9", NOW, 10_000)
         assert picture.pixels.getextrema() == (128, 128)
 
     @pytest.mark.parametrize("size", [0, 65_000, 65_300, 130_000, 400_000])
     def test_an_arithmetic_jpeg_of_any_size_is_decoded(self, size: int) -> None:
         # Comments bring the pixels across the border of a block of 64 KiB, which is what Pillow reads at a time.
         content = behind_start(ARITHMETIC, *[segment(0xFE, bytes(size // 8))] * 8)
-        left, right = (images.decode(content, NOW, 10_000).pixels.getpixel((x, 16)) for x in (10, 38))
+        left, right = (pictures.decode(content, NOW, 10_000).pixels.getpixel((x, 16)) for x in (10, 38))
         assert isinstance(left, tuple)
         assert isinstance(right, tuple)
         assert np.abs(np.subtract(left, (200, 40, 40))).max() <= 12

@@ -1,14 +1,17 @@
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from functions.list_images import app
-from image_pipeline import records, requests
-from image_pipeline.claims import Claim
+from image_pipeline.http import requests
+from image_pipeline.models import ThumbnailSize
+from image_pipeline.storage import keys, records
+from image_pipeline.storage.claims import Claim
 from tests.events import load_event
-from tests.image_records import finished
+from tests.image_records import finished, store
 from tools.local_gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -28,14 +31,14 @@ def test_an_empty_list_says_so() -> None:
 
 
 def test_failures_are_not_listed() -> None:
-    records.save_failure(Claim("b480bcff-7fff-45b2-93cf-7a534fe39821", "attempt", None), "failure")
+    records.fail(Claim("b480bcff-7fff-45b2-93cf-7a534fe39821", "attempt", None), "failure")
     assert "data" in get()[1]
 
 
 def test_the_list_is_newest_first_and_complete() -> None:
     stored = [finished(minutes=minutes) for minutes in (3, 1, 2)]
     for record in stored:
-        records.save(record)
+        store(record)
     status, body = get()
     assert status == 200
     assert set(body) == {"current_status", "content"}
@@ -45,7 +48,7 @@ def test_the_list_is_newest_first_and_complete() -> None:
 def test_pages_follow_each_other_without_gap_or_overlap() -> None:
     stored = [finished(minutes=minutes // 2) for minutes in range(11)]
     for record in stored:
-        records.save(record)
+        store(record)
     _, body = get("list_images_page")
     seen = list(body["content"])
     pages = 1
@@ -60,10 +63,10 @@ def test_pages_follow_each_other_without_gap_or_overlap() -> None:
 
 
 def test_images_that_all_fell_into_one_shard_are_listed_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "crc32", lambda _: 0)
+    monkeypatch.setattr(keys, "crc32", lambda _: 0)
     stored = [finished(minutes=minutes) for minutes in range(12)]
     for record in stored:
-        records.save(record)
+        store(record)
     _, body = get(limit="10")
     assert list(body["content"]) == [record.image_id for record in reversed(stored[2:])]
     assert list(get(limit="12")[1]) == ["current_status", "content"]
@@ -90,3 +93,13 @@ def test_the_events_of_bad_parameters_are_refused() -> None:
     status, body = get("list_images_bad_cursor")
     assert status == 400
     assert body["error"].startswith("Invalid cursor.")
+
+
+def test_an_image_that_is_older_than_a_size_is_listed_without_it() -> None:
+    old = finished(minutes=0)
+    store(replace(old, thumbnails={ThumbnailSize.SMALL: old.thumbnails[ThumbnailSize.SMALL]}))
+    new = finished(minutes=1)
+    store(new)
+    status, body = get()
+    assert status == 200
+    assert [list(image["data"]["thumbnails"]) for image in body["content"].values()] == [["small", "medium"], ["small"]]

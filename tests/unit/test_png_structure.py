@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from functions.upload_image import images, png_structure
 from image_pipeline.errors import ImageTooLargeError, UndecodableImageError, UnsupportedImageError
+from image_processing import pictures
+from image_processing.files import png_structure
 from tests.jpeg_bytes import exif
 from tests.png_bytes import SIGNATURE, chunk, flat, icc_profile, png
 
@@ -32,7 +33,7 @@ def read(*ancillary: bytes, behind: bytes = b"") -> png_structure.Png:
 
 
 def alpha(content: bytes) -> tuple[int, int]:
-    pixels = images.decode(content, NOW, 10_000).pixels
+    pixels = pictures.decode(content, NOW, 10_000).pixels
     assert pixels.mode == "RGBA"
     low, high = pixels.getchannel("A").getextrema()
     assert isinstance(low, int)
@@ -56,7 +57,7 @@ class TestChunks:
         kind, data, _ = WHOLE[name]
         if name != "creation_time":
             assert not getattr(read(chunk(kind, data[:-1])), name) or name == "cicp"
-        assert images.decode(png(flat(1, 2, 3), chunk(kind, data[:-1])), NOW, 10_000).metadata.width == 32
+        assert pictures.decode(png(flat(1, 2, 3), chunk(kind, data[:-1])), NOW, 10_000).metadata.width == 32
 
     def test_of_two_the_first_counts(self, name: str) -> None:
         kind, data, expected = WHOLE[name]
@@ -103,7 +104,7 @@ def test_what_is_of_no_use_changes_nothing(extra: bytes) -> None:
     ],
 )
 def test_a_text_tells_when_the_picture_was_created(text: bytes) -> None:
-    metadata = images.decode(png(flat(1, 2, 3), text), NOW, 10_000).metadata
+    metadata = pictures.decode(png(flat(1, 2, 3), text), NOW, 10_000).metadata
     assert metadata.created_at == metadata.modified_at == datetime(2021, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
@@ -159,7 +160,7 @@ def test_pixels_may_come_in_many_chunks_and_without_an_end() -> None:
     data = whole[place + 8 : -16]
     pieces = b"".join(chunk(b"IDAT", data[at : at + 1]) for at in range(len(data)))
     for content in (whole[:place] + pieces, whole[:-12], whole[:place] + chunk(b"IDAT", b"") + whole[place:]):
-        assert images.decode(content, NOW, 10_000).pixels.getpixel((5, 5)) == (10, 20, 30)
+        assert pictures.decode(content, NOW, 10_000).pixels.getpixel((5, 5)) == (10, 20, 30)
 
 
 class TestTransparency:
@@ -189,7 +190,7 @@ class TestTransparency:
         samples = np.zeros((1500, 2000, 3), np.uint16)
         samples[:, 1000:] = (0x1234, 0x5678, 0x9ABC)
         content = png(samples, chunk(b"tRNS", struct.pack(">3H", 0x1234, 0x5678, 0x9ABC)))
-        pixels = images.decode(content, NOW, 10_000_000).pixels
+        pixels = pictures.decode(content, NOW, 10_000_000).pixels
         assert pixels.size == (1000, 750)
         assert pixels.getpixel((100, 700)) == (0, 0, 0, 255)
         transparent = pixels.getpixel((900, 10))
@@ -203,9 +204,9 @@ def test_samples_and_sides_have_a_limit() -> None:
         return SIGNATURE + chunk(b"IHDR", header) + chunk(b"IDAT", b"")
 
     with pytest.raises(ImageTooLargeError, match="bit depth"):
-        images.decode(claim(6200, 6200, 16, 6), NOW, 50_000_000)
+        pictures.decode(claim(6200, 6200, 16, 6), NOW, 50_000_000)
     with pytest.raises(ImageTooLargeError, match="1,000,000 pixels"):
-        images.decode(claim(1_000_001, 1, 8, 0), NOW, 50_000_000)
+        pictures.decode(claim(1_000_001, 1, 8, 0), NOW, 50_000_000)
 
 
 def test_an_embedded_profile_is_found() -> None:

@@ -12,11 +12,12 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from image_pipeline import claims, clients, deadline, records, settings, table
-from image_pipeline.claims import Claim
+from image_pipeline import deadline, settings
 from image_pipeline.errors import DeadlineError, ImageNotFoundError, StorageError
 from image_pipeline.models import Statistics
-from tests.image_records import IMAGE_ID, finished
+from image_pipeline.storage import claims, clients, keys, records, table
+from image_pipeline.storage.claims import Claim
+from tests.image_records import IMAGE_ID, finished, store
 from tools.local_gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -75,12 +76,12 @@ def record_argument(monkeypatch: pytest.MonkeyPatch, operation: str, argument: s
 
 def test_what_is_stored_comes_back() -> None:
     record = finished()
-    records.save(record)
+    store(record)
     assert records.get(record.image_id) == record
 
 
 def test_an_image_is_stored_as_it_always_was(table_items: Items) -> None:
-    records.save(finished(IMAGE_ID, attempt="attempt"))
+    store(finished(IMAGE_ID), "attempt")
     (item,) = table_items("IMAGE#")
     assert item == {
         "pk": "IMAGE#b480bcff-7fff-45b2-93cf-7a534fe39821",
@@ -113,9 +114,9 @@ def test_an_image_is_stored_as_it_always_was(table_items: Items) -> None:
 
 def test_a_record_never_replaces_another(table_items: Items) -> None:
     first = finished(IMAGE_ID)
-    records.save(first)
+    store(first)
     with pytest.raises(StorageError):
-        records.save(finished(IMAGE_ID, minutes=1))
+        store(finished(IMAGE_ID, minutes=1))
     assert records.get(IMAGE_ID) == first
     assert sum(item["success"] for item in table_items("STATS")) == 1
 
@@ -136,16 +137,16 @@ def test_a_lost_reply_is_recognised_by_the_own_attempt(monkeypatch: pytest.Monke
     lost = FlakyWrites([ReadTimeoutError(endpoint_url="test")], applied=True)
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", lost)
     record = finished()
-    records.save(record)
+    store(record)
     assert records.get(record.image_id) == record
     assert [item["success"] for item in table_items("STATS")] == [1]
 
 
 def test_a_success_is_not_taken_for_the_failure_of_the_same_attempt(table_items: Items) -> None:
     record = finished()
-    records.save(record)
+    store(record, "attempt")
     with pytest.raises(StorageError):
-        records.save_failure(Claim(record.image_id, record.attempt, None), "failure")
+        records.fail(Claim(record.image_id, "attempt", None), "failure")
     assert records.get(record.image_id) == record
     assert [item.get("failure") for item in table_items("STATS")] == [None]
 
@@ -154,7 +155,7 @@ def test_a_write_that_never_arrived_is_reported(monkeypatch: pytest.MonkeyPatch,
     unsent = FlakyWrites([ReadTimeoutError(endpoint_url="test")])
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", unsent)
     with pytest.raises(StorageError):
-        records.save(finished())
+        store(finished())
     assert table_items("") == []
 
 
@@ -166,7 +167,7 @@ def test_a_transaction_that_is_in_the_way_of_others_is_tried_again_as_the_same_r
     contended = FlakyWrites([cancelled("None", reason), cancelled(reason, reason)])
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", contended)
     record = finished()
-    records.save(record)
+    store(record)
     assert len(contended.tokens) == 3
     assert len(set(contended.tokens)) == 1
     assert [item["success"] for item in table_items("STATS")] == [1]
@@ -181,7 +182,7 @@ def test_a_transaction_with_a_lasting_reason_is_not_tried_again(
     refused = FlakyWrites([cancelled(*reasons)])
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", refused)
     with pytest.raises(StorageError):
-        records.save(finished())
+        store(finished())
     assert len(refused.tokens) == 1
 
 
@@ -201,10 +202,10 @@ def test_a_throttled_transaction_is_not_tried_again_without_time(monkeypatch: py
         nonlocal now
         now += 1
 
-    monkeypatch.setattr("image_pipeline.table.time.sleep", pass_time)
+    monkeypatch.setattr("image_pipeline.storage.table.time.sleep", pass_time)
     monkeypatch.setattr("image_pipeline.deadline.time.monotonic", lambda: now)
     with deadline.of({}, LocalContext("function", seconds=12.5)), pytest.raises(DeadlineError):
-        records.save(finished())
+        store(finished())
     # At 12.5, 11.5 and 10.5 s before the deadline.
     assert len(sent) == 3
 
@@ -214,7 +215,7 @@ def test_endless_conflicts_end_in_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     contended = FlakyWrites([conflict() for _ in range(100)])
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", contended)
     with pytest.raises(StorageError):
-        records.save(finished())
+        store(finished())
     assert len(contended.tokens) == 8
 
 
@@ -223,9 +224,9 @@ def test_only_conflicts_are_tried_again_and_each_write_is_a_request_of_its_own(
 ) -> None:
     writes = FlakyWrites([])
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", writes)
-    records.save(finished(IMAGE_ID))
+    store(finished(IMAGE_ID))
     with pytest.raises(StorageError):
-        records.save(finished(IMAGE_ID))
+        store(finished(IMAGE_ID))
     assert len(writes.tokens) == len(set(writes.tokens)) == 2
 
 
@@ -234,12 +235,12 @@ def test_the_pauses_between_conflicts_are_random_and_grow(monkeypatch: pytest.Mo
     monkeypatch.setattr("time.sleep", pauses.append)
     monkeypatch.setattr("random.uniform", lambda low, high: (low, high))
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", FlakyWrites([conflict() for _ in range(3)]))
-    records.save(finished())
+    store(finished())
     assert pauses == [(0, 0.04), (0, 0.08), (0, 0.16)]
 
 
 def test_a_failure_is_counted_kept_for_a_week_and_not_an_image(table_items: Items) -> None:
-    records.save_failure(Claim(IMAGE_ID, "attempt", None), "failure")
+    records.fail(Claim(IMAGE_ID, "attempt", None), "failure")
     with pytest.raises(ImageNotFoundError):
         records.get(IMAGE_ID)
     (item,) = table_items("IMAGE#")
@@ -250,7 +251,7 @@ def test_a_failure_is_counted_kept_for_a_week_and_not_an_image(table_items: Item
 
 def test_sums_are_exact_decimals() -> None:
     for _ in range(10):
-        records.save(finished(seconds_taken="0.1"))
+        store(finished(seconds_taken="0.1"))
     assert records.statistics().total_processing_time == Decimal(1)
 
 
@@ -290,7 +291,7 @@ def test_shards_that_are_left_unprocessed_are_read_again(monkeypatch: pytest.Mon
     monkeypatch.setattr("time.sleep", pauses.append)
     monkeypatch.setattr("random.uniform", lambda low, high: (low, high))
     for _ in range(20):
-        records.save(finished(seconds_taken="0.1"))
+        store(finished(seconds_taken="0.1"))
     partial = PartialReads(2)
     monkeypatch.setattr(clients.dynamodb(), "batch_get_item", partial)
     assert records.statistics() == Statistics(success=20, failure=0, total_processing_time=Decimal(2))
@@ -311,9 +312,9 @@ def test_shards_that_stay_unprocessed_are_an_error(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_page_reads_little_more_than_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "crc32", lambda _: 0)
+    monkeypatch.setattr(keys, "crc32", lambda _: 0)
     for minutes in range(8):
-        records.save(finished(minutes=minutes))
+        store(finished(minutes=minutes))
     asked = record_argument(monkeypatch, "query", "Limit")
     assert len(records.newest(3).records) == 3
     assert asked == [2, 2, 2, 2, 2]  # one of four shards twice, as a fourth image tells that there are more
@@ -323,9 +324,9 @@ def test_a_page_reads_little_more_than_it_shows(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("spread", [[0], [0, 1], [0, 0, 0, 1, 2, 3]])
 def test_a_page_takes_at_most_two_round_trips(monkeypatch: pytest.MonkeyPatch, limit: int, spread: list[int]) -> None:
     shards = cycle(spread)
-    monkeypatch.setattr(records, "crc32", lambda _: next(shards))
+    monkeypatch.setattr(keys, "crc32", lambda _: next(shards))
     for minutes in range(limit + 5):
-        records.save(finished(minutes=minutes))
+        store(finished(minutes=minutes))
     query = clients.dynamodb().query
     # Every shard must be asked before any shard may answer: one round trip.
     together = Barrier(4, timeout=10)
@@ -345,12 +346,12 @@ def test_a_page_takes_at_most_two_round_trips(monkeypatch: pytest.MonkeyPatch, l
 
 def test_the_listing_is_spread_over_its_shards(table_items: Items) -> None:
     for _ in range(64):
-        records.save(finished())
+        store(finished())
     shards = {item["listing"] for item in table_items("IMAGE#")}
-    assert shards == {f"LIST#{number}" for number in range(records.LISTING_SHARDS)}
+    assert shards == {f"LIST#{number}" for number in keys.LISTING_SHARDS}
 
 
 def test_statistics_are_spread_over_their_shards(table_items: Items) -> None:
     for _ in range(64):
-        records.save(finished())
+        store(finished())
     assert len(table_items("STATS")) > 1

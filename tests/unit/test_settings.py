@@ -16,7 +16,6 @@ def test_the_templates_values_are_usable() -> None:
     assert settings.table_name()
     assert settings.bucket_name()
     assert settings.thumbnails_url() == f"https://{settings.bucket_name()}.s3.us-east-1.amazonaws.com"
-    assert settings.cursor_key().startswith(b"arn:aws:cloudformation:")
     assert settings.url_expiry_seconds() == 900
     assert settings.gateway_timeout_seconds() == 29
     assert settings.max_upload_bytes() == 4_500_000

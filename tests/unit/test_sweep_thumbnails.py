@@ -7,9 +7,10 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from functions.sweep_thumbnails import app
 from functions.upload_image import app as upload_image
-from image_pipeline import clients, settings, table, thumbnail_store
+from image_pipeline import settings
 from image_pipeline.errors import StorageError
 from image_pipeline.models import ThumbnailSize
+from image_pipeline.storage import clients, keys, table, thumbnail_store
 from tests.events import load_event, upload_event
 from tests.image_records import IMAGE_ID
 from tests.pictures import scene_png
@@ -30,9 +31,9 @@ def sweep(event: dict[str, Any]) -> None:
 def test_the_thumbnails_of_a_removed_image_go_and_no_others(
     bucket_keys: Callable[[], list[str]], extension: str
 ) -> None:
-    other = thumbnail_store.key_of("0" + IMAGE_ID[1:], ThumbnailSize.SMALL, extension)
+    other = keys.thumbnail("0" + IMAGE_ID[1:], ThumbnailSize.SMALL, extension)
     for size in ThumbnailSize:
-        thumbnail_store.put(thumbnail_store.key_of(IMAGE_ID, size, extension), b"x")
+        thumbnail_store.put(keys.thumbnail(IMAGE_ID, size, extension), b"x")
     thumbnail_store.put(other, b"x")
     sweep(load_event("sweep_thumbnails"))
     assert bucket_keys() == [other]

@@ -18,9 +18,9 @@ from functions.get_thumbnail import app as get_thumbnail
 from functions.list_images import app as list_images
 from functions.sweep_thumbnails import app as sweep_thumbnails
 from functions.upload_image import app as upload_image
-from image_pipeline import records, settings
+from image_pipeline import settings
 from tests.events import load_event
-from tests.image_records import IMAGE_ID, finished
+from tests.image_records import IMAGE_ID, finished, store
 from tools import template
 from tools.local_gateway import LocalContext
 
@@ -184,9 +184,9 @@ def test_bucket_and_table_outlive_the_stack_and_the_bucket_is_private(resources:
 def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
     functions: Resources, monkeypatch: pytest.MonkeyPatch, function: str, handler: Callable[[Any, Any], Any], event: str
 ) -> None:
-    records.save(finished(IMAGE_ID))
+    store(finished(IMAGE_ID))
     for minutes in range(1, 4):  # enough for a second page
-        records.save(finished(minutes=minutes))
+        store(finished(minutes=minutes))
     read: set[str] = set()
 
     def recorded(name: str) -> str:
@@ -203,8 +203,8 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
 def test_no_function_reads_a_variable_past_settings_but_those_that_lambda_sets() -> None:
     lines = [
         line.strip()
-        for folder in ("functions/*", "layers/pipeline/image_pipeline")
-        for source in ROOT.glob(f"{folder}/*.py")
+        for folder in ("functions", "layers")
+        for source in (ROOT / folder).rglob("image_*/**/*.py" if folder == "layers" else "*.py")
         if source.name != "settings.py"
         for line in source.read_text().splitlines()
         if re.search(r"\b(environ|getenv)\b", line)
@@ -239,18 +239,27 @@ def test_the_statistics_function_reads_nothing_but_the_shards(resources: Resourc
     assert read["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["STATS#*"]}}
 
 
-def test_layer_and_image_install_the_same_packages() -> None:
+def test_layer_and_image_install_locked_packages_alone() -> None:
     assert template.read()["Resources"]["PipelineLayer"]["Properties"]["ContentUri"] == "layers/pipeline/"
     makefile = (ROOT / "layers" / "pipeline" / "Makefile").read_text()
     dockerfile = (ROOT / "functions" / "upload_image" / "Dockerfile").read_text()
-    assert "-r requirements.txt" in makefile
-    assert "COPY layers/pipeline/requirements.txt /tmp/layer.txt" in dockerfile
-    assert "-r /tmp/rest.txt -r /tmp/layer.txt" in dockerfile
-    shared, image = (requirements(ROOT / folder) for folder in ("layers/pipeline", "functions/upload_image"))
-    assert not set(shared) & set(image)
-    assert all("==" in line for line in (*shared.values(), *image.values()))
+    for text in (makefile, dockerfile):
+        assert "--no-deps --require-hashes" in text
+    for name in ("pipeline", "processing"):
+        assert f"COPY layers/{name}/requirements.txt /tmp/{name}.txt" in dockerfile
+    locked = locked_requirements("pipeline") + locked_requirements("processing")
+    assert len(set(locked)) == len(locked)
+    # Only what makes and checks the model needs these.
+    assert not [name for name in locked if re.match("nvidia|torch|transformers|triton|huggingface", name)]
 
 
-def requirements(folder: Path) -> dict[str, str]:
-    lines = (folder / "requirements.txt").read_text().splitlines()
-    return {line.partition("==")[0]: line for line in lines if line and not line.startswith("#")}
+@pytest.mark.parametrize("layer", ["pipeline", "processing"])
+def test_every_direct_requirement_is_locked_with_hashes(layer: str) -> None:
+    lock = (ROOT / "layers" / layer / "requirements.txt").read_text()
+    for requirement in (ROOT / "layers" / layer / "requirements.in").read_text().split():
+        assert f"{requirement} \\\n    --hash=sha256:" in lock
+
+
+def locked_requirements(layer: str) -> list[str]:
+    lines = (ROOT / "layers" / layer / "requirements.txt").read_text().splitlines()
+    return [line.partition("==")[0] for line in lines if "==" in line]

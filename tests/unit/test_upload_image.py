@@ -16,10 +16,11 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from PIL import Image
 
-from functions.upload_image import app, processing
-from functions.upload_image.captioner import get_captioner
-from image_pipeline import clients, thumbnail_store
+from functions.upload_image import app
 from image_pipeline.errors import CaptionError
+from image_pipeline.storage import clients, thumbnail_store
+from image_processing import captions
+from image_processing.captions import get_captioner
 from tests.events import load_event, upload_event
 from tests.pictures import RED_LEFT_OF_BLUE, scene_png
 from tools.local_gateway import LocalContext
@@ -156,7 +157,7 @@ def test_a_failing_caption_engine_is_our_fault_and_leaves_no_thumbnail(
         def caption(self, _: Image.Image) -> str:
             raise CaptionError
 
-    monkeypatch.setattr(processing, "get_captioner", BrokenCaptioner)
+    monkeypatch.setattr(captions, "get_captioner", BrokenCaptioner)
     answer = app.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))
     assert answer["statusCode"] == 500
     assert answer["headers"]["Retry-After"] == "2"

@@ -19,7 +19,7 @@ from tools.bench.processes import (
 from tools.bench.report import BASELINE, PRECISIONS, TOKENS, Measured
 
 SCRATCH = ROOT / "build" / "bench"
-PHOTOGRAPHS = ROOT / "functions" / "upload_image" / "export" / "samples"
+PHOTOGRAPHS = ROOT / "tools" / "exporter" / "samples"
 COLD_STARTS = 5
 WARM_ROUNDS = 8
 CAPTIONS_A_ROUND = 6
@@ -85,7 +85,7 @@ def _prepare() -> tuple[Path, dict[str, Path]]:
         exported[name] = SCRATCH / name
         # With flat logits agreement means nothing: each precision is forced, and one sample will do.
         options = ("--precision", name, "--samples", str(sample))
-        run(WITH_TORCH, "functions.upload_image.export", str(source), str(exported[name]), *options)
+        run(WITH_TORCH, "tools.exporter", str(source), str(exported[name]), *options)
     return source, exported
 
 

@@ -7,20 +7,20 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent.parent
-_LAYER = ROOT / "layers" / "pipeline" / "requirements.txt"
-_FUNCTION = ROOT / "functions" / "upload_image" / "requirements.txt"
+_PIPELINE = ROOT / "layers" / "pipeline" / "requirements.in"
+_PROCESSING = ROOT / "layers" / "processing" / "requirements.in"
 # The image leaves out what tokenizers needs only to download: see the Dockerfile.
 _ALONE = "tokenizers"
 
 
 def of_ours(model: Path) -> int:
     """Return the bytes of the upload function's packages and of its model folder."""
-    return _packages([*_pinned(_FUNCTION), *_pinned(_LAYER)], alone={_ALONE}) + _files(model)
+    return _packages([*_pinned(_PROCESSING), *_pinned(_PIPELINE)], alone={_ALONE}) + _files(model)
 
 
 def of_baseline(model: Path) -> int:
     """Return the bytes of the same function with torch and transformers instead."""
-    return _packages(["torch", "transformers", "pillow", "multipart", *_pinned(_LAYER)], alone=set()) + _files(model)
+    return _packages(["torch", "transformers", "pillow", *_pinned(_PIPELINE)], alone=set()) + _files(model)
 
 
 def _pinned(path: Path) -> Iterator[str]:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from image_pipeline import clients, records
+from image_pipeline.storage import clients, records
 from image_pipeline.threads import ThreadPool
-from tests.image_records import finished
+from tests.image_records import finished, store
 from tools.containers import dynamodb_local, storage
 
 _IMAGES = 500
@@ -50,7 +50,7 @@ def _table() -> Iterator[None]:
     with dynamodb_local.run(None, "127.0.0.1", port):
         storage.create_table(url, os.environ["TABLE_NAME"])
         for minutes in range(_IMAGES):
-            records.save(finished(minutes=minutes))
+            store(finished(minutes=minutes))
         yield
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from functions.upload_image.captioner import Captioner
+from image_processing.captions import Captioner
 from tools.bench import tasks
 
 

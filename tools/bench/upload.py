@@ -17,10 +17,10 @@ import numpy as np
 from moto import mock_aws
 from PIL import Image
 
-from functions.upload_image import images, processing
 from functions.upload_image.app import lambda_handler
-from functions.upload_image.captioner import get_captioner
 from image_pipeline import settings
+from image_processing import pictures, uploads
+from image_processing.captions import get_captioner
 from tools import template
 from tools.aws_stand_in import create_resources
 from tools.bench import tasks
@@ -60,8 +60,8 @@ def main(folder: str, photograph: str, tokens: str, rounds: str) -> None:
             "MODEL_PATH": folder,
             "MAX_CAPTION_TOKENS": tokens,
         }
-        picture = images.decode(content, datetime.now(UTC), settings.max_image_pixels())
-        flat = images.flattened(picture)
+        picture = pictures.decode(content, datetime.now(UTC), settings.max_image_pixels())
+        flat = pictures.flatten(picture)
 
         def caption() -> None:
             get_captioner().caption(flat)
@@ -72,7 +72,7 @@ def main(folder: str, photograph: str, tokens: str, rounds: str) -> None:
                 raise RuntimeError(answer["body"])
 
         def upload_in_turn() -> None:
-            with patch.object(processing, "ThreadPool", _OneAfterTheOther):
+            with patch.object(uploads, "ThreadPool", _OneAfterTheOther):
                 upload()
 
         runs = {"caption": caption, "upload": upload, "upload_in_turn": upload_in_turn}

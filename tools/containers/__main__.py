@@ -14,7 +14,7 @@ from docker.errors import DockerException
 from tools.containers import base_image, cold_starts, sam, storage
 from tools.containers.errors import ContainersError
 
-_DEMO_MODEL = "functions/upload_image/demo_model"
+_DEMO_MODEL = "tools/demo_model/model"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -88,7 +88,8 @@ def start_api(port: int, *, quiet: bool, template: Path | None = None) -> Iterat
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise ContainersError(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from error
-    command: list[str | Path] = [_SAM, "local", "start-api", "--port", str(port), "--config-file", _CONFIGURATION]
+    command: list[str | Path] = [_SAM, "local", "start-api", "--port", str(port)]
+    command += ["--config-file", _CONFIGURATION, "--config-env", "local"]
     command += ["--template", template] if template else []
     LOGS.mkdir(parents=True, exist_ok=True)
     log_file = LOGS / f"start-api-{port}.log"

@@ -1,1 +1,1 @@
-"""What all functions of the image processing pipeline share."""
+"""Code that every function of the image processing pipeline shares."""

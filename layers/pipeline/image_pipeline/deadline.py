@@ -1,4 +1,4 @@
-"""The time left to answer a request: until Lambda ends the function, or API Gateway stops waiting for it."""
+"""The time that is left to answer a request, before Lambda or API Gateway gives up."""
 
 import math
 import time
@@ -9,26 +9,26 @@ from typing import Any, Protocol
 
 from image_pipeline import settings
 
-# The answer takes time to reach the gateway, and the clocks of gateway and function may differ a little.
+# Time for the answer to reach API Gateway, and for a small difference between the clocks.
 _MARGIN_MS = 1_000
-# No gateway waits longer than 300 s. An older request is a test event, and has the time that Lambda gives.
+# API Gateway waits at most 300 s. An event with an older request is a test event, so only Lambda's limit counts.
 _OLDEST_REQUEST_MS = 600_000
 
 _ends_at: ContextVar[float] = ContextVar("ends_at", default=math.inf)
 
 
 class Context(Protocol):
-    """The part of Lambda's context object that is used here."""
+    """The part of Lambda's context object that the deadline needs."""
 
     def get_remaining_time_in_millis(self) -> int: ...
 
 
 @contextmanager
 def of(event: Mapping[str, Any], context: Context) -> Iterator[None]:
-    """Set the deadline of an invocation while the block runs, for this thread and any `threads.ThreadPool` in it.
+    """Set the deadline of an invocation for the block, in this thread and in each `threads.ThreadPool` it starts.
 
-    Lambda counts from the start of the invocation. API Gateway counts from the request, so a cold start before the
-    invocation takes some of the gateway's time. Raises SettingError.
+    The deadline is the earlier of two. Lambda's time limit starts with the invocation. API Gateway's starts with the
+    request, and therefore includes a cold start. Raises SettingError.
     """
     milliseconds = min(context.get_remaining_time_in_millis(), _gateway_waits_ms(event))
     token = _ends_at.set(time.monotonic() + milliseconds / 1000)
@@ -40,7 +40,7 @@ def of(event: Mapping[str, Any], context: Context) -> Iterator[None]:
 
 @contextmanager
 def earlier(seconds: float) -> Iterator[None]:
-    """Bring the deadline `seconds` nearer while the block runs: that time is kept for the work after the block."""
+    """Move the deadline `seconds` earlier for the block, to keep that time for the work after the block."""
     token = _ends_at.set(_ends_at.get() - seconds)
     try:
         yield
@@ -49,15 +49,15 @@ def earlier(seconds: float) -> Iterator[None]:
 
 
 def remaining() -> float:
-    """Return the seconds until the deadline; infinity outside an invocation."""
+    """Return the seconds until the deadline, or infinity outside an invocation."""
     return _ends_at.get() - time.monotonic()
 
 
 def _gateway_waits_ms(event: Mapping[str, Any]) -> float:
-    """Return for how long API Gateway still waits, in milliseconds; infinity if the event does not tell."""
+    """Return how long API Gateway will still wait, in milliseconds, or infinity if the event does not say."""
     timeout_ms = settings.gateway_timeout_seconds() * 1000
     if settings.is_sam_local():
-        # The time of the request is the one at which SAM was started.
+        # SAM puts the time of its own start into every event.
         return math.inf
     match event:
         case {"requestContext": {"requestTimeEpoch": int(requested_at)}}:

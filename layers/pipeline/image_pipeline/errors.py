@@ -1,8 +1,15 @@
-"""What can go wrong, by name; every message is written for the client who reads it."""
+"""The errors that clients are told about. Their messages are written for clients.
+
+http/handler.py gives each class its status code.
+"""
+
+from image_pipeline.models import ThumbnailSize
+
+*_FIRST_SIZES, _LAST_SIZE = [f"'{size}'" for size in ThumbnailSize]
 
 
 class PipelineError(Exception):
-    """Base of all errors that a client is told about; `message` is the default of a subclass."""
+    """Base class of these errors. `message` is used when none is given."""
 
     message = ""
 
@@ -11,34 +18,34 @@ class PipelineError(Exception):
 
 
 class InvalidRequestError(PipelineError):
-    """The request itself is malformed: body, form field, parameter."""
+    """The body, a form field, a header or a parameter of the request is malformed."""
 
 
 class InvalidThumbnailSizeError(PipelineError):
-    """A thumbnail size other than those made."""
+    """There is no thumbnail size with this name."""
 
-    message = "Invalid input size. Please use 'small' or 'medium'."
+    message = f"Invalid input size. Please use {', '.join(_FIRST_SIZES)} or {_LAST_SIZE}."
 
 
 class UnsupportedImageError(PipelineError):
-    """The content is neither JPEG nor PNG, or of a kind of them that cannot be decoded."""
+    """The file is neither JPEG nor PNG, or it is a kind of JPEG or PNG that cannot be decoded."""
 
     message = "Unsupported image file. Only accepts JPG or PNG files. Please try again."
 
     @classmethod
     def of_kind(cls, kind: str) -> "UnsupportedImageError":
-        """Return the error for a well-formed JPEG or PNG of a `kind` that cannot be decoded, such as "JPEG-LS"."""
+        """Return the error for an intact JPEG or PNG whose `kind`, such as "JPEG-LS", cannot be decoded."""
         return cls(
             f"This kind of image is not supported: {kind}. Please save it as an ordinary JPG or PNG and send that."
         )
 
 
 class ImageTooLargeError(PipelineError):
-    """The file has more bytes, or the image more pixels, than the pipeline takes."""
+    """The file has too many bytes, or the image has too many pixels or costs too much to decode."""
 
 
 class UndecodableImageError(PipelineError):
-    """A JPEG or PNG by its first bytes that cannot be decoded."""
+    """The file begins like a JPEG or PNG but cannot be decoded."""
 
     message = "The image is damaged or incomplete and cannot be decoded. Please send the whole file again."
 
@@ -50,7 +57,7 @@ class RequestRunningError(PipelineError):
 
 
 class RequestKeyReusedError(PipelineError):
-    """The Idempotency-Key came with another file before."""
+    """The Idempotency-Key was used for another file before."""
 
     message = "This Idempotency-Key was used for another file. Please use a new key for each file."
 
@@ -62,24 +69,24 @@ class ImageNotFoundError(PipelineError):
 
 
 class ThumbnailNotFoundError(PipelineError):
-    """No finished image has this id, asked for by one of its thumbnails."""
+    """No finished image has this id, or the image has no thumbnail of this size."""
 
     message = "Thumbnail not found."
 
 
 class CaptionError(PipelineError):
-    """The caption engine failed on an image that decodes well."""
+    """The caption engine failed on an image that was decoded without error."""
 
     message = "The image could not be captioned. Please try again."
 
 
 class StorageError(PipelineError):
-    """A storage service did not answer as it should; trying again may help."""
+    """DynamoDB or S3 failed or gave no answer. Trying again may help."""
 
     message = "The image store is not available at the moment. Please try again."
 
 
 class DeadlineError(PipelineError):
-    """There is not enough time left for what comes next."""
+    """The time that is left is too short for the next step."""
 
     message = "The request took too long. Please try again."

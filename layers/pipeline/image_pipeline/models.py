@@ -1,4 +1,4 @@
-"""What the pipeline knows of an image, and its statistics."""
+"""The data that the pipeline works with: uploads, images, statistics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ ImageFormat = Literal["JPEG", "PNG"]
 
 
 class ThumbnailSize(StrEnum):
-    """The thumbnails made of every image; `pixels` is the side of the square that each fits in."""
+    """The thumbnails that are made of every image. Each fits in a square with a side of `pixels`."""
 
     SMALL = "small"
     MEDIUM = "medium"
@@ -22,8 +22,17 @@ class ThumbnailSize(StrEnum):
 
 
 @dataclass(frozen=True)
+class Upload:
+    """An uploaded file. The name is only shown to clients, and never used as a path."""
+
+    original_name: str
+    content: bytes
+    idempotency_key: str | None
+
+
+@dataclass(frozen=True)
 class ImageMetadata:
-    """Facts of the uploaded file; width and height are those of the upright image."""
+    """Facts about the uploaded file. Width and height are in pixels, after EXIF orientation is applied."""
 
     width: int
     height: int
@@ -35,7 +44,7 @@ class ImageMetadata:
 
 @dataclass(frozen=True)
 class CaptionModel:
-    """Which model wrote a caption: hub id or name, revision, and precision of its weights."""
+    """The model that wrote a caption: its hub id or name, its revision, and the precision of its weights."""
 
     id: str
     revision: str
@@ -44,7 +53,7 @@ class CaptionModel:
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """A finished image as it is stored; `thumbnails` maps a size to its S3 key."""
+    """A finished image. `thumbnails` maps each size to an S3 key; an old image may lack a size that is new."""
 
     image_id: str
     original_name: str
@@ -55,12 +64,11 @@ class ImageRecord:
     caption: str
     caption_model: CaptionModel
     sha256: str
-    attempt: str
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Counts of finished and failed uploads; the time is the sum over the finished ones, in seconds."""
+    """Numbers of successful and failed uploads. The time is the sum over the successful ones, in seconds."""
 
     success: int
     failure: int

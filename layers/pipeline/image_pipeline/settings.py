@@ -1,69 +1,64 @@
-"""Every setting that the functions read from their environment; template.yaml sets each of them."""
+"""The settings of the functions. Each is an environment variable that template.yaml sets."""
 
 import os
 
 
 class SettingError(Exception):
-    """A setting is missing or not usable; the message names it for the log, a client sees a plain 500."""
+    """A setting is missing or invalid. The log names the setting; a client only sees a status of 500."""
 
 
 def table_name() -> str:
-    """Return the DynamoDB table's name."""
+    """Return the name of the DynamoDB table."""
     return _text("TABLE_NAME")
 
 
 def bucket_name() -> str:
-    """Return the name of the S3 bucket that holds the thumbnails."""
+    """Return the name of the S3 bucket for thumbnails."""
     return _text("BUCKET_NAME")
 
 
 def thumbnails_url() -> str:
-    """Return the bucket's URL, below which each thumbnail has its key."""
+    """Return the URL of the bucket for thumbnails. A thumbnail's URL is this URL, a slash and its S3 key."""
     return _text("THUMBNAILS_URL")
 
 
 def model_path() -> str:
-    """Return the folder of the exported caption model."""
+    """Return the path of the folder that holds the exported caption model."""
     return _text("MODEL_PATH")
 
 
-def cursor_key() -> bytes:
-    """Return the key that signs the cursors of the list."""
-    return _text("CURSOR_KEY").encode()
-
-
 def url_expiry_seconds() -> int:
-    """Return how long a presigned URL lives. At most an hour: it dies with the role's credentials anyway."""
+    """Return how long a presigned URL is valid. At most one hour, because the role's credentials may end then."""
     return _number("URL_EXPIRY_SECONDS", 1, 3600)
 
 
 def gateway_timeout_seconds() -> int:
-    """Return how long API Gateway waits for an answer: 29 s, or up to 300 s with a higher quota."""
+    """Return how long API Gateway waits for an answer: 29 s, or up to 300 s if the account's quota was raised."""
     return _number("GATEWAY_TIMEOUT_SECONDS", 15, 300)
 
 
 def is_sam_local() -> bool:
-    """Tell whether SAM's local gateway calls the function: it sets this variable, and Lambda never does."""
+    """Tell whether the function runs under `sam local`, which sets this variable. Lambda never sets it."""
     return "AWS_SAM_LOCAL" in os.environ
 
 
 def max_upload_bytes() -> int:
-    """Return the largest file taken, in bytes. Base64 in a 6 MB Lambda event leaves 4.5 MB."""
+    """Return the largest accepted file size. A Lambda event of 6 MB holds 4.5 MB of file as base64."""
     return _number("MAX_UPLOAD_BYTES", 1, 4_500_000)
 
 
 def max_image_pixels() -> int:
-    """Return the largest image taken, in pixels. More than 89 million need more memory than the function may have."""
+    """Return the largest accepted image size. Above 89 million pixels, decoding needs too much memory."""
     return _number("MAX_IMAGE_PIXELS", 1, 89_000_000)
 
 
 def max_caption_tokens() -> int:
-    """Return how many tokens a caption may have."""
+    """Return the largest number of tokens in a caption."""
     return _number("MAX_CAPTION_TOKENS", 1, 100)
 
 
 def max_caption_repeats() -> int:
-    """Return how often a phrase may stand in a row in a caption before it counts as a loop; 0 lets loops run."""
+    """Return how many times in a row a caption may repeat a phrase. 0 means no limit."""
     return _number("MAX_CAPTION_REPEATS", 0, 10)
 
 

@@ -1,4 +1,4 @@
-"""Threads that know the deadline of the invocation that started them."""
+"""Threads that keep the deadline of the invocation that starts them."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 class ThreadPool(ThreadPoolExecutor):
-    """A thread pool whose tasks run in the context of the thread that submits them.
+    """A thread pool whose tasks run with the context variables of the thread that submits them.
 
-    Without the context, a task has no deadline.
+    One of these variables is the deadline.
     """
 
     def submit(self, task: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:

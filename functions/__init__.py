@@ -1,1 +1,0 @@
-"""The Lambda functions, one folder an endpoint."""

@@ -1,0 +1,98 @@
+"""The JSON bodies of the answers. schemas.py has their types."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, cast
+
+from image_pipeline.models import ImageRecord, Statistics, ThumbnailSize
+from image_pipeline.storage import thumbnail_store
+
+if TYPE_CHECKING:
+    from image_pipeline.http import schemas
+
+Body = Mapping[str, object]
+
+
+def image(record: ImageRecord) -> "schemas.Image":
+    """Return the body for one finished image. An upload answers with it, and the list contains it."""
+    metadata = record.metadata
+    return {
+        "image_status": "success",
+        "data": {
+            "image_id": record.image_id,
+            "original_name": record.original_name,
+            "processed_at": record.processed_at.isoformat(timespec="microseconds"),
+            "time_taken": round(float(record.time_taken), 2),
+            "metadata": {
+                "width": metadata.width,
+                "height": metadata.height,
+                "format": metadata.format,
+                "size_bytes": metadata.size_bytes,
+                "created_at": _to_the_second(metadata.created_at),
+                "modified_at": _to_the_second(metadata.modified_at),
+            },
+            "thumbnails": _thumbnails(record),
+            "caption": record.caption,
+        },
+        "error": None,
+    }
+
+
+def image_list(records: list[ImageRecord], next_page: str | None) -> "schemas.ImageList | schemas.NoImages":
+    """Return a page of the list. `next_page` is a relative reference to the next page, or None for the last page."""
+    if not records:
+        return {"current_status": "success", "data": "No image has been processed yet.", "error": None}
+    body: schemas.ImageList = {
+        "current_status": "success",
+        "content": {record.image_id: image(record) for record in records},
+    }
+    if next_page:
+        body["next"] = next_page
+    return body
+
+
+def image_details(record: ImageRecord) -> "schemas.ImageDetails":
+    """Return the body for one image, inside the outer object that all reading routes use."""
+    return {"current_status": "success", "data": image(record)}
+
+
+def thumbnail(url: str) -> "schemas.Thumbnail":
+    """Return the body with the presigned URL of one thumbnail."""
+    return {"current_status": "success", "data": url}
+
+
+def statistics(totals: Statistics) -> "schemas.ProcessingStatistics":
+    """Return the body with the numbers of uploads and their times in seconds."""
+    return {
+        "current_status": "success",
+        "data": {
+            "success": totals.success,
+            "failure": totals.failure,
+            "total_processing_time": float(totals.total_processing_time),
+            "avg_processing_time": float(totals.avg_processing_time),
+        },
+    }
+
+
+def failure(message: str) -> "schemas.Failure":
+    """Return the body of an error. Every error has this body, except for ImageNotFoundError."""
+    return {"current_status": "failure", "error": message}
+
+
+def image_missing(message: str) -> "schemas.ImageMissing":
+    """Return the body of ImageNotFoundError. Its shape is given by the API contract."""
+    return {"current_status": "failure", "data": message, "error": None}
+
+
+def _thumbnails(record: ImageRecord) -> "schemas.Thumbnails":
+    """Return the URL of each thumbnail. An image that is older than a size has no thumbnail of that size."""
+    urls = {
+        str(size): thumbnail_store.presigned_url(record.thumbnails[size])
+        for size in ThumbnailSize
+        if size in record.thumbnails
+    }
+    return cast("schemas.Thumbnails", urls)
+
+
+def _to_the_second(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S")

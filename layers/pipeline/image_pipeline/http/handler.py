@@ -1,0 +1,99 @@
+"""The frame of every API handler: it turns results and errors into answers. Only this module knows status codes."""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+
+from image_pipeline import deadline, errors
+from image_pipeline.http import bodies
+from image_pipeline.http.requests import Event
+from image_pipeline.observability import logger
+
+Answer = dict[str, Any]
+Handler = Callable[[Event, deadline.Context], Answer]
+Operation = Callable[[Event], bodies.Body]
+
+# A subclass that is not listed has the status of its nearest listed base class.
+STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
+    errors.InvalidRequestError: HTTPStatus.BAD_REQUEST,
+    errors.InvalidThumbnailSizeError: HTTPStatus.BAD_REQUEST,
+    errors.UndecodableImageError: HTTPStatus.BAD_REQUEST,
+    errors.ImageNotFoundError: HTTPStatus.NOT_FOUND,
+    errors.ThumbnailNotFoundError: HTTPStatus.NOT_FOUND,
+    errors.RequestRunningError: HTTPStatus.CONFLICT,
+    errors.RequestKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.ImageTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.UnsupportedImageError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.CaptionError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.DeadlineError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+# The errors that any operation may raise, and the further errors of each operation. docs/openapi.json lists both.
+COMMON_ERRORS: tuple[type[errors.PipelineError], ...] = (errors.StorageError, errors.DeadlineError)
+ERRORS: dict[Operation, tuple[type[errors.PipelineError], ...]] = {}
+
+UNEXPECTED = "The request could not be processed. Please try again."
+_RETRY_AFTER_SECONDS = "2"
+
+
+def api_handler(*raises: type[errors.PipelineError]) -> Callable[[Operation], Handler]:
+    """Make a Lambda handler from an operation.
+
+    The operation takes an API Gateway event (payload version 1.0) and returns the body of a 200. `raises` are the
+    errors that it may raise besides COMMON_ERRORS.
+    """
+
+    def decorate(operation: Operation) -> Handler:
+        @wraps(operation)
+        @logger.inject_lambda_context
+        def handler(event: Event, context: deadline.Context) -> Answer:
+            try:
+                with deadline.of(event, context):
+                    return _answer(HTTPStatus.OK, operation(event))
+            except errors.PipelineError as error:
+                return _refusal(error)
+            except Exception:  # noqa: BLE001 - a client must not see a stack trace
+                logger.exception("unexpected error")
+                return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(UNEXPECTED))
+
+        ERRORS[operation] = raises
+        return handler
+
+    return decorate
+
+
+def status_of(error: type[errors.PipelineError]) -> HTTPStatus:
+    """Return the status code of an error class. It is 500 if neither the class nor a base class is in STATUS."""
+    listed = (STATUS[base] for base in error.__mro__ if base in STATUS)
+    return next(listed, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def may_be_repeated(status: HTTPStatus) -> bool:
+    """Tell whether the same request may succeed later. Such an answer has a Retry-After header."""
+    return status == HTTPStatus.CONFLICT or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _refusal(error: errors.PipelineError) -> Answer:
+    status = status_of(type(error))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("request failed", status=status, reason=type(error).__name__, exc_info=error)
+    else:
+        logger.info("request refused", status=status, reason=type(error).__name__)
+    if isinstance(error, errors.ImageNotFoundError):
+        return _answer(status, bodies.image_missing(str(error)))
+    return _answer(status, bodies.failure(str(error)))
+
+
+def _answer(status: HTTPStatus, body: bodies.Body) -> Answer:
+    # Bodies contain presigned URLs, so proxies and browsers must not keep them.
+    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    if may_be_repeated(status):
+        headers["Retry-After"] = _RETRY_AFTER_SECONDS
+    return {
+        "statusCode": int(status),
+        "headers": headers,
+        "body": json.dumps(body, separators=(",", ":")),
+        "isBase64Encoded": False,
+    }

@@ -1,0 +1,133 @@
+"""The types of the JSON bodies, exactly as the API contract gives them. docs/openapi.json is made from these types.
+
+Only type checkers and tools/openapi.py import this module, so functions do not load pydantic.
+"""
+
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import Field
+
+# pydantic needs this TypedDict before Python 3.12.
+from typing_extensions import TypedDict
+
+from image_pipeline.models import ImageFormat
+
+Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Url = Annotated[str, Field(json_schema_extra={"format": "uri"})]
+RelativeReference = Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
+
+
+class Metadata(TypedDict):
+    """Facts about the uploaded file."""
+
+    width: int
+    """In pixels, after EXIF orientation is applied."""
+    height: int
+    """In pixels, after EXIF orientation is applied."""
+    format: ImageFormat
+    size_bytes: int
+    created_at: str
+    """When the picture was taken, or else the time of the upload: `YYYY-MM-DD HH:MM:SS`."""
+    modified_at: str
+    """When the file was last changed, or else the time of the upload: `YYYY-MM-DD HH:MM:SS`."""
+
+
+class Thumbnails(TypedDict):
+    """Presigned URLs for GET. They expire."""
+
+    small: Url
+    """Fits in 128 by 128 pixels."""
+    medium: Url
+    """Fits in 512 by 512 pixels."""
+
+
+class ImageData(TypedDict):
+    """The data of a processed image."""
+
+    image_id: Uuid
+    original_name: str
+    """The name of the file without its path and without control characters, or `unnamed`."""
+    processed_at: Moment
+    time_taken: float
+    """Seconds."""
+    metadata: Metadata
+    thumbnails: Thumbnails
+    caption: str
+    """A description in English, written by the caption model."""
+
+
+class Image(TypedDict):
+    """A processed image."""
+
+    image_status: Literal["success"]
+    data: ImageData
+    error: None
+
+
+class ImageDetails(TypedDict):
+    """A processed image, inside the outer object that all reading routes use."""
+
+    current_status: Literal["success"]
+    data: Image
+
+
+class ImageList(TypedDict):
+    """A page of the processed images, newest first."""
+
+    current_status: Literal["success"]
+    content: dict[str, Image]
+    """By image id."""
+    next: NotRequired[RelativeReference]
+    """A relative reference to the next page. Resolve it against the URL of this request. The last page has none."""
+
+
+class NoImages(TypedDict):
+    """The list when there are no images."""
+
+    current_status: Literal["success"]
+    data: Literal["No image has been processed yet."]
+    error: None
+
+
+class Thumbnail(TypedDict):
+    """The URL of one thumbnail."""
+
+    current_status: Literal["success"]
+    data: Url
+    """A presigned URL for GET. It expires."""
+
+
+class Totals(TypedDict):
+    """Numbers of uploads, and times in seconds."""
+
+    success: int
+    failure: int
+    """JPEGs and PNGs that could not be processed."""
+    total_processing_time: float
+    """The sum over all successful uploads."""
+    avg_processing_time: float
+    """The mean over all successful uploads, or 0 if there are none."""
+
+
+class ProcessingStatistics(TypedDict):
+    """How uploads ended. An upload that is refused before decoding is not counted."""
+
+    current_status: Literal["success"]
+    data: Totals
+
+
+class Failure(TypedDict):
+    """An error. All errors have this shape, except for ImageMissing."""
+
+    current_status: Literal["failure"]
+    error: str
+    """What went wrong and what to do."""
+
+
+class ImageMissing(TypedDict):
+    """The error for an unknown image id."""
+
+    current_status: Literal["failure"]
+    data: str
+    error: None

@@ -1,0 +1,137 @@
+"""Claims: which attempt may process an upload, and how an upload with an Idempotency-Key ended.
+
+An upload with an Idempotency-Key has a request item. An attempt claims this item for as long as a function may run.
+After that time another attempt may take the item over, for an image with another id. The transaction that stores the
+image also writes the outcome to the request item. Therefore an attempt that has lost its claim stores nothing.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+from uuid import uuid4
+
+from image_pipeline import settings
+from image_pipeline.errors import (
+    RequestKeyReusedError,
+    RequestRunningError,
+    StorageError,
+    UndecodableImageError,
+)
+from image_pipeline.storage import keys, table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import DeleteTypeDef, TransactWriteItemTypeDef, UpdateTypeDef
+
+# How an attempt ended: "damaged" is a fault of the file, "failure" a fault of ours.
+Outcome = Literal["success", "damaged", "failure"]
+
+KEY_RETENTION = timedelta(hours=24)
+_UNFINISHED_RETENTION = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right of one attempt to process an upload.
+
+    `is_finished` means that there is nothing to process: an earlier attempt has stored the image with this id.
+    """
+
+    image_id: str
+    attempt: str
+    idempotency_key: str | None
+    is_finished: bool = False
+
+
+def claim(idempotency_key: str | None, sha256: str) -> Claim:
+    """Claim an upload of the file with digest `sha256`.
+
+    Raises RequestRunningError, RequestKeyReusedError and StorageError. Raises UndecodableImageError if an earlier
+    attempt ended with it.
+    """
+    new = Claim(str(uuid4()), str(uuid4()), idempotency_key)
+    if idempotency_key is None:
+        return new
+    now = time.time()
+    # A function runs no longer than the gateway waits. One second later the attempt has certainly ended.
+    lease_seconds = settings.gateway_timeout_seconds() + 1
+    request = {
+        **keys.request(idempotency_key),
+        "status": "processing",
+        "sha256": sha256,
+        "image_id": new.image_id,
+        "attempt": new.attempt,
+        "lease": int((now + lease_seconds) * 1000),
+        "expires_at": int(now + KEY_RETENTION.total_seconds()),
+    }
+    free = (
+        "attribute_not_exists(pk) OR expires_at <= :now"
+        " OR (#status = :processing AND sha256 = :sha256 AND lease <= :now_ms)"
+    )
+    values = {":now": int(now), ":now_ms": int(now * 1000), ":processing": "processing", ":sha256": sha256}
+    condition = {
+        "ConditionExpression": free,
+        "ExpressionAttributeNames": {"#status": "status"},
+        "ExpressionAttributeValues": table.serialize(values),
+    }
+    earlier = table.put(request, **condition)
+    if earlier is None:
+        return new
+    _require_success(earlier, sha256)
+    return Claim(earlier["image_id"], earlier["attempt"], idempotency_key, is_finished=True)
+
+
+def reserve(claim: Claim) -> None:
+    """Create the image item. Must happen before any thumbnail is stored. Raises StorageError.
+
+    If the attempt dies, the item expires after an hour and its thumbnails are deleted with it.
+    """
+    expiry = int(time.time() + _UNFINISHED_RETENTION.total_seconds())
+    item = {**keys.image(claim.image_id), "status": "processing", "attempt": claim.attempt, "expires_at": expiry}
+
+    if table.put(item, ConditionExpression="attribute_not_exists(pk)") is not None:
+        raise StorageError
+
+
+def settle(claim: Claim, outcome: Outcome) -> "list[TransactWriteItemTypeDef]":
+    """Return the writes that end the claim in a transaction. Without an Idempotency-Key there are none.
+
+    A "failure" deletes the request item, so that the client may try again. If another attempt has taken over the
+    request, the transaction is cancelled.
+    """
+    if claim.idempotency_key is None:
+        return []
+    request, name = table.serialize(keys.request(claim.idempotency_key)), settings.table_name()
+    still_claimed, names = "attempt = :attempt AND #status = :processing", {"#status": "status"}
+    values = {":attempt": claim.attempt, ":processing": "processing"}
+    if outcome == "failure":
+        delete: DeleteTypeDef = {
+            "TableName": name,
+            "Key": request,
+            "ConditionExpression": still_claimed,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": table.serialize(values),
+        }
+        return [{"Delete": delete}]
+    update: UpdateTypeDef = {
+        "TableName": name,
+        "Key": request,
+        "UpdateExpression": "SET #status = :outcome",
+        "ConditionExpression": still_claimed,
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": table.serialize(values | {":outcome": outcome}),
+    }
+    return [{"Update": update}]
+
+
+def _require_success(request: table.Item, sha256: str) -> None:
+    """Raise the error with which `claim` answers, unless the request item is of this file and ended with success."""
+    if request["sha256"] != sha256:
+        raise RequestKeyReusedError
+    match request["status"]:
+        case "success":
+            return
+        case "damaged":
+            raise UndecodableImageError
+        case _:
+            raise RequestRunningError

@@ -1,0 +1,58 @@
+"""The boto3 clients. Each is made at its first use and kept until the process ends."""
+
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from image_pipeline import deadline
+from image_pipeline.errors import DeadlineError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+
+# The longest that a call takes, with all its retries. botocore's own timeouts are 60 s per try.
+LONGEST_CALL_SECONDS = 10
+_TIMEOUTS = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+@cache
+def session() -> boto3.Session:
+    """Return the boto3 session with the credentials and the region of this process."""
+    return boto3.Session()
+
+
+@cache
+def dynamodb() -> "DynamoDBClient":
+    """Return the DynamoDB client. Its calls raise DeadlineError when too little time is left."""
+    client = session().client("dynamodb", config=_TIMEOUTS)
+    client.meta.events.register("before-call", _refuse_late_call)
+    return client
+
+
+@cache
+def s3() -> "S3Client":
+    """Return the S3 client. Its calls raise DeadlineError when too little time is left."""
+    client = session().client("s3", config=_TIMEOUTS)
+    client.meta.events.register("before-call", _refuse_late_call)
+    return client
+
+
+def _refuse_late_call(**_: object) -> None:
+    # A call that ends after the deadline leaves no time for an answer. The client gets a 503 now.
+    if deadline.remaining() < LONGEST_CALL_SECONDS:
+        raise DeadlineError
+
+
+def prepare(*getters: Callable[[], object]) -> None:
+    """Make clients before the first event. Does nothing outside Lambda.
+
+    Init has a whole vCPU. An invocation has a share that depends on the memory: 0.3 vCPU at 512 MB.
+    """
+    if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:
+        for getter in getters:
+            getter()

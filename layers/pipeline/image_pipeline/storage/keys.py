@@ -1,0 +1,51 @@
+"""The keys of all items in the table, the listing index, and the objects in the bucket."""
+
+from zlib import crc32
+
+from image_pipeline.models import ImageRecord, ThumbnailSize
+
+LISTING_SHARDS = range(4)
+STATISTICS_SHARDS = range(8)
+_IMAGE = "IMAGE#"
+
+ItemKey = dict[str, str]
+
+
+def image(image_id: str) -> ItemKey:
+    """Return the key of an image item."""
+    return {"pk": f"{_IMAGE}{image_id}", "sk": "IMAGE"}
+
+
+def image_id(partition_key: str) -> str:
+    """Return the image id that the partition key of an image item contains."""
+    return partition_key.removeprefix(_IMAGE)
+
+
+def request(idempotency_key: str) -> ItemKey:
+    """Return the key of a request item."""
+    return {"pk": f"REQUEST#{idempotency_key}", "sk": "REQUEST"}
+
+
+def statistics(shard: int) -> ItemKey:
+    """Return the key of a statistics item."""
+    return {"pk": f"STATS#{shard}", "sk": "STATS"}
+
+
+def listing(shard: int) -> str:
+    """Return the partition key of a shard in the listing index."""
+    return f"LIST#{shard}"
+
+
+def listing_shard(image_id: str) -> int:
+    """Return the shard of the listing index that an image belongs to."""
+    return crc32(image_id.encode()) % len(LISTING_SHARDS)
+
+
+def listing_position(record: ImageRecord) -> str:
+    """Return the sort key of an image in the listing index. Sort keys in alphabetical order are in order of time."""
+    return f"{record.processed_at.isoformat(timespec='microseconds')}#{record.image_id}"
+
+
+def thumbnail(image_id: str, size: ThumbnailSize, extension: str) -> str:
+    """Return the S3 key of a thumbnail."""
+    return f"{image_id}/thumbnails/{size}.{extension}"

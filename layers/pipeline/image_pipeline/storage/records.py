@@ -1,0 +1,166 @@
+"""Finished images, failed uploads, the list, and the statistics.
+
+The statistics are spread over several items, because one DynamoDB partition takes 1,000 writes per second. One
+transaction stores the outcome of an upload and counts it.
+"""
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from heapq import merge
+from itertools import chain, islice
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Literal
+
+from image_pipeline import settings
+from image_pipeline.errors import ImageNotFoundError
+from image_pipeline.models import CaptionModel, ImageMetadata, ImageRecord, Statistics, ThumbnailSize
+from image_pipeline.storage import claims, clients, keys, table
+from image_pipeline.storage.claims import Claim, Outcome
+from image_pipeline.threads import ThreadPool
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+FAILURE_RETENTION = timedelta(days=7)
+_LISTING_INDEX = "listing"
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the list. `has_more` tells whether older images follow."""
+
+    records: list[ImageRecord]
+    has_more: bool
+
+
+def save(claim: Claim, record: ImageRecord) -> None:
+    """Store a finished image and count it in one transaction. Raises StorageError unless both are known to be done."""
+    item = {
+        "status": "success",
+        "listing": keys.listing(keys.listing_shard(record.image_id)),
+        "listed_at": keys.listing_position(record),
+        **_to_attributes(record),
+    }
+    _commit(claim, item, {"success": 1, "total_processing_time": record.time_taken}, "success")
+
+
+def fail(claim: Claim, outcome: Literal["damaged", "failure"]) -> None:
+    """Store for a week that an upload failed, and count it, in one transaction.
+
+    Raises StorageError unless both are known to be done, for example because the upload has succeeded.
+    """
+    expiry = datetime.now(UTC) + FAILURE_RETENTION
+    _commit(claim, {"status": "failure", "expires_at": int(expiry.timestamp())}, {"failure": 1}, outcome)
+
+
+def get(image_id: str) -> ImageRecord:
+    """Return a finished image. Raises ImageNotFoundError and StorageError."""
+    item = table.find(keys.image(image_id))
+    if item is None or item["status"] != "success":
+        raise ImageNotFoundError
+    return _from_attributes(item)
+
+
+def newest(limit: int, before: str | None = None) -> Page:
+    """Return up to `limit` finished images, newest first. `before` is the listing position of the previous page's end.
+
+    All shards are queried at the same time. At most one shard is queried twice, because two query results of one
+    shard hold more than `limit` images. Raises StorageError.
+    """
+    # Twice the average share of a shard: a second query is rare, and few items are read in vain.
+    page_size = 2 * (limit // len(keys.LISTING_SHARDS) + 1)
+    # Make the client before the threads start, because boto3 cannot make clients in several threads at once.
+    clients.dynamodb()
+    with ThreadPool(len(keys.LISTING_SHARDS), thread_name_prefix="listing") as pool:
+        shards = list(pool.map(lambda shard: _query_listing(shard, page_size, before), keys.LISTING_SHARDS))
+    items = list(islice(merge(*shards, key=itemgetter("listed_at"), reverse=True), limit + 1))
+    return Page([_from_attributes(item) for item in items[:limit]], has_more=len(items) > limit)
+
+
+def statistics() -> Statistics:
+    """Return the sums over all statistics items. Raises StorageError."""
+    shards = table.find_all([keys.statistics(shard) for shard in keys.STATISTICS_SHARDS])
+    return Statistics(
+        success=sum(int(shard.get("success", 0)) for shard in shards),
+        failure=sum(int(shard.get("failure", 0)) for shard in shards),
+        total_processing_time=sum((shard.get("total_processing_time", Decimal(0)) for shard in shards), Decimal(0)),
+    )
+
+
+def _commit(claim: Claim, item: Mapping[str, Any], counts: Mapping[str, Any], outcome: Outcome) -> None:
+    """Write the image item, add `counts` to a statistics item and settle the claim, in one transaction."""
+    key = keys.image(claim.image_id)
+    image: TransactWriteItemTypeDef = {
+        "Put": {
+            "TableName": settings.table_name(),
+            "Item": table.serialize({**key, **item, "attempt": claim.attempt}),
+            "ConditionExpression": "attribute_not_exists(pk) OR (attempt = :attempt AND #status = :processing)",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": table.serialize({":attempt": claim.attempt, ":processing": "processing"}),
+        }
+    }
+    count: TransactWriteItemTypeDef = {
+        "Update": {
+            "TableName": settings.table_name(),
+            "Key": table.serialize(keys.statistics(random.choice(keys.STATISTICS_SHARDS))),  # noqa: S311
+            "UpdateExpression": "ADD " + ", ".join(f"{name} :{name}" for name in counts),
+            "ExpressionAttributeValues": table.serialize({f":{name}": value for name, value in counts.items()}),
+        }
+    }
+
+    def is_stored() -> bool:
+        stored = table.find(key)
+        return stored is not None and (stored["attempt"], stored["status"]) == (claim.attempt, item["status"])
+
+    table.write([image, count, *claims.settle(claim, outcome)], is_stored)
+
+
+def _query_listing(shard: int, page_size: int, before: str | None) -> Iterator[dict[str, Any]]:
+    """Query one shard. Return its items, newest first; the iterator queries again when it has used up a result."""
+    condition, values = "listing = :listing", {":listing": keys.listing(shard)}
+    if before is not None:
+        condition, values = f"{condition} AND listed_at < :before", values | {":before": before}
+    response = table.query(condition, values, IndexName=_LISTING_INDEX, ScanIndexForward=False, Limit=page_size)
+
+    def older() -> Iterator[dict[str, Any]]:
+        if "LastEvaluatedKey" in response:
+            yield from _query_listing(shard, page_size, table.deserialize(response["LastEvaluatedKey"])["listed_at"])
+
+    return chain((table.deserialize(item) for item in response["Items"]), older())
+
+
+def _to_attributes(record: ImageRecord) -> dict[str, Any]:
+    return vars(record) | {
+        "processed_at": record.processed_at.isoformat(timespec="microseconds"),
+        "metadata": vars(record.metadata)
+        | {
+            "created_at": record.metadata.created_at.isoformat(),
+            "modified_at": record.metadata.modified_at.isoformat(),
+        },
+        "caption_model": vars(record.caption_model),
+    }
+
+
+def _from_attributes(item: Mapping[str, Any]) -> ImageRecord:
+    metadata = item["metadata"]
+    return ImageRecord(
+        image_id=item["image_id"],
+        original_name=item["original_name"],
+        processed_at=datetime.fromisoformat(item["processed_at"]),
+        time_taken=item["time_taken"],
+        metadata=ImageMetadata(
+            width=int(metadata["width"]),
+            height=int(metadata["height"]),
+            format=metadata["format"],
+            size_bytes=int(metadata["size_bytes"]),
+            created_at=datetime.fromisoformat(metadata["created_at"]),
+            modified_at=datetime.fromisoformat(metadata["modified_at"]),
+        ),
+        thumbnails={ThumbnailSize(size): key for size, key in item["thumbnails"].items()},
+        caption=item["caption"],
+        caption_model=CaptionModel(**item["caption_model"]),
+        sha256=item["sha256"],
+    )

@@ -1,0 +1,1 @@
+"""Conversion of colours to sRGB."""

@@ -1,0 +1,1 @@
+"""Decoding of pixels, near the size that thumbnails and captions need."""

@@ -1,0 +1,92 @@
+"""Decoding of a PNG to 8 bits per sample and about the working size."""
+
+from collections.abc import Sequence
+from io import BytesIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from image_pipeline.errors import ImageTooLargeError
+from image_processing.decoding.reduction import reduced, strips
+from image_processing.files.png_structure import RGB, Png
+
+_DEEP = 16
+# Inflating and unfiltering 100 MB of samples takes about half a second.
+_MOST_SAMPLE_BYTES = 300_000_000
+
+# The longest side in pixels. Pillow needs eight bytes per row in addition to the pixels.
+_LONGEST_SIDE = 1_000_000
+
+_Mask = npt.NDArray[np.bool_]
+
+
+def decode(file: Png) -> Image.Image:
+    """Return the pixels in mode L, LA, RGB or RGBA. Raises ImageTooLargeError and errors of Pillow."""
+    is_decoded_twice = file.transparent is not None and file.colour_type == RGB and file.bit_depth == _DEEP
+    if file.sample_bytes * (1 + is_decoded_twice) > _MOST_SAMPLE_BYTES:
+        raise ImageTooLargeError(
+            "The image has too many pixels for its bit depth. Please save it with 8 bits per sample and send it again."
+        )
+    if max(file.width, file.height) > _LONGEST_SIDE:
+        raise ImageTooLargeError(
+            f"The image has a side of more than {_LONGEST_SIDE:,} pixels. Please cut it into pieces and send them."
+        )
+    low_bytes_match = _low_bytes_match(file) if is_decoded_twice else None
+
+    def to_eight_bits(strip: Image.Image, top: int) -> Image.Image:
+        colours = _colours(strip)
+        if file.transparent is None:
+            return colours
+        is_transparent = _matches(strip, _as_decoded(file.transparent, file.bit_depth))
+        if low_bytes_match is not None:
+            is_transparent &= low_bytes_match[top : top + strip.height]
+        colours.putalpha(Image.fromarray(np.where(is_transparent, np.uint8(0), np.uint8(255))))
+        return colours
+
+    with Image.open(BytesIO(file.content), formats=("PNG",)) as image:
+        image.load()
+    return reduced(image, to_eight_bits, image.size)
+
+
+def _colours(strip: Image.Image) -> Image.Image:
+    """Return a strip in mode L, LA, RGB or RGBA, with 8 bits per sample."""
+    match strip.mode:
+        case "1":
+            return strip.convert("L")
+        case "I;16":
+            return Image.fromarray((np.asarray(strip, np.uint16) >> 8).astype(np.uint8))
+        case "P":
+            return strip.convert("RGBA" if strip.has_transparency_data else "RGB")
+        case _:
+            return strip
+
+
+def _low_bytes_match(file: Png) -> _Mask:
+    """Return a mask of the pixels whose low bytes equal those of the transparent colour, in RGB with 16 bits."""
+    with Image.open(BytesIO(file.content), formats=("PNG",)) as image:
+        (tile,) = image.tile
+        # Pillow keeps the first byte of each sample. With the other byte order set, that is the low byte.
+        image.tile = [tile._replace(args="RGB;16L")]
+        image.load()
+    colour = [sample & 255 for sample in file.transparent or ()]
+    return np.concatenate([_matches(strip, colour) for _, strip in strips(image)])
+
+
+def _as_decoded(colour: Sequence[int], bit_depth: int) -> Sequence[int]:
+    """Return a colour as Pillow decodes it: with 8 bits per sample, except for gray with 1 or 16 bits."""
+    if bit_depth == _DEEP and len(colour) > 1:
+        return [sample >> 8 for sample in colour]
+    if bit_depth in {1, _DEEP}:
+        return colour
+    return [sample * 255 // ((1 << bit_depth) - 1) for sample in colour]
+
+
+def _matches(strip: Image.Image, colour: Sequence[int]) -> _Mask:
+    """Return a mask of the pixels that have this colour."""
+    samples = np.asarray(strip)
+    channels = [samples] if len(colour) == 1 else [samples[:, :, at] for at in range(len(colour))]
+    matches: _Mask = np.ones(samples.shape[:2], np.bool_)
+    for channel, sample in zip(channels, colour, strict=True):
+        matches &= channel == sample
+    return matches

@@ -1,0 +1,111 @@
+"""The path of an upload: decode the image, claim the upload, make thumbnails and caption, store the record."""
+
+import hashlib
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Literal
+
+from image_pipeline import deadline, observability, settings
+from image_pipeline.errors import DeadlineError, StorageError, UndecodableImageError
+from image_pipeline.models import ImageRecord, ThumbnailSize, Upload
+from image_pipeline.observability import logger
+from image_pipeline.storage import claims, clients, keys, records, thumbnail_store
+from image_pipeline.storage.claims import Claim
+from image_pipeline.threads import ThreadPool
+from image_processing import captions, pictures, thumbnails
+from image_processing.pictures import Picture
+
+
+def process(upload: Upload) -> ImageRecord:
+    """Process an upload and return its stored record.
+
+    If the upload has an Idempotency-Key and an earlier attempt succeeded, returns the record of that attempt.
+
+    Raises UnsupportedImageError, ImageTooLargeError, RequestRunningError and RequestKeyReusedError, after which
+    nothing is stored. After any other error, such as UndecodableImageError, CaptionError, StorageError or
+    DeadlineError, a failure is counted and no thumbnail is left, unless storage fails at that too.
+    """
+    start = time.perf_counter()
+    received_at = datetime.now(UTC)
+    sha256 = hashlib.sha256(upload.content).hexdigest()
+    try:
+        picture = pictures.decode(upload.content, received_at, settings.max_image_pixels())
+    except UndecodableImageError:
+        # If an earlier attempt has counted this failure, claim() raises the same error here.
+        _fail(claims.claim(upload.idempotency_key, sha256), "damaged")
+        raise
+    claim = claims.claim(upload.idempotency_key, sha256)
+    if claim.is_finished:
+        return records.get(claim.image_id)
+    extension = thumbnails.EXTENSIONS[picture.metadata.format]
+    thumbnail_keys = {size: keys.thumbnail(claim.image_id, size, extension) for size in ThumbnailSize}
+    try:
+        caption = _store_thumbnails_and_caption(picture, thumbnail_keys, claim)
+        record = ImageRecord(
+            image_id=claim.image_id,
+            original_name=upload.original_name,
+            processed_at=datetime.now(UTC),
+            time_taken=Decimal(round((time.perf_counter() - start) * 1e6)) / 1_000_000,
+            metadata=picture.metadata,
+            thumbnails=thumbnail_keys,
+            caption=caption,
+            caption_model=captions.get_captioner().model,
+            sha256=sha256,
+        )
+        records.save(claim, record)
+    except Exception:
+        if _fail(claim, "failure"):
+            _delete_thumbnails(claim.image_id)
+        raise
+    observability.count_processed(float(record.time_taken))
+    logger.info("image processed", image_id=claim.image_id, seconds=float(record.time_taken))
+    return record
+
+
+def _store_thumbnails_and_caption(picture: Picture, thumbnail_keys: Mapping[ThumbnailSize, str], claim: Claim) -> str:
+    """Make and store the thumbnails, and write the caption at the same time. Return the caption."""
+    # Make the clients before the threads start, because boto3 cannot make clients in several threads at once.
+    clients.dynamodb()
+    clients.s3()
+    # The pool waits for its threads, so no thumbnail is stored after a failure was cleaned up.
+    with ThreadPool(len(thumbnail_keys) + 1, thread_name_prefix="thumbnail") as pool:
+        reserved = pool.submit(claims.reserve, claim)
+
+        def store(size: ThumbnailSize) -> None:
+            content = thumbnails.make(picture, size.pixels)
+            # Every object in the bucket must have an item in the table.
+            reserved.result()
+            thumbnail_store.put(thumbnail_keys[size], content)
+
+        stored = [pool.submit(store, size) for size in thumbnail_keys]
+        caption = _caption(picture)
+    for future in stored:
+        future.result()
+    return caption
+
+
+def _caption(picture: Picture) -> str:
+    """Return the caption. Raises CaptionError, and DeadlineError while there is time to store the failure."""
+    # One call stores the failure. The last second is for everything else.
+    with deadline.earlier(clients.LONGEST_CALL_SECONDS + 1):
+        return captions.get_captioner().caption(pictures.flatten(picture))
+
+
+def _fail(claim: Claim, outcome: Literal["damaged", "failure"]) -> bool:
+    """Count a failure. Return whether it is stored; if not, the upload may have succeeded."""
+    observability.count_failed()
+    try:
+        records.fail(claim, outcome)
+    except (StorageError, DeadlineError):
+        logger.exception("failure not recorded", image_id=claim.image_id)
+        return False
+    return True
+
+
+def _delete_thumbnails(image_id: str) -> None:
+    try:
+        thumbnail_store.delete_all(image_id)
+    except (StorageError, DeadlineError):
+        logger.exception("thumbnails not removed", image_id=image_id)

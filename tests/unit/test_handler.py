@@ -1,0 +1,50 @@
+import json
+from typing import get_type_hints
+
+import pytest
+
+from image_pipeline import errors
+from image_pipeline.http import handler, schemas
+from image_pipeline.http.requests import Event
+from image_pipeline.models import ThumbnailSize
+from tests.events import load_event
+from tools.local_gateway import LocalContext
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+ERROR_CLASSES = [
+    found
+    for found in vars(errors).values()
+    if isinstance(found, type) and issubclass(found, errors.PipelineError) and found is not errors.PipelineError
+]
+
+
+def answer_to(error: errors.PipelineError) -> tuple[int, dict[str, object]]:
+    def operation(_: Event) -> "schemas.Failure":
+        raise error
+
+    answer = handler.api_handler()(operation)(load_event("get_stats"), LocalContext("GetStatsFunction"))
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+@pytest.mark.parametrize("error", ERROR_CLASSES)
+def test_every_error_has_a_status(error: type[errors.PipelineError]) -> None:
+    assert error in handler.STATUS
+
+
+def test_a_subclass_has_the_status_of_its_base_class() -> None:
+    class BlurredImageError(errors.UndecodableImageError):
+        message = "The image is blurred."
+
+    assert answer_to(BlurredImageError()) == (400, {"current_status": "failure", "error": "The image is blurred."})
+
+
+def test_an_error_without_a_status_is_a_500_with_its_message() -> None:
+    class NewError(errors.PipelineError):
+        message = "Something new went wrong."
+
+    assert answer_to(NewError()) == (500, {"current_status": "failure", "error": "Something new went wrong."})
+
+
+def test_each_thumbnail_size_is_described() -> None:
+    assert set(get_type_hints(schemas.Thumbnails)) == {str(size) for size in ThumbnailSize}

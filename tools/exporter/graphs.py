@@ -1,0 +1,144 @@
+"""The two ONNX graphs of a BLIP: the image encoder, and the decoder of one token with its cache."""
+
+import math
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+from transformers import BlipForConditionalGeneration
+
+from tools.exporter.operators import OPERATORS, Attention, CachedAttention
+
+OPSET = 18
+# Weights smaller than this stay inside the .onnx file; the others lie beside it, where they can be memory-mapped.
+_EXTERNAL_BYTES = 1024
+
+
+class ImageEncoder(nn.Module):
+    """Pixels to the states that the decoder attends to."""
+
+    def __init__(self, model: BlipForConditionalGeneration) -> None:
+        super().__init__()
+        self.embeddings = model.vision_model.embeddings
+        self.layers = model.vision_model.encoder.layers
+        self.norm = model.vision_model.post_layernorm
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """Map (1, 3, height, width) to (1, patches + 1, hidden size)."""
+        states = self.embeddings(pixel_values)
+        for layer in self.layers:
+            attention, normed = layer.self_attn, layer.layer_norm1(states)
+            parts = zip(attention.qkv.weight.chunk(3), attention.qkv.bias.chunk(3), strict=True)
+            query, key, value = (linear(normed, weight, bias) for weight, bias in parts)
+            context = Attention.apply(query, key, value, attention.num_heads)
+            states = states + attention.projection(context)
+            states = states + layer.mlp(layer.layer_norm2(states))
+        return self.norm(states)
+
+
+class DecoderStep(nn.Module):
+    """One token, its position and the cache of those before it to the next token's logits and the grown cache."""
+
+    def __init__(self, model: BlipForConditionalGeneration) -> None:
+        super().__init__()
+        self.embeddings = model.text_decoder.bert.embeddings
+        self.layers = model.text_decoder.bert.encoder.layer
+        self.head = model.text_decoder.cls.predictions
+        attention = self.layers[0].crossattention.self
+        heads = torch.eye(attention.num_attention_heads)
+        # (1, heads, hidden size): one where a feature belongs to the head.
+        self.ownership = nn.Buffer(heads.repeat_interleave(attention.attention_head_size, dim=1)[None])
+
+    def forward(self, token: Tensor, position: Tensor, image: Tensor, *cache: Tensor) -> tuple[Tensor, ...]:
+        """Map token (1, 1), position (1, 1), the encoder's states and the cache to logits and the grown cache.
+
+        The cache has, a layer, the keys and the values of the tokens so far (1, heads, tokens, head size).
+        The logits are (1, vocabulary).
+        """
+        hidden = self.embeddings(input_ids=token, position_ids=position)
+        grown: list[Tensor] = []
+        for number, layer in enumerate(self.layers):
+            own = layer.attention.self
+            context, *kept = CachedAttention.apply(
+                own.query(hidden),
+                own.key(hidden),
+                own.value(hidden),
+                *cache[2 * number : 2 * number + 2],
+                own.num_attention_heads,
+            )
+            grown += kept
+            hidden = layer.attention.output(context, hidden)
+            hidden = layer.crossattention.output(self._attend(layer.crossattention.self, hidden, image), hidden)
+            hidden = layer.feed_forward_chunk(hidden)
+        # Two-dimensional, so that the product reads the tied embedding transposed in place instead of a copy.
+        return (self.head(hidden[:, -1]), *grown)
+
+    def _attend(self, attention: nn.Module, hidden: Tensor, image: Tensor) -> Tensor:
+        """Cross-attention of one token without keys or values of the image.
+
+        With the states X of the image, K = X Wk' and V = X Wv', a head's scores q K' are (q Wk) X', and its
+        context p V is (p X) Wv': products of a few rows, and each layer reads the same small X instead of
+        keys and values of its own. The bias of the keys adds the same to all scores of a head, which softmax ignores.
+        """
+        queries = attention.query(hidden) * (self.ownership / math.sqrt(attention.attention_head_size))
+        weights = torch.softmax(queries @ attention.key.weight @ image.transpose(1, 2), dim=-1)
+        return (attention.value(weights @ image) * self.ownership).sum(dim=1, keepdim=True)
+
+
+def write_graphs(model: BlipForConditionalGeneration, folder: Path) -> None:
+    """Write encoder.onnx and decoder.onnx in fp32, each with its weights in one `.data` file beside it."""
+    vision, text = model.config.vision_config, model.config.text_config
+    heads, head_size = text.num_attention_heads, text.hidden_size // text.num_attention_heads
+    cache = [f"{part}_{layer}" for layer in range(text.num_hidden_layers) for part in ("key", "value")]
+
+    encoder = ImageEncoder(model)
+    pixels = torch.zeros(1, 3, vision.image_size, vision.image_size)
+    _write(encoder, (pixels,), folder / "encoder.onnx", ["pixel_values"], ["image"], {})
+
+    token = torch.zeros(1, 1, dtype=torch.long)
+    past = [torch.zeros(1, heads, 2, head_size) for _ in cache]
+    with torch.inference_mode():
+        image = encoder(pixels)
+    _write(
+        DecoderStep(model),
+        (token, token, image, *past),
+        folder / "decoder.onnx",
+        ["token", "position", "image", *(f"past_{name}" for name in cache)],
+        ["logits", *(f"present_{name}" for name in cache)],
+        {f"past_{name}": {2: "tokens"} for name in cache},
+    )
+
+
+def save(graph: onnx.ModelProto, path: Path) -> None:
+    """Write a graph to `path` and its weights to one `.data` file beside it."""
+    onnx.save(graph, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=_EXTERNAL_BYTES)
+
+
+def _write(  # noqa: PLR0913 - what torch.onnx.export asks for
+    module: nn.Module,
+    arguments: tuple[Tensor, ...],
+    path: Path,
+    inputs: list[str],
+    outputs: list[str],
+    dynamic_axes: dict[str, dict[int, str]],
+) -> None:
+    with torch.inference_mode(), warnings.catch_warnings():
+        # The tracing exporter is deprecated, and keeps tied weights single where its successor copies them.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(),
+            arguments,
+            str(path),
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_axes=dynamic_axes,
+            opset_version=OPSET,
+            dynamo=False,
+            custom_opsets={OPERATORS: 1},
+        )
+    graph = onnx.load(path)
+    path.unlink()
+    save(graph, path)

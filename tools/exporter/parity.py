@@ -1,0 +1,107 @@
+"""Does an exported model do what transformers does? Pixels, logits of every step, and captions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+from PIL import Image
+from rapidfuzz.distance import Levenshtein
+from transformers import BlipForConditionalGeneration, BlipImageProcessorPil
+
+from image_processing.captions import Captioner, Floats
+from tools.exporter import ExportError
+
+LARGEST_LOGIT_DIFFERENCE = 1e-3
+LARGEST_PIXEL_DIFFERENCE = 1 / 255
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What transformers makes of an image in fp32, greedily: its input, the caption's tokens, each step's logits."""
+
+    pixels: Floats
+    tokens: list[int]
+    logits: list[Floats]
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How an exported model compares with transformers over all images and steps.
+
+    The differences are the largest ones seen. `token_edit_distance` is the mean Levenshtein distance
+    between the captions' tokens, each divided by the length of the longer caption.
+    """
+
+    images: int
+    steps: int
+    pixel_difference: float
+    logit_difference: float
+    identical_captions: int
+    token_edit_distance: float
+
+    @property
+    def agreement(self) -> float:
+        """The share of captions that are the same, token for token."""
+        return self.identical_captions / self.images
+
+    def require_exact(self) -> None:
+        """Raise ExportError unless this is the original model but for rounding in fp32."""
+        # "not <=" also catches NaN.
+        if not self.pixel_difference <= LARGEST_PIXEL_DIFFERENCE:
+            raise ExportError(f"the preprocessed pixels differ by {self.pixel_difference:.2e}")
+        if not self.logit_difference <= LARGEST_LOGIT_DIFFERENCE:
+            raise ExportError(f"the logits differ by {self.logit_difference:.2e}")
+        if self.identical_captions != self.images:
+            raise ExportError(f"{self.images - self.identical_captions} of {self.images} captions differ")
+
+
+def expect(
+    model: BlipForConditionalGeneration,
+    processor: BlipImageProcessorPil,
+    images: Sequence[Image.Image],
+    max_tokens: int,
+) -> list[Expected]:
+    """Let transformers caption RGB `images`."""
+    expected = []
+    for image in images:
+        pixels = processor(image, return_tensors="pt")["pixel_values"]
+        generated = model.generate(
+            pixel_values=pixels,
+            num_beams=1,
+            do_sample=False,
+            max_new_tokens=max_tokens,
+            max_length=None,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
+        tokens = generated.sequences[0, 1:].tolist()
+        end = model.config.text_config.sep_token_id
+        caption = tokens[: tokens.index(end)] if end in tokens else tokens
+        expected.append(Expected(pixels.numpy(), caption, [logits.numpy() for logits in generated.logits]))
+    return expected
+
+
+def compare(
+    captioner: Captioner, images: Sequence[Image.Image], expected: Sequence[Expected], max_tokens: int
+) -> Parity:
+    """Run `captioner` on RGB `images` and compare with what is expected of each."""
+    pixel_differences, logit_differences, distances = [], [], []
+    for image, theirs in zip(images, expected, strict=True):
+        pixels = captioner.preprocess(image)
+        pixel_differences.append(np.abs(pixels - theirs.pixels).max())
+        steps = captioner.logits(pixels)
+        for step, logits in enumerate(theirs.logits):
+            # Led along transformers' tokens, so that one early tie cannot hide later steps.
+            ours = next(steps) if step == 0 else steps.send(theirs.tokens[step - 1])
+            logit_differences.append(np.abs(ours - logits).max())
+        distances.append(Levenshtein.normalized_distance(captioner.tokens(pixels, max_tokens), theirs.tokens))
+    return Parity(
+        images=len(images),
+        steps=len(logit_differences),
+        # NaN stays NaN here, which max() would lose.
+        pixel_difference=float(np.max(pixel_differences)),
+        logit_difference=float(np.max(logit_differences)),
+        identical_captions=distances.count(0),
+        token_edit_distance=fmean(distances),
+    )
