@@ -54,11 +54,11 @@ demo: .venv/installed ## Upload sample pictures to a new API and print the answe
 
 .PHONY: test
 test: .venv/installed ## Run the unit, contract and integration tests, and measure coverage
-	$(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term --cov-fail-under=90 --allow-hosts=127.0.0.1
+	$(BIN)/pytest -n auto --dist loadgroup --cov --cov-report=term --cov-fail-under=90 --allow-hosts=127.0.0.1
 
 .PHONY: test-lambda
 test-lambda: .venv-lambda/installed ## Run the unit tests with Python 3.13, the version on Lambda
-	.venv-lambda/bin/pytest tests/unit -n auto --dist loadfile --allow-hosts=127.0.0.1
+	.venv-lambda/bin/pytest tests/unit -n auto --dist loadgroup --allow-hosts=127.0.0.1
 
 .PHONY: lint
 lint: .venv/installed .venv-checkov/installed ## Check style, types and template.yaml
@@ -83,7 +83,7 @@ fuzz: .venv/installed ## Upload randomly damaged images, forms and requests (6 m
 	$(if $(FUZZ),FUZZ='$(FUZZ)') $(BIN)/pytest tests/fuzz -s --show-capture=no
 
 .PHONY: test-faults
-test-faults: .venv/installed ## Make every call to AWS fail in every way (10 minutes; needs java; SCHEDULES= random runs)
+test-faults: .venv/installed ## Make every call to AWS fail in every way, and upload from 8 clients at once (10 minutes; needs java; SCHEDULES=)
 	$(if $(SCHEDULES),SCHEDULES='$(SCHEDULES)') $(BIN)/pytest tests/faults --show-capture=no
 	@cat build/faults/test_uploads.md build/faults/test_reads.md
 

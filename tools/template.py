@@ -33,6 +33,14 @@ def functions(template: Template) -> dict[str, dict[str, Any]]:
     return merged
 
 
+def table_definition(template: Template) -> dict[str, Any]:
+    """Return the arguments of DynamoDB's CreateTable, except for the name of the table."""
+    described = template["Resources"]["ImagesTable"]["Properties"]
+    copied = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+    stream = described["StreamSpecification"] | {"StreamEnabled": True}
+    return {attribute: described[attribute] for attribute in copied} | {"StreamSpecification": stream}
+
+
 def handler(properties: dict[str, Any]) -> Callable[[Any, Any], Any]:
     """Return the Lambda handler of a function with these properties."""
     if properties.get("PackageType") == "Image":

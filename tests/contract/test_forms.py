@@ -107,7 +107,7 @@ def test_the_form_must_not_be_compressed(api: Client, encoding: str, compress: C
     ("encoding", "message"),
     [
         ("base64", "The field 'file' is not valid base64, although its Content-Transfer-Encoding is base64."),
-        ("uu", "The Content-Transfer-Encoding 'uu' is not supported. Please send the file's bytes as they are."),
+        ("uu", "The Content-Transfer-Encoding 'uu' is not supported. Please send the file without an encoding."),
     ],
 )
 def test_the_file_must_be_in_the_encoding_that_it_names(api: Client, encoding: str, message: str) -> None:

@@ -11,10 +11,10 @@ import pytest
 from image_pipeline.storage import clients
 from tests.faults.injection import Fault
 from tests.faults.world import World
-from tests.unit.conftest import aws, quiet
+from tests.unit.conftest import aws, forget_clients, new_clients, quiet, table_definition, variables
 from tools.containers import dynamodb_local, storage
 
-__all__ = ["aws", "quiet"]
+__all__ = ["aws", "new_clients", "quiet", "table_definition", "variables"]
 
 TABLES = Path("build/faults")
 
@@ -48,7 +48,7 @@ def outcomes(request: pytest.FixtureRequest) -> Iterator[Outcomes]:
 @pytest.fixture(params=["moto", "DynamoDB Local"])
 def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The pipeline on empty storage."""
-    request.getfixturevalue("aws")
+    request.getfixturevalue("new_clients")
     request.getfixturevalue("quiet")
     monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
     if request.param == "moto":
@@ -56,7 +56,7 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
         return
     url, name = request.getfixturevalue("dynamodb_url"), os.environ["TABLE_NAME"]
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
-    clients.dynamodb.cache_clear()
+    forget_clients()
     storage.create_table(url, name)
     yield World()
     clients.dynamodb().delete_table(TableName=name)

@@ -171,6 +171,7 @@ def test_a_call_that_may_outlive_the_function_is_not_begun(handler: Callable[...
         partial(store, finished(IMAGE_ID)),
     ],
 )
+@pytest.mark.usefixtures("new_clients")
 def test_no_client_begins_a_call_too_late_in_any_thread_of_a_pool(call: Callable[[], object]) -> None:
     sent: list[str] = []
     for client in (clients.dynamodb(), clients.s3()):
@@ -183,6 +184,7 @@ def test_no_client_begins_a_call_too_late_in_any_thread_of_a_pool(call: Callable
     assert sent == []
 
 
+@pytest.mark.usefixtures("new_clients")
 def test_an_upload_without_time_begins_no_call(table_items: Items, bucket_keys: Keys) -> None:
     sent: list[str] = []
     for client in (clients.dynamodb(), clients.s3()):

@@ -9,7 +9,7 @@ from image_pipeline.storage import clients
 from image_processing import captions, cold_start
 from image_processing.captions import Captioner
 
-pytestmark = pytest.mark.usefixtures("aws", "forgotten_model")
+pytestmark = pytest.mark.usefixtures("new_clients", "forgotten_model")
 
 KIND = "AWS_LAMBDA_INITIALIZATION_TYPE"
 

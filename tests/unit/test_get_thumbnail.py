@@ -39,6 +39,7 @@ def test_the_url_is_signed_for_one_object(size: str) -> None:
     assert "/us-east-1/s3/aws4_request" in query["X-Amz-Credential"][0]
 
 
+@pytest.mark.usefixtures("new_clients")
 @pytest.mark.parametrize("token", ["", "a session's/token+"])
 def test_the_url_is_the_one_that_an_s3_client_signs(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-south-1")

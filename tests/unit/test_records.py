@@ -186,6 +186,7 @@ def test_a_transaction_with_a_lasting_reason_is_not_tried_again(
     assert len(refused.tokens) == 1
 
 
+@pytest.mark.usefixtures("new_clients")
 def test_a_throttled_transaction_is_not_tried_again_without_time(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
 

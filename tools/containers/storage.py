@@ -126,14 +126,7 @@ def create_table(url: str, name: str) -> None:
             if time.monotonic() > deadline:
                 raise ContainersError(f"DynamoDB Local does not answer: {error}") from error
             time.sleep(0.2)
-    described = template.read()["Resources"]["ImagesTable"]["Properties"]
-    table = {attribute: described[attribute] for attribute in ("BillingMode", "AttributeDefinitions", "KeySchema")}
-    dynamodb.create_table(
-        TableName=name,
-        GlobalSecondaryIndexes=described["GlobalSecondaryIndexes"],
-        StreamSpecification=described["StreamSpecification"] | {"StreamEnabled": True},
-        **table,
-    )
+    dynamodb.create_table(TableName=name, **template.table_definition(template.read()))
 
 
 def _session() -> boto3.Session:

@@ -17,11 +17,11 @@ UPLOADS = 200
 
 def test_eight_clients_at_once_lose_nothing() -> None:
     rng = Random(8)
-    scenes = [encode(scenes.draw(scenes.random_scene(rng))) for _ in range(UPLOADS)]
+    pictures = [encode(scenes.draw(scenes.random_scene(rng))) for _ in range(UPLOADS)]
     with local_api.run() as api, ThreadPoolExecutor(8) as pool:
 
         def upload(number: int) -> str:
-            files = {"file": (f"{number}.png", scenes[number])}
+            files = {"file": (f"{number}.png", pictures[number])}
             response = requests.post(f"{api.url}/api/images", files=files, timeout=60)
             assert response.status_code == 200, response.text
             image_id: str = response.json()["data"]["image_id"]

@@ -1,0 +1,14 @@
+"""How `make test` divides the tests between processes."""
+
+from pathlib import Path
+
+import pytest
+
+# Their tests use one local API per folder, or start processes. One process runs all of them.
+_OVER_HTTP = {"contract", "gateway", "integration"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder = Path(item.path).parent.name
+        item.add_marker(pytest.mark.xdist_group("http" if folder in _OVER_HTTP else item.path.stem))
