@@ -1,4 +1,4 @@
-"""The full API Gateway events of `events/`, as the handlers get them."""
+"""API Gateway events: those in `events/`, and uploads made from them."""
 
 import json
 from base64 import b64encode
@@ -15,12 +15,12 @@ def load_event(name: str) -> dict[str, Any]:
 
 
 def upload_event(content: bytes, filename: str = "image.png") -> dict[str, Any]:
-    """Return an upload of `content`, base64 and all."""
+    """Return the event of an upload. The body is in base64, as API Gateway sends it."""
     return form_event(file_part(content, filename))
 
 
 def form_event(*parts: bytes) -> dict[str, Any]:
-    """Return a POST of a form that consists of `parts`."""
+    """Return the event of a POST request whose form consists of `parts`."""
     event = load_event("upload_image_png")
     event["headers"]["Content-Type"] = f"multipart/form-data; boundary={BOUNDARY}"
     event["body"] = b64encode(b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()).decode()

@@ -1,4 +1,4 @@
-"""The API over HTTP, for the tests that only know its URL: API_URL's, or a local one started for them."""
+"""The API for tests over HTTP: the API at API_URL if this variable is set, and otherwise a local API."""
 
 import os
 from collections.abc import Iterator

@@ -1,19 +1,22 @@
-"""Small ICC profiles (ICC.1:2001-04) of the kinds that Pillow cannot make: of inks and of grays."""
+"""Small ICC profiles (ICC.1:2001-04) for CMYK and grayscale images. Pillow cannot make such profiles."""
 
 import struct
 from itertools import product
 
 _PAPER = (255, 128, 128)
-"""White, as CIELAB of 8 bits: lightness, and the two colours around 128."""
+"""White in CIELAB with 8 bits per value: lightness, then the two colour axes. The zero of the axes is 128."""
 
 
 def of_inks(*inks: tuple[int, int, int]) -> bytes:
-    """Return a CMYK profile in which each ink, alone and full, looks like the CIELAB colour given; others add up."""
+    """Return a CMYK profile. `inks` are the CIELAB colours of single inks at full strength.
+
+    Inks are mixed by adding their differences from white.
+    """
     corners = bytearray()
     for amounts in product((0, 1), repeat=len(inks)):
         printed = [ink for ink, amount in zip(inks, amounts, strict=True) if amount]
         colour = [paper + sum(ink[at] - paper for ink in printed) for at, paper in enumerate(_PAPER)]
-        # What reflects no light has no colour either.
+        # Without light there is only black, so the colour axes are zero.
         corners += bytes(colour if colour[0] > 0 else (0, 128, 128))
     identity_matrix = struct.pack(">9i", *(65536 * (at % 4 == 0) for at in range(9)))
     ramp = bytes(range(256))

@@ -1,4 +1,4 @@
-"""Finished images to store without processing one."""
+"""Records of processed images, for tests that need stored images without processing a file."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,12 +13,12 @@ _NOON = datetime(2025, 3, 16, 12, 0, 0, 826114, UTC)
 
 
 def store(record: ImageRecord, attempt: str | None = None) -> None:
-    """Store a finished image as an attempt without an Idempotency-Key does."""
+    """Store a record as an upload without an Idempotency-Key does."""
     records.save(Claim(record.image_id, attempt or str(uuid4()), None), record)
 
 
 def finished(image_id: str | None = None, minutes: int = 0, seconds_taken: str = "0.25") -> ImageRecord:
-    """Return a record finished `minutes` after noon."""
+    """Return the record of an image that was processed `minutes` after noon."""
     image_id = image_id or str(uuid4())
     return ImageRecord(
         image_id=image_id,

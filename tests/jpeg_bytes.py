@@ -1,4 +1,4 @@
-"""JPEGs changed byte by byte, in ways that Pillow cannot write."""
+"""JPEGs with changed bytes, for files that Pillow cannot write."""
 
 import struct
 
@@ -10,12 +10,12 @@ def segment(marker: int, data: bytes) -> bytes:
 
 
 def behind_start(content: bytes, *segments: bytes) -> bytes:
-    """Return a JPEG with more segments behind its start marker."""
+    """Return the JPEG with `segments` inserted after its start marker."""
     return content[:_START] + b"".join(segments) + content[_START:]
 
 
 def without(content: bytes, marker: int) -> bytes:
-    """Return a JPEG without the first segment of a kind that comes before the first scan."""
+    """Return the JPEG without its first segment with this marker. The segment must be before the first scan."""
     place = _START
     while content[place + 1] != marker:
         place = _end(content, place)
@@ -23,7 +23,7 @@ def without(content: bytes, marker: int) -> bytes:
 
 
 def first_scan(content: bytes) -> int:
-    """Return where the first scan begins."""
+    """Return the offset of the first scan."""
     place = _START
     while content[place + 1] != 0xDA:
         place = _end(content, place)

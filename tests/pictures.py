@@ -1,4 +1,4 @@
-"""Small images made with Pillow, and how to encode them."""
+"""Small images made with Pillow, and functions that encode and decode images."""
 
 from io import BytesIO
 from typing import Any
@@ -34,7 +34,7 @@ def scene_png() -> bytes:
 
 
 def in_srgb(image: Image.Image) -> Image.Image:
-    """Return an RGB image as any colour-managed viewer shows it."""
+    """Return the image in RGB. If it has an ICC profile, its colours are converted to sRGB."""
     if profile := image.info.get("icc_profile"):
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")

@@ -1,4 +1,4 @@
-"""PNGs made chunk by chunk, in ways that Pillow cannot write."""
+"""PNGs made from single chunks, for files that Pillow cannot write."""
 
 import struct
 import zlib
@@ -16,7 +16,10 @@ def chunk(kind: bytes, content: bytes, checksum: int | None = None) -> bytes:
 
 
 def png(samples: npt.NDArray[np.generic], *ancillary: bytes, behind: bytes = b"") -> bytes:
-    """Return a PNG of (height, width, channels) samples of 8 or 16 bits, with chunks before and behind its pixels."""
+    """Return a PNG. The samples have 8 or 16 bits, in an array of shape (height, width, channels).
+
+    `ancillary` chunks come before the pixels, and `behind` comes after them.
+    """
     height, width, channels = samples.shape
     header = struct.pack(">2I5B", width, height, 8 * samples.itemsize, _COLOUR_TYPES[channels], 0, 0, 0)
     rows = samples.astype(samples.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
@@ -26,7 +29,7 @@ def png(samples: npt.NDArray[np.generic], *ancillary: bytes, behind: bytes = b""
 
 
 def flat(*samples: int, bits: int = 8) -> npt.NDArray[np.generic]:
-    """Return samples of an image of one colour."""
+    """Return the samples of a 32 x 24 image in one colour."""
     return np.full((24, 32, len(samples)), samples, f"u{bits // 8}")
 
 

@@ -1,4 +1,7 @@
-"""Colours of whole pictures against libvips, which many image services use, wherever libvips is right."""
+"""Compares the colours of thumbnails with those of libvips, which many image services use.
+
+The tests leave out kinds of images for which libvips is wrong.
+"""
 
 from datetime import UTC, datetime
 from io import BytesIO
@@ -46,7 +49,7 @@ def picture(width: int, height: int) -> Image.Image:
 
 
 def difference(content: bytes) -> float:
-    """Return the mean difference of our medium thumbnail and that of libvips, of 255."""
+    """Return the mean difference between our medium thumbnail and that of libvips, from 0 to 255."""
     ours = Image.open(BytesIO(thumbnails.make(pictures.decode(content, NOW, 50_000_000), 512)))
     theirs = pyvips.Image.thumbnail_buffer(content, 512, height=512, size="down", output_profile="srgb")
     samples = theirs.colourspace("srgb").cast("uchar").numpy()
@@ -86,5 +89,5 @@ def test_inks_with_a_profile(*, progressive: bool) -> None:
 
 
 def test_inks_without_a_profile_are_near_another_press() -> None:
-    # libvips has a press profile of its own, of another paper and other inks.
+    # libvips has its own press profile, for another paper and other inks.
     assert difference(encode(picture(900, 600).convert("CMYK"), "JPEG", quality=95)) <= 12

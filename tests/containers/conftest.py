@@ -1,4 +1,4 @@
-"""What runs on the stack that `make e2e` has started."""
+"""Fixtures for tests on the stack that `make e2e` has started."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What goes into the gateway comes out of it: photographs, and what is made of them."""
+"""Photographs reach the function unchanged, and thumbnails have the right pixels."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ PHOTOS = sorted((Path(__file__).parent.parent / "photos").glob("*.[jp][pn]g"))
 
 @pytest.fixture(scope="module", params=PHOTOS, ids=lambda photo: photo.name)
 def uploaded(api_url: str, request: pytest.FixtureRequest) -> tuple[bytes, dict[str, Any]]:
-    """A photograph, and what the API answered to it."""
+    """The content of a photograph, and the data in the answer to its upload."""
     content = request.param.read_bytes()
     response = requests.post(f"{api_url}/api/images", files={"file": (request.param.name, content)}, timeout=60)
     assert response.status_code == 200
@@ -38,7 +38,7 @@ def test_every_byte_of_a_photograph_arrives(uploaded: tuple[bytes, dict[str, Any
 
 
 @pytest.mark.parametrize("size", ThumbnailSize)
-def test_thumbnails_have_the_pixels_that_this_process_makes(
+def test_thumbnails_have_the_same_pixels_as_those_made_in_this_process(
     uploaded: tuple[bytes, dict[str, Any]], size: ThumbnailSize
 ) -> None:
     content, data = uploaded

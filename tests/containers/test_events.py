@@ -52,7 +52,7 @@ REQUESTS: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 @pytest.fixture(scope="module")
 def echoing() -> template.Template:
-    """The template with a handler behind every route that answers with its event."""
+    """The template, changed so that each function answers with the event that it gets."""
     described = copy.deepcopy(template.read())
     del described["Globals"]["Function"]["Layers"]
     del described["Resources"]["PipelineLayer"]

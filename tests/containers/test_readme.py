@@ -1,4 +1,4 @@
-"""The commands that README gives for single functions work as they stand there."""
+"""Runs the commands that README gives for single functions."""
 
 import json
 import re

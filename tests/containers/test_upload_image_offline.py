@@ -1,4 +1,4 @@
-"""The upload function's image as Lambda runs it: no network but its storage, nothing writable but /tmp."""
+"""Runs the image of the upload function as Lambda does: it can reach only its storage and write only to /tmp."""
 
 import json
 import socket
@@ -14,7 +14,7 @@ from tests.events import load_event
 from tests.pictures import RED_LEFT_OF_BLUE
 from tools.containers import storage
 
-PORT = 8080  # the runtime interface emulator's
+PORT = 8080  # of the runtime interface emulator
 START_SECONDS = 20
 
 
@@ -71,7 +71,7 @@ def outside(engine: docker.DockerClient) -> Iterator[str]:
         server.remove(force=True)
 
 
-def test_it_has_no_way_out(container: Container, outside: str) -> None:
+def test_it_cannot_reach_another_network(container: Container, outside: str) -> None:
     until = time.monotonic() + START_SECONDS
     while not _connects(outside) and time.monotonic() < until:
         time.sleep(0.1)
@@ -90,7 +90,7 @@ def _connects(address: str) -> bool:
     return True
 
 
-def test_it_can_write_nowhere_but_to_tmp(container: Container) -> None:
+def test_it_can_write_only_to_tmp(container: Container) -> None:
     assert container.exec_run(["touch", "/tmp/file"]).exit_code == 0
     for folder in ("/var/task", "/opt/model", "/"):
         assert container.exec_run(["touch", f"{folder}/file"], user="0").exit_code != 0

@@ -1,4 +1,4 @@
-"""`make local` leaves nothing behind, however it ends. Needs what `make e2e` has built."""
+"""`make local` leaves nothing behind, however it ends. Run `make e2e` first, because it builds the images."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ def containers() -> set[str]:
 
 
 def ports_in_use() -> set[int]:
-    """Return those ports of a stack that somebody on this machine listens at; see proc(5), /proc/net/tcp."""
+    """Return the ports of the stack on which any process of this machine listens. See proc(5), /proc/net/tcp."""
     urls = [storage.variables()[name] for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_DYNAMODB")]
     lines = [line.split() for file in ("tcp", "tcp6") for line in Path("/proc/net", file).read_text().splitlines()[1:]]
     listening = {int(address.rpartition(":")[2], 16) for _, address, _, state, *_ in lines if state == "0A"}
@@ -52,7 +52,7 @@ def ports_in_use() -> set[int]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    """What ran before a test runs after it, and nothing else."""
+    """After each test the same containers run as before it. No network, open port or stand-in image is left."""
     before = containers()
     yield
     assert containers() == before
@@ -85,7 +85,7 @@ def test_it_ends_when_sam_dies() -> None:
     assert "error: sam local start-api ended" in output
 
 
-def test_what_a_killed_one_left_is_cleared_by_the_next() -> None:
+def test_make_local_cleans_up_after_an_earlier_run_that_was_killed() -> None:
     with local() as process:
         wait_for_banner(process)
         orphans = [child(process.pid, "start-api"), child(process.pid, "DynamoDBLocal.jar")]
@@ -97,7 +97,7 @@ def test_what_a_killed_one_left_is_cleared_by_the_next() -> None:
         wait_for_banner(process)
 
 
-def test_a_second_one_does_not_harm_the_first() -> None:
+def test_a_second_make_local_does_not_harm_the_first() -> None:
     with local() as first:
         wait_for_banner(first)
         with local() as second:
@@ -108,7 +108,7 @@ def test_a_second_one_does_not_harm_the_first() -> None:
 
 
 def child(pid: int, argument: str) -> int:
-    """Return the child of `pid` that was started with `argument`."""
+    """Return the process id of the child of `pid` that was started with `argument`."""
     for task in Path(f"/proc/{pid}/task").iterdir():
         for number in (task / "children").read_text().split():
             if argument in Path(f"/proc/{number}/cmdline").read_text().split("\0"):

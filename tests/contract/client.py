@@ -15,7 +15,7 @@ _BOUNDARY = "a-boundary"
 
 @dataclass(frozen=True)
 class Client:
-    """`url` is the base that all routes are relative to."""
+    """`url` is the base URL of all routes."""
 
     url: str
 
@@ -25,7 +25,7 @@ class Client:
         return self._send("POST", "/api/images", files=files, headers=headers)
 
     def uploaded(self, content: bytes, filename: str) -> dict[str, Any]:
-        """Upload what must be accepted; return its data."""
+        """Upload a file that must be accepted. Return its data."""
         response = self.upload(content, filename)
         assert response.status_code == requests.codes.ok, response.text
         data: dict[str, Any] = response.json()["data"]
@@ -36,7 +36,7 @@ class Client:
         return self._send("POST", "/api/images", data=body, headers=headers)
 
     def post_form(self, body: bytes) -> requests.Response:
-        """Post a form as it stands, with `BOUNDARY` in it for the boundary."""
+        """Post the bytes of a form. `BOUNDARY` in the bytes is replaced by the boundary."""
         body = body.replace(b"BOUNDARY", _BOUNDARY.encode())
         return self.post(body, f"multipart/form-data; boundary={_BOUNDARY}")
 
@@ -47,10 +47,10 @@ class Client:
         return self._send("HEAD", path)
 
     def wait_until_listed(self, *image_ids: str) -> None:
-        """Wait, at most 10 s, until new images are in the list, which a real DynamoDB index follows with a delay."""
+        """Wait at most 10 s until new images are in the list. A real DynamoDB index is updated with a delay."""
         deadline = time.monotonic() + _LISTED_SECONDS
         while not set(image_ids) <= set(self.get("/api/images?limit=100").json().get("content", {})):
-            assert time.monotonic() < deadline, "the list lacks what was uploaded"
+            assert time.monotonic() < deadline, "an uploaded image is not in the list"
             time.sleep(0.2)
 
     def statistics(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Client:
 
 
 def fetch(url: str) -> requests.Response:
-    """Fetch what a presigned URL leads to."""
+    """Fetch the object at a presigned URL."""
     response = requests.get(url, timeout=TIMEOUT_SECONDS)
     assert response.status_code == requests.codes.ok
     return response

@@ -1,4 +1,4 @@
-"""What the contract's tests share."""
+"""Fixtures of the contract tests."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ __all__ = ["api"]
 
 @pytest.fixture(scope="package")
 def uploaded(api: Client) -> dict[str, Any]:
-    """The answer to one upload, which the reading routes must then show."""
+    """The answer to one upload. The image is already in the list."""
     response = api.upload(scene_png(), "scene.png")
     assert response.status_code == requests.codes.ok
     body: dict[str, Any] = response.json()
@@ -26,7 +26,7 @@ def uploaded(api: Client) -> dict[str, Any]:
 
 @pytest.fixture
 def not_counted(api: Client) -> Iterator[None]:
-    """For tests of what leaves the statistics as they are."""
+    """Check that a test does not change the statistics."""
     before = api.statistics()
     yield
     assert api.statistics() == before
@@ -34,6 +34,6 @@ def not_counted(api: Client) -> Iterator[None]:
 
 @pytest.fixture
 def demo_model() -> None:
-    """For tests of captions: only the demo model's are known."""
+    """Skip a test of captions if the API uses another model: only the captions of the demo model are known."""
     if "API_URL" in os.environ and os.environ.get("API_MODEL") != "demo":
         pytest.skip("the API at API_URL captions with another model than the demo model (API_MODEL=demo)")

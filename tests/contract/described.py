@@ -1,4 +1,4 @@
-"""Whether an answer is as docs/openapi.json describes it."""
+"""Checks answers against docs/openapi.json."""
 
 import json
 import re
@@ -14,7 +14,10 @@ _DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 
 def described(response: requests.Response, base_url: str) -> requests.Response:
-    """Return the answer; assert that its status and body are among those of its operation, if the API has one."""
+    """Return the answer. Assert that docs/openapi.json describes its status, body and headers.
+
+    An answer of a route that the document does not have is not checked.
+    """
     document = _document()
     path = urlsplit(response.url).path.removeprefix(urlsplit(base_url).path)
     method = str(response.request.method).lower()
@@ -31,7 +34,7 @@ def described(response: requests.Response, base_url: str) -> requests.Response:
 @cache
 def _document() -> dict[str, Any]:
     document: dict[str, Any] = json.loads(_DOCUMENT.read_bytes())
-    # Clients must bear fields that are added one day; here there is none but those described.
+    # Clients must accept fields that are added later. Here a field without a description is an error.
     for schema in document["components"]["schemas"].values():
         schema["additionalProperties"] = False
     return document

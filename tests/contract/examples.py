@@ -1,4 +1,4 @@
-"""The examples of the API's contract, as they stand there."""
+"""The examples in the contract of the API, copied without changes."""
 
 from typing import Any
 

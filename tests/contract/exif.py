@@ -6,7 +6,7 @@ _ORIENTATION, _DATE_TIME, _EXIF_IFD, _DATE_TIME_ORIGINAL = 0x0112, 0x0132, 0x876
 
 
 def exif(original: str | None = None, changed: str | None = None, orientation: int | None = None) -> Image.Exif:
-    """Return EXIF data with DateTimeOriginal, DateTime and Orientation, as far as they are given."""
+    """Return EXIF data. DateTimeOriginal, DateTime and Orientation are set only if they are given."""
     tags = Image.Exif()
     if original is not None:
         tags.get_ifd(_EXIF_IFD)[_DATE_TIME_ORIGINAL] = original

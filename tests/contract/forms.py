@@ -1,4 +1,4 @@
-"""Forms byte by byte, for what no client library would send; `Client.post_form` puts the boundary in."""
+"""Bytes of forms that no client library would send. `Client.post_form` inserts the boundary."""
 
 END = b"\r\n--BOUNDARY--\r\n"
 
@@ -9,7 +9,7 @@ def part(
     media_type: str | None = None,
     encoding: str | None = None,
 ) -> bytes:
-    """Return one field, without the line break after it; `parameters` belong to Content-Disposition."""
+    """Return one field, without the line break after it. `parameters` are those of Content-Disposition."""
     declared = "" if media_type is None else f"Content-Type: {media_type}\r\n"
     declared += "" if encoding is None else f"Content-Transfer-Encoding: {encoding}\r\n"
     head = f"--BOUNDARY\r\nContent-Disposition: form-data; {parameters}\r\n{declared}\r\n"

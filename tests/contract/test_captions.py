@@ -1,4 +1,4 @@
-"""Captions of drawn scenes, which only the demo model knows."""
+"""Captions of drawn scenes. Only the demo model captions them correctly."""
 
 import pytest
 from PIL import Image

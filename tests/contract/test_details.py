@@ -1,4 +1,4 @@
-"""One image by its id, and what is no id; and what all answers have in common."""
+"""The details of one image, invalid ids, and the headers of all answers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from tests.contract.examples import IMAGE_MISSING, THUMBNAIL_MISSING
 from tests.contract.refusals import refusal
 from tests.pictures import scene_png
 
-# How the id of an existing image must not be written. %7B and %7D are braces.
+# Wrong spellings of the id of an existing image. %7B and %7D are braces.
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "in braces": "%7B{}%7D".format,
     "without hyphens": lambda image_id: image_id.replace("-", ""),
@@ -26,7 +26,7 @@ def without_urls(image: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in image["data"].items() if name != "thumbnails"}
 
 
-def test_all_routes_tell_the_same_of_an_image(api: Client) -> None:
+def test_all_routes_return_the_same_data_about_an_image(api: Client) -> None:
     image = api.upload(scene_png(), "scene.png").json()
     image_id = image["data"]["image_id"]
     details = api.get(f"/api/images/{image_id}").json()["data"]
@@ -39,7 +39,9 @@ def test_all_routes_tell_the_same_of_an_image(api: Client) -> None:
 
 
 @pytest.mark.parametrize("spelled", [str.upper, str.title, str.swapcase])
-def test_an_id_has_no_case(api: Client, uploaded: dict[str, Any], spelled: Callable[[str], str]) -> None:
+def test_the_case_of_an_id_does_not_matter(
+    api: Client, uploaded: dict[str, Any], spelled: Callable[[str], str]
+) -> None:
     image_id = uploaded["data"]["image_id"]
     response = api.get(f"/api/images/{spelled(image_id)}")
     assert response.status_code == 200
@@ -56,7 +58,7 @@ def test_another_spelling_of_an_id_is_not_found(api: Client, uploaded: dict[str,
 
 
 @pytest.mark.parametrize("image_id", ["x", "1", "null", "00000000-0000-0000-0000-000000000000", "%C3%A9"])
-def test_what_is_no_images_id_is_not_found(api: Client, image_id: str) -> None:
+def test_an_unknown_or_invalid_id_is_not_found(api: Client, image_id: str) -> None:
     response = api.get(f"/api/images/{image_id}")
     assert (response.status_code, response.json()) == (404, IMAGE_MISSING)
 
@@ -74,7 +76,7 @@ def test_what_is_no_images_id_is_not_found(api: Client, image_id: str) -> None:
         ("/api/stats", 200),
     ],
 )
-def test_every_answer_is_json_that_nobody_keeps(api: Client, uploaded: dict[str, Any], path: str, status: int) -> None:
+def test_every_answer_is_json_that_is_not_cached(api: Client, uploaded: dict[str, Any], path: str, status: int) -> None:
     response = api.get(path.format(image_id=uploaded["data"]["image_id"], unknown=uuid4()))
     assert response.status_code == status
     assert response.headers["Content-Type"] == "application/json"
@@ -103,7 +105,7 @@ def test_head_is_get_without_the_body(api: Client, uploaded: dict[str, Any], pat
         assert head.headers[name] == get.headers[name]
 
 
-def test_an_upload_is_answered_with_json_that_nobody_keeps(api: Client) -> None:
+def test_an_upload_is_answered_with_json_that_is_not_cached(api: Client) -> None:
     response = api.upload(scene_png(), "scene.png")
     assert response.headers["Content-Type"] == "application/json"
     assert response.headers["Cache-Control"] == "no-store"

@@ -1,4 +1,4 @@
-"""What counts as a JPEG or PNG: the content decides, and nothing else."""
+"""Which files are accepted. The format is detected only from the content."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ def posted_as(api: Client, content: bytes, name: str, media_type: str | None) ->
 @pytest.mark.usefixtures("not_counted")
 @pytest.mark.parametrize("image_format", ["GIF", "WEBP", "BMP", "TIFF", "ICO", "PDF", "PPM", "JPEG2000"])
 @pytest.mark.parametrize(("name", "media_type"), [("picture.jpg", "image/jpeg"), ("picture.png", "image/png")])
-def test_another_format_is_unsupported_whatever_it_is_called(
+def test_another_format_is_unsupported_whatever_its_name(
     api: Client, image_format: str, name: str, media_type: str
 ) -> None:
     content = encode(draw(RED_LEFT_OF_BLUE), image_format)
@@ -50,15 +50,15 @@ def test_another_format_is_unsupported_whatever_it_is_called(
         "HTML",
         "text",
         "ZIP",
-        "a zero",
+        "a zero byte",
         "a PNG after a line break",
         "a PNG without its first byte",
         "a PNG with line breaks converted",
-        "a third of a JPEG signature",
+        "two bytes of a JPEG signature",
         "half a PNG signature",
     ],
 )
-def test_what_is_no_image_is_unsupported(api: Client, content: bytes) -> None:
+def test_a_file_that_is_not_an_image_is_unsupported(api: Client, content: bytes) -> None:
     assert refusal(posted_as(api, content, "picture.png", "image/png")) == (415, UNSUPPORTED)
 
 
@@ -74,7 +74,7 @@ def test_what_is_no_image_is_unsupported(api: Client, content: bytes) -> None:
         ("JPEG", "a.html", "text/html"),
     ],
 )
-def test_the_content_decides_on_the_format(api: Client, image_format: str, name: str, media_type: str | None) -> None:
+def test_the_content_decides_the_format(api: Client, image_format: str, name: str, media_type: str | None) -> None:
     response = posted_as(api, encode(draw(RED_LEFT_OF_BLUE), image_format), name, media_type)
     assert response.status_code == 200
     data = response.json()["data"]
@@ -113,7 +113,7 @@ FRAMES = {"save_all": True, "append_images": [Image.new("RGB", (240, 200))]}
         pytest.param("PNG", lambda image: image, FRAMES, id="PNG animated"),
     ],
 )
-def test_every_kind_of_jpeg_and_png_goes_through(
+def test_every_kind_of_jpeg_and_png_is_processed(
     api: Client, image_format: str, convert: Callable[[Image.Image], Image.Image], options: dict[str, object]
 ) -> None:
     scene = draw(RED_LEFT_OF_BLUE)
@@ -148,7 +148,7 @@ def test_inks_without_a_profile_look_as_a_press_prints_them(
 
 
 def brightness(image: Image.Image) -> bytes:
-    """Return the means of 6 x 5 fields; dithering and 256 colours change them little."""
+    """Return the mean brightness of 6 x 5 fields. Dithering and palettes change these means only a little."""
     return image.convert("RGB").convert("L").resize((6, 5), Image.Resampling.BOX).tobytes()
 
 

@@ -1,4 +1,4 @@
-"""What a malformed request is told. Nothing of it is counted."""
+"""The answers to malformed requests. Such requests are not counted in the statistics."""
 
 import gzip
 import zlib
@@ -84,7 +84,7 @@ def test_the_boundary_must_be_named(api: Client, parameter: str) -> None:
 
 
 @pytest.mark.parametrize("boundary", ["a=b", "----=_Part_7:1", "a b"])
-def test_a_boundary_with_such_characters_needs_quotes(api: Client, boundary: str) -> None:
+def test_a_boundary_with_special_characters_needs_quotes(api: Client, boundary: str) -> None:
     form = (part(scene_png()) + END).replace(b"BOUNDARY", boundary.encode())
     message = (
         "The boundary in the Content-Type header contains characters that need quotes. "

@@ -12,7 +12,7 @@ def test_a_repeated_upload_gets_the_first_answer_and_is_counted_once(api: Client
     key, before = str(uuid4()), api.statistics()
     first, again = (api.upload(scene_png(), "scene.png", key=key) for _ in range(2))
     assert (first.status_code, again.status_code) == (200, 200)
-    urls = ("thumbnails",)  # they carry the time of their signature
+    urls = ("thumbnails",)  # the URLs contain the time at which they were signed
     shown = [
         {name: value for name, value in answer.json()["data"].items() if name not in urls} for answer in (first, again)
     ]
@@ -29,7 +29,7 @@ def test_a_key_is_for_one_file(api: Client) -> None:
 
 
 @pytest.mark.parametrize("key", ["two words", "k" * 256])
-def test_a_key_that_is_none_is_refused(api: Client, key: str) -> None:
+def test_an_invalid_key_is_refused(api: Client, key: str) -> None:
     response = api.upload(scene_png(), "scene.png", key=key)
     message = "Invalid Idempotency-Key. Please use 1 to 255 visible ASCII characters other than quotes, such as a UUID."
     assert (response.status_code, response.json()) == (400, {"current_status": "failure", "error": message})

@@ -1,4 +1,4 @@
-"""The largest file and the largest image. What is beyond is not counted."""
+"""The limits of bytes and pixels. A file over a limit is not counted in the statistics."""
 
 import struct
 import zlib
@@ -16,12 +16,12 @@ TOO_MANY_PIXELS = "The image has more than 50,000,000 pixels. Please scale it do
 
 
 def of_length(length: int, image_format: str) -> bytes:
-    # Bytes after the end of an image are no fault.
+    # Bytes after the end of an image are allowed.
     return encode(Image.new("RGB", (8, 8)), image_format).ljust(length, b"\0")
 
 
 def declaring(width: int, height: int) -> bytes:
-    """Return a PNG whose header tells of more pixels than there are."""
+    """Return a PNG whose header claims more pixels than its data has."""
     content = scene_png()
     header = b"IHDR" + struct.pack(">2I", width, height) + content[24:29]
     return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
@@ -53,5 +53,5 @@ def test_an_image_at_the_limit_is_accepted(api: Client) -> None:
 
 @pytest.mark.usefixtures("not_counted")
 @pytest.mark.parametrize(("width", "height"), [(50_000_001, 1), (100_000, 100_000), (2**31 - 1, 2**31 - 1)])
-def test_a_header_that_tells_of_too_many_pixels_is_refused_undecoded(api: Client, width: int, height: int) -> None:
+def test_a_header_that_claims_too_many_pixels_is_refused_before_decoding(api: Client, width: int, height: int) -> None:
     assert refusal(api.upload(declaring(width, height), "bomb.png")) == (413, TOO_MANY_PIXELS)

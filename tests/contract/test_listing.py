@@ -1,4 +1,4 @@
-"""The list: newest first, a page at a time."""
+"""The list of images: newest first, in pages."""
 
 import re
 from typing import Any
@@ -28,7 +28,7 @@ def images_of(page: dict[str, Any]) -> list[dict[str, Any]]:
     return [image["data"] for image in page["content"].values()]
 
 
-def test_pages_lead_through_the_images_newest_first(api: Client) -> None:
+def test_the_pages_list_all_images_newest_first(api: Client) -> None:
     mine = [api.uploaded(scene_png(), f"{number}.png")["image_id"] for number in range(3)]
     api.wait_until_listed(*mine)
     path = "/api/images?limit=2"
@@ -49,14 +49,14 @@ def test_the_next_page_is_a_relative_reference_that_keeps_the_limit(api: Client,
     response = api.get("/api/images?limit=1")
     reference = response.json()["next"]
     assert NEXT.fullmatch(reference)
-    # Whatever stands before the route: nothing, a stage, the base path of a custom domain.
+    # The reference works with any prefix of the route: none, a stage, or the base path of a custom domain.
     assert urljoin(response.url, reference).startswith(f"{api.url}/api/images?limit=1&cursor=")
     page = api.get(following)
     assert page.status_code == 200
     assert len(page.json()["content"]) == 1
 
 
-def test_a_page_stays_where_it_is_when_newer_images_come(api: Client, following: str) -> None:
+def test_a_page_stays_the_same_when_newer_images_are_added(api: Client, following: str) -> None:
     before = list(api.get(following).json()["content"])
     api.wait_until_listed(api.uploaded(scene_png(), "newer.png")["image_id"])
     assert list(api.get(following).json()["content"]) == before

@@ -1,4 +1,4 @@
-"""What an upload tells of an image: size, dates, the upright picture."""
+"""The metadata of an image: size, format, dates and orientation."""
 
 import struct
 import zlib
@@ -20,12 +20,12 @@ def dated(data: dict[str, Any], name: str) -> datetime:
 
 
 def is_of_the_upload(data: dict[str, Any], name: str) -> bool:
-    """Tell whether a date is the upload's, by the API's own clock."""
+    """Return whether a date is the time of the upload, by the clock of the API."""
     before_the_end = datetime.fromisoformat(data["processed_at"]) - dated(data, name)
     return timedelta(0) <= before_the_end <= timedelta(seconds=data["time_taken"] + 2)
 
 
-def test_size_and_format_are_the_files(api: Client) -> None:
+def test_size_and_format_match_the_file(api: Client) -> None:
     content = encode(Image.new("RGB", (37, 19), "green"), "JPEG")
     metadata = api.uploaded(content, "green.jpg")["metadata"]
     assert {name: metadata[name] for name in ("width", "height", "format", "size_bytes")} == {
@@ -44,7 +44,7 @@ def test_dates_are_those_of_the_photograph(api: Client, image_format: str) -> No
     assert metadata["modified_at"] == "2021-06-07 08:09:10"
 
 
-def test_a_png_tells_its_last_change(api: Client) -> None:
+def test_the_dates_of_a_png_come_from_its_time_chunk(api: Client) -> None:
     plain, chunk = scene_png(), b"tIME" + struct.pack(">H5B", 2021, 2, 3, 4, 5, 6)
     content = plain[:-12] + struct.pack(">I", 7) + chunk + struct.pack(">I", zlib.crc32(chunk)) + plain[-12:]
     data = api.uploaded(content, "changed.png")
@@ -54,7 +54,7 @@ def test_a_png_tells_its_last_change(api: Client) -> None:
 @pytest.mark.parametrize(
     "date", [None, "", "    :  :     :  :  ", "0000:00:00 00:00:00", "2021:02:30 01:02:03", "2999:01:01 00:00:00"]
 )
-def test_without_a_possible_date_it_is_the_uploads(api: Client, date: str | None) -> None:
+def test_without_a_valid_date_both_dates_are_the_time_of_the_upload(api: Client, date: str | None) -> None:
     data = api.uploaded(encode(Image.new("RGB", (8, 8)), "JPEG", exif=exif(date, date)), "undated.jpg")
     assert is_of_the_upload(data, "created_at")
     assert is_of_the_upload(data, "modified_at")

@@ -1,4 +1,4 @@
-"""The name of the file and the form around it: anything goes, and changes nothing."""
+"""File names and forms that must be accepted."""
 
 import base64
 from binascii import b2a_qp
@@ -60,7 +60,7 @@ def test_a_name_may_be_extended_or_missing(api: Client, parameters: str, shown: 
     assert response.json()["data"]["original_name"] == shown
 
 
-def test_a_name_that_is_not_utf_8_loses_characters_only(api: Client) -> None:
+def test_a_name_that_is_not_utf_8_only_loses_characters(api: Client) -> None:
     response = api.post_form(part(scene_png()).replace(b"a.png", b"caf\xe9.png") + END)
     assert response.status_code == 200
     assert response.json()["data"]["original_name"] == "caf\ufffd.png"
@@ -101,12 +101,12 @@ def test_other_fields_beside_the_file_are_ignored(api: Client, other: bytes, ord
     assert (data["original_name"], data["metadata"]["size_bytes"]) == ("a.png", len(content))
 
 
-def test_the_media_type_of_the_form_has_no_case(api: Client) -> None:
+def test_the_case_of_the_media_type_does_not_matter(api: Client) -> None:
     response = api.post(part(scene_png()) + END, "Multipart/Form-Data; Boundary=BOUNDARY")
     assert response.status_code == 200
 
 
 @pytest.mark.parametrize("boundary", ["a=b", "----=_Part_7:1", "a b"])
-def test_a_boundary_in_quotes_may_have_any_of_its_characters(api: Client, boundary: str) -> None:
+def test_a_boundary_in_quotes_may_have_special_characters(api: Client, boundary: str) -> None:
     form = (part(scene_png()) + END).replace(b"BOUNDARY", boundary.encode())
     assert api.post(form, f'multipart/form-data; boundary="{boundary}"').status_code == 200

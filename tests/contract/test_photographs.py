@@ -20,7 +20,7 @@ PHOTOS = Path(__file__).parent.parent / "photos"
         ("rocket.jpg", (640, 427), (128, 85), (512, 342)),
     ],
 )
-def test_a_photograph_goes_through(
+def test_a_photograph_is_processed(
     api: Client, name: str, size: tuple[int, int], small: tuple[int, int], medium: tuple[int, int]
 ) -> None:
     content = (PHOTOS / name).read_bytes()
@@ -33,7 +33,7 @@ def test_a_photograph_goes_through(
     for thumbnail_size, expected in (("small", small), ("medium", medium)):
         thumbnail = opened(fetch(data["thumbnails"][thumbnail_size]).content)
         assert thumbnail.size == expected
-        # It shows the photograph: the means of 4 x 4 fields are alike.
+        # The thumbnail shows the photograph if the mean colours of 4 x 4 fields are similar.
         for ours, theirs in zip(fields(thumbnail), fields(original), strict=True):
             assert abs(ours - theirs) < 12
 

@@ -1,4 +1,4 @@
-"""What is counted. What is refused uncounted, the tests of refusals say."""
+"""Which uploads are counted. Other modules test that refused uploads are not counted."""
 
 import pytest
 

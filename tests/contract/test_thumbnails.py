@@ -1,4 +1,4 @@
-"""Thumbnails: their sizes, what they carry, and the route that leads to them."""
+"""Thumbnails: their sizes, transparency and metadata, and the route that returns their URLs."""
 
 from typing import Any
 from uuid import uuid4
@@ -38,7 +38,7 @@ def test_a_thumbnail_keeps_the_ratio_and_is_never_enlarged(
     assert opened(fetch(thumbnails["medium"]).content).size == medium
 
 
-def test_transparency_stays(api: Client) -> None:
+def test_transparency_is_kept(api: Client) -> None:
     image = Image.new("RGBA", (64, 64), (255, 0, 0, 255))
     image.paste((0, 0, 0, 0), (32, 0, 64, 64))
     thumbnail = opened(fetch(api.uploaded(encode(image), "half.png")["thumbnails"]["medium"]).content)
@@ -46,7 +46,7 @@ def test_transparency_stays(api: Client) -> None:
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
-def test_nothing_of_the_photographer_goes_on(api: Client, image_format: str) -> None:
+def test_metadata_is_not_copied_to_thumbnails(api: Client, image_format: str) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     tags = exif("2020:01:02 03:04:05", "2021:06:07 08:09:10")
     content = encode(Image.new("RGB", (64, 64)), image_format, exif=tags, icc_profile=profile)
@@ -66,7 +66,7 @@ def test_the_route_leads_to_the_same_object(api: Client, uploaded: dict[str, Any
 
 
 @pytest.mark.parametrize("size", ["large", "Small", "SMALL", "128", "small.jpg", "smal", "%20small", "small%20"])
-def test_another_size_is_refused_before_the_image_is_looked_for(
+def test_an_invalid_size_is_refused_whether_or_not_the_image_exists(
     api: Client, uploaded: dict[str, Any], size: str
 ) -> None:
     for image_id in (uploaded["data"]["image_id"], uuid4(), "x"):

@@ -1,4 +1,4 @@
-"""Storage for the fault tests: moto, and DynamoDB Local for transactions as DynamoDB has them."""
+"""Storage for the fault tests: moto, and DynamoDB Local, whose transactions behave like those of DynamoDB."""
 
 import os
 import socket
@@ -32,7 +32,7 @@ Outcomes = dict[tuple[str, str], set[str]]
 
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest) -> Iterator[Outcomes]:
-    """The answers that clients got, by call and fault; written as a table for docs/reliability.md."""
+    """The answers to clients, per call and fault. At the end they are written as a table for docs/reliability.md."""
     seen: Outcomes = defaultdict(set)
     yield seen
     calls = list(dict.fromkeys(call for call, _ in seen))

@@ -1,4 +1,4 @@
-"""Faults between the functions and AWS, put into botocore below its retries. They work with every stand-in for AWS."""
+"""Injects faults into calls to AWS, inside botocore and below its retries. Works with every stand-in for AWS."""
 
 import json
 import threading
@@ -21,11 +21,14 @@ Answer = tuple[Any, Exception | None]
 
 
 class KilledError(BaseException):
-    """The process ends here: no code of a function catches it."""
+    """Simulates the end of the process. No code of a function catches it."""
 
 
 class Fault(StrEnum):
-    """What goes wrong with a call. "once" is the first try only; botocore or the function then tries again."""
+    """What goes wrong with a call.
+
+    A fault with "once" in its name happens only at the first try. botocore or the function then tries again.
+    """
 
     NEVER_SENT = "never sent"
     TIMEOUT = "timeout, not applied"
@@ -47,7 +50,7 @@ class Fault(StrEnum):
     KILLED_AFTER = "process killed after"
 
     def strikes(self, operation: str) -> bool:
-        """Tell whether a call of this operation can suffer the fault."""
+        """Return whether the fault can happen to a call of this operation."""
         if self.startswith("cancelled"):
             return operation == "TransactWriteItems"
         if self.startswith("keys"):
@@ -71,7 +74,10 @@ class Call:
 
 @contextmanager
 def faults(plan: Callable[[Call], Fault | None]) -> Iterator[list[Call]]:
-    """Let each call suffer the fault that `plan` names; yield the calls that are made, as they are made."""
+    """Inject into each call the fault that `plan` returns for it.
+
+    Yields a list of the calls. Each call is added when it is made.
+    """
     made: list[Call] = []
     tries: Counter[Call] = Counter()
     numbers: Counter[str] = Counter()
@@ -79,7 +85,7 @@ def faults(plan: Callable[[Call], Fault | None]) -> Iterator[list[Call]]:
     lock = threading.Lock()
 
     def call_of(operation: str, request: dict[str, Any]) -> Call:
-        """Return the call that a request belongs to: a new one, unless it only repeats another request."""
+        """Return the call of a request. A repeated request belongs to the same call as the first request."""
         identity = _identity(operation, request)
         with lock:
             if identity in repeatable:
@@ -92,7 +98,7 @@ def faults(plan: Callable[[Call], Fault | None]) -> Iterator[list[Call]]:
             return call
 
     def injected(client: Any) -> Any:
-        endpoint = client._endpoint  # noqa: SLF001 - botocore's events come too early for a reply to be lost
+        endpoint = client._endpoint  # noqa: SLF001 - the events of botocore come too early to lose a reply
         send, get = endpoint._send_request, endpoint._do_get_response  # noqa: SLF001
         current = threading.local()
 
@@ -113,18 +119,18 @@ def faults(plan: Callable[[Call], Fault | None]) -> Iterator[list[Call]]:
     with (
         injected(clients.dynamodb()),
         injected(clients.s3()),
-        patch("botocore.endpoint.time.sleep", lambda _: None),  # pauses between tries: botocore's, and the table's
+        patch("botocore.endpoint.time.sleep", lambda _: None),  # no pauses in botocore and in table.py
     ):
         yield made
 
 
 def only(call: Call, fault: Fault) -> Callable[[Call], Fault | None]:
-    """Return a plan in which one call suffers a fault and the others none."""
+    """Return a plan with a fault in one call and no fault in the others."""
     return lambda made: fault if made == call else None
 
 
 def _identity(operation: str, request: dict[str, Any]) -> Any:
-    """Return what the repetitions of a function's request have in common; None where there are no repetitions."""
+    """Return a value that is the same in all repetitions of a request. Return None if functions never repeat it."""
     match operation:
         case "TransactWriteItems":
             return json.loads(request["body"])["ClientRequestToken"]
@@ -158,7 +164,7 @@ def _suffer(fault: Fault, request: Any, apply: Callable[[], Answer]) -> Answer:
 
 
 class _Empty(BytesIO):
-    """A body without bytes, as urllib3 has it."""
+    """An empty response body with the interface of urllib3."""
 
     def stream(self, **_: Any) -> Iterator[bytes]:
         yield self.read()
@@ -170,7 +176,7 @@ def _error(url: str, status: int, code: str, **details: Any) -> Answer:
 
 
 def _unprocessed(request: Any, answer: Answer) -> Answer:
-    """Leave the keys unprocessed whose items were found, so that the answer lacks all that it should have."""
+    """Remove all items from an answer of BatchGetItem, and report their keys as unprocessed."""
     (response, parsed), error = answer
     ((name, wanted),) = json.loads(request.body)["RequestItems"].items()
     found = [{"pk": item["pk"], "sk": item["sk"]} for item in parsed["Responses"][name]]

@@ -42,7 +42,7 @@ def test_eight_clients_at_once_lose_nothing() -> None:
     assert Counter(item["sk"] for item in items if str(item["pk"]).startswith("IMAGE#")) == {"IMAGE": UPLOADS}
     assert (statistics["success"], statistics["failure"]) == (UPLOADS, 0)
     records = [item for item in items if item["sk"] == "IMAGE"]
-    # Decimals: the sums are equal, not merely close.
+    # Sums of decimals are exact, so they must be equal.
     total = sum(Decimal(str(shard["total_processing_time"])) for shard in items if shard["sk"] == "STATS")
     assert total == sum(Decimal(str(record["time_taken"])) for record in records)
     assert statistics["total_processing_time"] == float(total)

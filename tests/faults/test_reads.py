@@ -1,4 +1,4 @@
-"""Every call to AWS that a reading function makes, with every fault: the truth, or a 503 and then the truth."""
+"""Reads with every fault in every call. The answer is right, or it is 503 and the next answer is right."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def calls_of(world: World, what: str, image_id: str) -> list[Call]:
 
 @pytest.mark.parametrize("fault", Fault)
 @pytest.mark.parametrize("what", READERS)
-def test_a_read_tells_the_truth_or_to_ask_again(
+def test_a_read_is_right_or_it_is_503_and_then_right(
     world: World, outcomes: dict[tuple[str, str], set[str]], what: str, fault: Fault
 ) -> None:
     world.upload(CONTENT, None)

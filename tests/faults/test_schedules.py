@@ -1,4 +1,4 @@
-"""Random schedules of uploads, repetitions, reads, waiting and faults; the promises hold after each step."""
+"""Random schedules of uploads, repetitions, reads, pauses and faults. The promises must hold after each step."""
 
 import os
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 
 @dataclass(frozen=True)
 class Upload:
-    """An upload of a file, `seconds` after the one before, with what goes wrong on the way."""
+    """An upload of a file, `seconds` after the upload before it. `plan` has the faults of its calls."""
 
     file: str
     key: str | None
@@ -43,7 +43,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Read:
-    """A reading function, asked about the first image of all, if there is one."""
+    """A request to a reading function. It asks for the first acknowledged image, if there is one."""
 
     what: str
     plan: dict[Call, Fault]
@@ -62,19 +62,19 @@ READS = st.builds(
     plan=st.dictionaries(st.sampled_from(READ_CALLS), st.sampled_from(Fault), max_size=2),
 )
 
-# Two uploads to a read. Not UPLOADS | UPLOADS | READS, in which Hypothesis sees two alternatives.
+# Two uploads per read. Hypothesis would treat UPLOADS | UPLOADS | READS as only two alternatives.
 STEPS = st.integers(0, 2).flatmap(lambda number: READS if number == 0 else UPLOADS)
 SCHEDULE: st.SearchStrategy[list[Upload | Read]] = st.builds(
     lambda first, others: [first, *others], UPLOADS, st.lists(STEPS, max_size=7)
 )
 
 
-# function_scoped_fixture: each example empties the storage itself.
+# The check of function-scoped fixtures is off, because each example empties the storage itself.
 @settings(
     max_examples=SCHEDULES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=SCHEDULE)
-# Its transactions are real ones, and ten times faster than moto's.
+# Not on moto: DynamoDB Local has real transactions, and they are ten times faster.
 @pytest.mark.parametrize("world", ["DynamoDB Local"], indirect=True)
 def test_the_promises_hold(world: World, steps: list[Upload | Read]) -> None:
     world.empty()
@@ -86,7 +86,7 @@ def test_the_promises_hold(world: World, steps: list[Upload | Read]) -> None:
         with faults(step.plan.get):
             world.upload(FILES[step.file], step.key)
         world.check()
-    # In the end the faults are gone, and whoever asks again gets an answer.
+    # At the end there are no more faults, and each repeated upload gets its final answer.
     world.clock += LEASE_SECONDS + 1
     for file, key in dict.fromkeys((step.file, step.key) for step in steps if isinstance(step, Upload)):
         wanted = {400} if file == "damaged" else {200}

@@ -1,4 +1,4 @@
-"""The sweeper: every call with every fault, and the table's stream, which is what tells it."""
+"""The sweeper: every fault in each of its calls, and the stream of the table, which invokes it."""
 
 import json
 from contextlib import nullcontext
@@ -38,7 +38,7 @@ def test_a_sweep_that_fails_is_repeated_by_the_stream(world: World, fault: Fault
     for call in calls:
         upload_and_be_killed(world)
         (event,) = world.expire()
-        # Lambda sends a batch again when the function fails, and only then.
+        # Lambda repeats a batch only if the function fails.
         fails = nullcontext() if fault in ONCE else pytest.raises((StorageError, KilledError))
         with faults(only(call, fault)) as made, fails:
             sweep(event)
@@ -50,7 +50,7 @@ def test_a_sweep_that_fails_is_repeated_by_the_stream(world: World, fault: Fault
 
 
 @pytest.mark.parametrize("world", ["DynamoDB Local"], indirect=True)
-def test_the_stream_tells_of_what_ttl_removes_and_the_filter_lets_it_through(world: World) -> None:
+def test_the_stream_reports_expired_images_and_the_filter_passes_them(world: World) -> None:
     upload_and_be_killed(world)
     world.upload(CONTENT, "a-key")
     assert len(list(world.expire())) == 1
@@ -79,7 +79,7 @@ def stream_records() -> list[dict[str, Any]]:
 
 
 def matches(pattern: Any, value: Any) -> bool:
-    """Tell whether an event matches, as far as this pattern goes: lists of allowed values in nested objects."""
+    """Return whether an event matches a pattern. Supports only lists of allowed values in nested objects."""
     if isinstance(pattern, list):
         return value in pattern
     return all(name in value and matches(part, value[name]) for name, part in pattern.items())

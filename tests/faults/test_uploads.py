@@ -1,4 +1,4 @@
-"""Every call to AWS that an upload makes, with every fault, then the client's retry."""
+"""Injects every fault into every call that an upload makes. Then the client retries."""
 
 import pytest
 from PIL import Image
@@ -25,7 +25,7 @@ def test_an_upload_survives(
     world: World, outcomes: dict[tuple[str, str], set[str]], content: bytes, fault: Fault, key: str | None
 ) -> None:
     right = 200 if content == CONTENT else 400
-    # A world for each call would be slow: each call has a key of its own instead.
+    # New storage per call would be slow. Instead, each call has its own Idempotency-Key.
     calls = calls_of(world, content, key)
     assert len(calls) == (4 if content == CONTENT else 1) + bool(key)
     for number, call in enumerate(call for call in calls if fault.strikes(call.operation)):

@@ -1,4 +1,4 @@
-"""A client, the functions, and what must be true of the storage whatever happened."""
+"""A client that calls the functions, and checks of the storage that must hold after any fault."""
 
 import json
 import time
@@ -31,7 +31,7 @@ READERS = {
 
 
 class World:
-    """Uploads files and remembers what was acknowledged; its clock can be put forward."""
+    """Uploads files and remembers the acknowledged images. `clock` is added to the time, in seconds."""
 
     def __init__(self) -> None:
         self.acknowledged: dict[str, Item] = {}
@@ -39,7 +39,7 @@ class World:
         self.clock = 0.0
 
     def empty(self) -> None:
-        """Forget everything, and remove it."""
+        """Delete all items and objects, and forget all uploads."""
         self.acknowledged.clear()
         self.images_of_keys.clear()
         self.clock = 0.0
@@ -50,7 +50,7 @@ class World:
             clients.s3().delete_object(Bucket=settings.bucket_name(), Key=name)
 
     def upload(self, content: bytes, key: str | None) -> int | None:
-        """Upload; return the status, or None when the process was killed."""
+        """Upload a file. Return the status, or None if the process was killed."""
         event = upload_event(content)
         if key is not None:
             event["headers"]["Idempotency-Key"] = key
@@ -72,7 +72,7 @@ class World:
         return status
 
     def read(self, what: str, image_id: str) -> tuple[int | None, Item]:
-        """Ask a reading function, about one image where it is about one; return status and body."""
+        """Call a reading function. Return status and body. Functions that read one image get `image_id`."""
         event = load_event(what)
         if event["pathParameters"]:
             event["pathParameters"]["image_id"] = image_id
@@ -87,7 +87,7 @@ class World:
         return status, body
 
     def check_read(self, what: str, image_id: str, status: int | None, body: Item) -> None:
-        """Assert that what was read is all there is, and nothing else."""
+        """Assert that an answer matches what is stored."""
         images = [item for item in stored() if item["sk"] == "IMAGE"]
         finished = {item["image_id"]: item for item in images if item["status"] == "success"}
         match status, what:
@@ -106,7 +106,7 @@ class World:
                 assert finished[image_id]["thumbnails"]["small"] in body["data"]
 
     def check(self) -> None:
-        """Assert what the pipeline promises. No upload may be under way."""
+        """Assert the promises of the pipeline. No upload may be running."""
         items = stored()
         images = [item for item in items if item["sk"] == "IMAGE"]
         finished = {item["image_id"]: item for item in images if item["status"] == "success"}
@@ -126,10 +126,10 @@ class World:
         assert spent == sum((item["time_taken"] for item in finished.values()), Decimal(0))
 
         told = {item["image_id"] for item in items if item["sk"] == "REQUEST" and item["status"] == "success"}
-        assert told <= set(finished), "a request is told of an image that is not there"
+        assert told <= set(finished), "a request item refers to an image that does not exist"
 
     def expire(self) -> Iterator[Item]:
-        """Remove the images' items that TTL would; yield the event that tells the sweeper of each."""
+        """Delete the image items that have a TTL. Yield the event that the sweeper gets for each of them."""
         for item in stored():
             if item["sk"] == "IMAGE" and "expires_at" in item:
                 key = table.serialize({"pk": item["pk"], "sk": item["sk"]})
@@ -139,9 +139,9 @@ class World:
                 yield event
 
     def sweep(self) -> None:
-        """Remove what TTL would, tell the sweeper, and assert that no object is left without a record.
+        """Delete the image items that have a TTL, run the sweeper, and assert that every object has a record.
 
-        It is the last thing: failures are counted for ever, but no item tells of them any more.
+        Call this last. `check` fails after it, because it deletes the items of failures but not their count.
         """
         for event in self.expire():
             sweep_thumbnails.lambda_handler(event, LocalContext("SweepThumbnailsFunction"))

@@ -1,4 +1,4 @@
-"""Small files that have everything that is read of a JPEG or PNG, to be damaged."""
+"""Small files for the fuzz tests. Together they have everything that the pipeline reads from a JPEG or PNG."""
 
 import struct
 import zlib

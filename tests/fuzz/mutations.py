@@ -1,4 +1,4 @@
-"""Random damage to bytes, the same for the same seed."""
+"""Random changes to files and events. The same seed gives the same changes."""
 
 import copy
 import random
@@ -9,15 +9,18 @@ from itertools import pairwise
 from typing import Any
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# A table or a scan behind the first scan of a JPEG, or its end.
+# Markers after the first scan of a JPEG: tables, further scans and the end.
 _LATER_SEGMENT = re.compile(rb"\xff[\xc4\xd9-\xdd]")
-# What API Gateway sends null for when a request has none.
+# Fields that API Gateway sets to null if the request does not have them.
 _NULLABLE = ("headers", "multiValueHeaders", "queryStringParameters", "multiValueQueryStringParameters", "body")
 _NUMBERS = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\1")
 
 
 def damaged(content: bytes, dice: random.Random) -> bytes:
-    """Return `content` with one to sixteen changes: bytes and bits, pieces lost, put in, doubled or cut off."""
+    """Return `content` with one to sixteen random changes.
+
+    A change overwrites bytes, flips a bit, or deletes, inserts or repeats a piece. It may also cut off the end.
+    """
     result = bytearray(content)
     for _ in range(dice.choice((1, 1, 2, 4, 16))):
         place, length = dice.randrange(len(result) + 1), dice.choice((1, 2, 4, 30))
@@ -41,9 +44,10 @@ def damaged(content: bytes, dice: random.Random) -> bytes:
 
 
 def rearranged(content: bytes, other: bytes, dice: random.Random) -> bytes:
-    """Return a JPEG or PNG with one to six changes of its segments or chunks.
+    """Return a JPEG or PNG with one to six random changes to its segments or chunks.
 
-    They change places, are repeated, dropped, cut, given another length or put in from `other`, a file of any format.
+    A change moves, repeats, deletes, cuts or damages a part, or changes its length. It may also insert a part of
+    `other`, which may have another format.
     """
     parts, strange = _parts(content), _parts(other)
     for _ in range(dice.choice((1, 1, 2, 3, 6))):
@@ -67,7 +71,7 @@ def rearranged(content: bytes, other: bytes, dice: random.Random) -> bytes:
 
 
 def _parts(content: bytes) -> list[bytes]:
-    """Return the segments of a JPEG or the chunks of a PNG, its signature first."""
+    """Return the signature of a file, and then its segments (JPEG) or chunks (PNG)."""
     if content.startswith(_SIGNATURE):
         places, place = [0, 8], 8
         while place + 12 <= len(content):
@@ -83,7 +87,7 @@ def _parts(content: bytes) -> list[bytes]:
 
 
 def _with_another_length(part: bytes, dice: random.Random) -> bytes:
-    """Change the length that a segment or chunk claims, and in half of the cases what it holds too."""
+    """Change the length field of a segment or chunk. In half of the cases, also change the length of its content."""
     place, size = (2, 2) if part[:1] == b"\xff" else (0, 4)
     change = dice.choice((-300, -1, 1, 7, 300))
     length = max(0, int.from_bytes(part[place : place + size], "big") + change) & ((1 << 8 * size) - 1)
@@ -94,7 +98,7 @@ def _with_another_length(part: bytes, dice: random.Random) -> bytes:
 
 
 def damaged_event(event: dict[str, Any], dice: random.Random) -> dict[str, Any]:
-    """Return an API Gateway event with one to three changes, of those that a client can bring about."""
+    """Return an API Gateway event with one to three random changes that a client can cause."""
     result = copy.deepcopy(event)
     for _ in range(dice.choice((1, 1, 2, 3))):
         match dice.randrange(5):
@@ -119,7 +123,7 @@ def _damaged_text(text: str, dice: random.Random) -> str:
 
 
 def with_right_checksums(content: bytes) -> bytes:
-    """Return a PNG's chunks with the checksums that they should have, so that a decoder looks into them."""
+    """Return a PNG with correct checksums, so that a decoder reads its chunks. Return other files unchanged."""
     if not content.startswith(_SIGNATURE):
         return content
     result, place = [_SIGNATURE], len(_SIGNATURE)

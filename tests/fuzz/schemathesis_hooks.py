@@ -1,4 +1,4 @@
-"""What schemathesis cannot know: files that are images, and a cursor, which only the API can make."""
+"""Values that schemathesis cannot generate: image files, and a cursor that the API has returned."""
 
 import os
 

@@ -1,4 +1,7 @@
-"""Damaged images, forms, events and keys: only errors that clients are told of, no hang. FUZZ= times as many."""
+"""Damaged images, forms, events and keys are accepted, or the client gets an error. Nothing crashes or hangs.
+
+The environment variable FUZZ multiplies the number of inputs.
+"""
 
 import os
 import random
@@ -34,7 +37,7 @@ __all__ = ["aws", "quiet"]
 
 pytestmark = [
     pytest.mark.usefixtures("aws", "quiet"),
-    # Pillow warns of what it mends, and of sizes that are refused next.
+    # Pillow warns about files that it repairs, and about large images, which the pipeline then refuses.
     pytest.mark.filterwarnings("ignore::UserWarning:PIL"),
     pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning"),
 ]
@@ -49,7 +52,7 @@ FORM = (
     b'--b\r\nContent-Disposition: form-data; name="title"\r\n\r\nx\r\n--b--\r\n'
 )
 HANDLERS: dict[str, Callable[..., Any]] = {
-    # Its file is none that is decoded: what happens to such files is fuzzed above, a thousand times faster.
+    # The file of this event is never decoded. test_damaged_images tests decoding, a thousand times faster.
     "upload_image_unsupported": upload_image.lambda_handler,
     "list_images_page": list_images.lambda_handler,
     "get_image": get_image.lambda_handler,
@@ -59,7 +62,7 @@ HANDLERS: dict[str, Callable[..., Any]] = {
 
 
 def survives(run: Callable[[], object], content: bytes) -> str:
-    """Run; return the name of the outcome. A crash leaves its bytes in build/fuzz, for the corpus."""
+    """Call `run` and return the name of the outcome. After a crash, `content` is in build/fuzz, for the corpus."""
     start = time.perf_counter()
     try:
         run()
@@ -75,7 +78,7 @@ def survives(run: Callable[[], object], content: bytes) -> str:
 
 
 def process(content: bytes) -> None:
-    """Do what an upload does with its image, without the caption."""
+    """Process an image as an upload does, but without the caption."""
     picture = pictures.decode(content, datetime.now(UTC), 50_000_000)
     for size in ThumbnailSize:
         thumbnails.make(picture, size.pixels)
@@ -99,7 +102,7 @@ def test_damaged_images(way: str) -> None:
         dearest = max(dearest, time.process_time() - start)
         assert dearest <= CPU_SECONDS
     report(f"images, damage to {way}", seen)
-    print(f"the dearest took {dearest:.2f} s of CPU")  # noqa: T201 - what the command shows
+    print(f"the most expensive took {dearest:.2f} s of CPU")  # noqa: T201 - the output of the command
     assert set(seen) == {"accepted", "UndecodableImageError", "UnsupportedImageError", "ImageTooLargeError"}
 
 
@@ -142,4 +145,4 @@ def test_damaged_idempotency_keys() -> None:
 
 def report(what: str, seen: Counter[str]) -> None:
     outcomes = ", ".join(f"{count:,} {name}" for name, count in seen.most_common())
-    print(f"\n{what}: {seen.total():,}: {outcomes}")  # noqa: T201 - what the command shows
+    print(f"\n{what}: {seen.total():,}: {outcomes}")  # noqa: T201 - the output of the command

@@ -1,4 +1,7 @@
-"""Requests that schemathesis makes of docs/openapi.json, to the local API: no 5xx, each answer as described."""
+"""Sends to the local API the requests that schemathesis generates from docs/openapi.json.
+
+No answer may be a 5xx, and each answer must match its description.
+"""
 
 import json
 import os
@@ -20,7 +23,7 @@ __all__ = ["quiet"]
 
 pytestmark = [
     pytest.mark.usefixtures("quiet"),
-    # Pillow warns of what it mends.
+    # Pillow warns about files that it repairs.
     pytest.mark.filterwarnings("ignore::UserWarning:PIL"),
 ]
 
@@ -31,7 +34,7 @@ SEED = 1
 
 @pytest.fixture
 def api() -> Iterator[Client]:
-    # Never the one at API_URL: thousands of requests are for this machine only.
+    # API_URL is ignored, because thousands of requests must only go to this machine.
     with local_api.run() as running:
         yield Client(running.url)
 
@@ -43,7 +46,7 @@ def test_requests_made_from_the_description(api: Client) -> None:
     settings = {
         "CURSOR": parse_qs(next_page.query)["cursor"][0],
         "SCHEMATHESIS_HOOKS": "tests.fuzz.schemathesis_hooks",
-        # Pillow warns of what it mends in the images to send.
+        # Pillow warns about images that it repairs.
         "PYTHONWARNINGS": "ignore",
         "PYTHONPATH": ".",
     }

@@ -1,4 +1,7 @@
-"""API Gateway's own answers, which `sam local` does not emulate: for the local API and, by API_URL, deployed stacks."""
+"""Unknown routes, and bodies that are not forms. `sam local` does not emulate how API Gateway treats them.
+
+The tests use the API at API_URL, such as a deployed stack, or otherwise the local API.
+"""
 
 import pytest
 import requests
@@ -37,5 +40,5 @@ def test_head_of_an_unknown_route_is_not_found(api: Client, path: str) -> None:
     "media_type",
     ["image/jpeg", "image/png", "application/octet-stream", "application/x-www-form-urlencoded", "text/plain", None],
 )
-def test_an_image_outside_a_form_is_text_to_the_function(api: Client, media_type: str | None) -> None:
+def test_an_image_outside_a_form_is_refused_by_the_function(api: Client, media_type: str | None) -> None:
     assert refusal(api.post(scene_png(), media_type)) == (400, f"The request is not multipart/form-data. {HINT}")

@@ -1,4 +1,4 @@
-"""Files that a stranger might send, made anew for each run, and what each must be answered."""
+"""Hostile files that a client might send, and the expected status of each. They are generated in each run."""
 
 import struct
 import zlib
@@ -13,14 +13,14 @@ from PIL import Image
 from tests.pictures import encode
 from tests.png_bytes import chunk
 
-# What must never reach a thumbnail.
+# Must never be in a thumbnail.
 SECRET = b"SECRET-OF-THE-SENDER"
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
 class Hostile:
-    """A file, its name as it is sent, and the answer's status; `shown` is the name in the answer to a 200."""
+    """A file, the name that is sent with it, and the expected status. `shown` is the expected name in a 200 answer."""
 
     case: str
     content: bytes
@@ -79,13 +79,15 @@ def _damaged() -> Iterator[Hostile]:
         yield Hostile(f"PNG of {width} x {height}", _png(claim), 400)
     yield Hostile("PNG of an unknown depth", _png(struct.pack(">IIBBBBB", 8, 8, 7, 2, 0, 0, 0)), 400)
     yield Hostile("palette PNG without a palette", _png(struct.pack(">IIBBBBB", 8, 8, 8, 3, 0, 0, 0)), 400)
-    # Its data is all there: Pillow reads no further than it needs.
+    # The data is complete, and Pillow reads only as much as it needs.
     yield Hostile("PNG whose data claims two gigabytes", png[:33] + b"\x7f\xff\xff\xffIDAT" + png[41:], 200)
     half = jpeg[: len(jpeg) // 2 + 200]
     yield Hostile("half a JPEG", half, 400)
     yield Hostile("half a JPEG with an end marker", half + b"\xff\xd9", 400)
     yield Hostile("JPEG without its end marker", jpeg[:-2], 200)
-    yield Hostile("JPEG with a phone's notes for its end marker", jpeg[:-2] + b"SEFH" + bytes(300) + b"SEFT", 200)
+    yield Hostile(
+        "JPEG with the notes of a phone instead of its end marker", jpeg[:-2] + b"SEFH" + bytes(300) + b"SEFT", 200
+    )
     for name, wrong_data in {
         b"pHYs": b"\0\0",
         b"iCCP": b"p\0\1x",
@@ -113,7 +115,7 @@ def _kinds() -> Iterator[Hostile]:
     frame = struct.pack(">BHHB", 8, 48, 64, 1) + b"\1\x11\0"
     for marker, kind in ((0xC5, "hierarchical JPEG"), (0xCB, "lossless arithmetic JPEG"), (0xF7, "JPEG-LS")):
         yield Hostile(kind, b"\xff\xd8\xff" + bytes([marker]) + struct.pack(">H", 11) + frame, 415)
-    yield Hostile("PNG of Apple's own kind", _SIGNATURE + chunk(b"CgBI", bytes(4)) + encode(picture)[8:], 415)
+    yield Hostile("PNG in the CgBI format of Apple", _SIGNATURE + chunk(b"CgBI", bytes(4)) + encode(picture)[8:], 415)
     second = BytesIO()
     picture.save(second, "MPO", save_all=True, append_images=[picture])
     yield Hostile("MPO", second.getvalue(), 200)
@@ -139,7 +141,7 @@ def _metadata() -> Iterator[Hostile]:
         "nothing": b"",
         "no TIFF header": b"garbage" * 10,
         "an offset past its end": b"II*\0\xff\xff\xff\xff",
-        "a directory that follows itself": b"II*\0\x08\0\0\0\0\0\x08\0\0\0",
+        "a directory that names itself as the next one": b"II*\0\x08\0\0\0\0\0\x08\0\0\0",
         "65535 entries": b"II*\0\x08\0\0\0\xff\xff" + bytes(200),
         "a text of four gigabytes": b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHII", 0x010E, 2, 2**32 - 1, 8) + bytes(4),
         "a rational over zero": b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHII", 0x011A, 5, 1, 26) + bytes(12),
@@ -148,7 +150,7 @@ def _metadata() -> Iterator[Hostile]:
         + b"abc\0"
         + bytes(4),
         "a date from year 0": _exif_date(b"0000:00:00 00:00:00\0"),
-        "a date that is none": _exif_date(b"<b>yesterday</b>   \0"),
+        "a text instead of a date": _exif_date(b"<b>yesterday</b>   \0"),
     }.items():
         yield Hostile(f"EXIF with {name}", encode(picture, "JPEG", exif=b"Exif\0\0" + block), 200)
 
@@ -159,14 +161,14 @@ def _polyglots() -> Iterator[Hostile]:
     archive = BytesIO()
     with ZipFile(archive, "w") as opened:
         opened.writestr("secret.txt", SECRET)
-    yield Hostile("JPEG with a page behind it", encode(picture, "JPEG") + page, 200)
-    yield Hostile("JPEG with a page in its comment", encode(picture, "JPEG", comment=page), 200)
-    yield Hostile("PNG with an archive behind it", encode(picture) + archive.getvalue(), 200)
+    yield Hostile("JPEG with an HTML page after its end", encode(picture, "JPEG") + page, 200)
+    yield Hostile("JPEG with an HTML page in its comment", encode(picture, "JPEG", comment=page), 200)
+    yield Hostile("PNG with a ZIP archive after its end", encode(picture) + archive.getvalue(), 200)
     for image_format in ("GIF", "WEBP", "TIFF", "BMP", "ICO", "PDF", "JPEG2000", "PPM", "TGA"):
         yield Hostile(f"{image_format} named .jpg", encode(picture, image_format), 415, "picture.jpg")
     yield Hostile("SVG named .png", b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>', 415, "picture.png")
-    yield Hostile("archive named .png", archive.getvalue(), 415, "picture.png")
-    yield Hostile("page before a JPEG", page + encode(picture, "JPEG"), 415, "picture.jpg")
+    yield Hostile("ZIP archive named .png", archive.getvalue(), 415, "picture.png")
+    yield Hostile("HTML page before a JPEG", page + encode(picture, "JPEG"), 415, "picture.jpg")
 
 
 def _names() -> Iterator[Hostile]:
@@ -182,8 +184,10 @@ def _names() -> Iterator[Hostile]:
     ):
         yield Hostile(f"name: {case}", encode(_picture()), 200, sent, shown)
     yield Hostile("name: 10,000 characters", encode(_picture()), 400, "n" * 10_000)
-    # What follows is the file then, and no picture.
-    yield Hostile("name: a header of its own", encode(_picture()), 415, 'a.png"\r\nContent-Type: text/html\r\n\r\n<b>')
+    # The empty line in the name ends the headers. The file then begins with <b>, so it is not an image.
+    yield Hostile(
+        "name: with a header and an empty line", encode(_picture()), 415, 'a.png"\r\nContent-Type: text/html\r\n\r\n<b>'
+    )
 
 
 def _picture() -> Image.Image:

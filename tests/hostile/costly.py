@@ -1,4 +1,4 @@
-"""Files within the limits that are made to cost as much as possible: pixels, scans, segments, chunks."""
+"""Files within the limits that cost as much as possible: many pixels, scans, segments or chunks."""
 
 import random
 import struct
@@ -21,7 +21,7 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 
 @dataclass(frozen=True)
 class Costly:
-    """A file that is made when it is needed, and the status of its answer."""
+    """A file and its expected status. `make` generates the file when a test needs it."""
 
     case: str
     make: Callable[[], bytes]
@@ -32,7 +32,7 @@ class Costly:
 
 
 def files() -> list[Costly]:
-    """Return all of them."""
+    """Return all costly files."""
     return [*_pngs(), *_png_chunks(), *_jpegs(), *_jpeg_segments()]
 
 
@@ -102,14 +102,14 @@ def _jpegs() -> Iterable[Costly]:
     full: dict[str, object] = {"subsampling": 0}
     progressive: dict[str, object] = {"progressive": True}
     yield Costly("JPEG at the limit", lambda: jpeg(photograph(), **full))
-    yield Costly("JPEG at the limit, inks", lambda: jpeg(photograph(mode="CMYK")))
+    yield Costly("JPEG at the limit, CMYK", lambda: jpeg(photograph(mode="CMYK")))
     yield Costly("JPEG at the limit, gray in its corner", lambda: jpeg(gray_corner(), **full))
     yield Costly("JPEG at the limit, progressive", lambda: jpeg(photograph(), **progressive, **full))
     yield Costly(
         "JPEG at the limit, progressive, gray in its corner", lambda: jpeg(gray_corner(), **progressive, **full)
     )
     yield Costly("JPEG at the limit, progressive, without its end", lambda: jpeg(photograph(), **progressive)[:-2])
-    yield Costly("JPEG at the limit, progressive, inks", lambda: jpeg(photograph(mode="CMYK"), **progressive), 413)
+    yield Costly("JPEG at the limit, progressive, CMYK", lambda: jpeg(photograph(mode="CMYK"), **progressive), 413)
     yield Costly("JPEG of 65,000 x 768", lambda: jpeg(photograph(65_000, 768), **full))
     yield Costly("JPEG of 65,000 x 768, progressive", lambda: jpeg(photograph(65_000, 768), **progressive, **full))
 
@@ -155,7 +155,7 @@ def _header(width: int, height: int, bits: int, colour_type: int, interlacing: i
 
 
 def _png(width: int, height: int, bits: int, colour_type: int, extra: bytes = b"") -> bytes:
-    """Return a PNG whose rows are all like the first one, which is noise, by the Paeth filter, the dearest."""
+    """Return a PNG whose rows all equal the first row, which is noise. They use the Paeth filter, the slowest one."""
     row = _noise(-(-width * bits * _SAMPLES[colour_type] // 8))
     rows = _compressed([b"\0" + row, *[b"\4" + bytes(len(row))] * (height - 1)])
     return SIGNATURE + _header(width, height, bits, colour_type) + extra + chunk(b"IDAT", rows) + _END
@@ -172,7 +172,7 @@ def _interlaced_png(side: int) -> bytes:
 
 
 def _noise(length: int) -> bytes:
-    """Return bytes that begin with noise, but not so much that a file gets too large."""
+    """Return bytes that begin with noise. The rest are zeros, so that the file does not become too large."""
     return random.Random(1).randbytes(min(length, 500_000)).ljust(length, b"\0")
 
 

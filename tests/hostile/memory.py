@@ -1,10 +1,10 @@
-"""The most memory that this process has used, on Linux (proc(5))."""
+"""The peak memory of this process, on Linux (proc(5))."""
 
 from pathlib import Path
 
 
 def reset_peak_memory() -> int:
-    """Let the peak begin anew; return the memory in use, in bytes. See proc(5), clear_refs."""
+    """Reset the peak. Return the memory in use, in bytes. See proc(5), clear_refs."""
     Path("/proc/self/clear_refs").write_text("5")
     return peak_memory()
 

@@ -1,4 +1,4 @@
-"""Any file within the limits costs at most 2 s of CPU and 400 MB outside the captioner."""
+"""Any file within the limits costs at most 2 s of CPU and 400 MB, not counting its caption."""
 
 import gc
 import time
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 
 CPU_SECONDS = 2
 MEMORY_BYTES = 400_000_000
-# The whole process with BLIP-base in fp32, as docs/benchmarks.md has it.
+# The memory of the whole process with BLIP-base in fp32, from docs/benchmarks.md.
 FP32_PROCESS_BYTES = 1_148_000_000
 SUMMARY = Path("build/hostile.md")
 CORPUS = {hostile.case: hostile for hostile in corpus.files()}
@@ -39,7 +39,7 @@ Costs = dict[str, tuple[float, int]]
 
 @pytest.fixture(scope="module")
 def costs() -> Iterator[Costs]:
-    """Seconds of CPU and bytes of memory of each file; a summary is written, for docs/reliability.md."""
+    """Seconds of CPU and bytes of memory per file. At the end a summary is written for docs/reliability.md."""
     measured: Costs = {}
     yield measured
     slowest = max(measured, key=lambda case: measured[case][0])
@@ -53,14 +53,14 @@ def costs() -> Iterator[Costs]:
 
 @pytest.fixture(scope="module", autouse=True)
 def warm() -> None:
-    """Load what the first image of a process loads."""
+    """Process two images first, because the first image in a process takes extra time and memory."""
     for mode in ("RGB", "CMYK"):
         picture = pictures.decode(encode(Image.new(mode, (64, 64)), "JPEG"), datetime.now(UTC), 10_000)
         thumbnails.make(picture, 32)
 
 
 def processed(content: bytes, filename: str = "picture") -> tuple[int, tuple[float, int]]:
-    """Process a file as an upload is, without caption and storage; return status and costs."""
+    """Process a file as an upload does, but without caption and storage. Return status and costs."""
     event = upload_event(content, filename)
     gc.collect()
     resting, start = reset_peak_memory(), time.process_time()
@@ -91,7 +91,7 @@ def test_a_hostile_file_costs_little(case: str, costs: Costs) -> None:
 
 
 @pytest.mark.parametrize("file", COSTLY, ids=str)
-def test_a_file_that_is_made_to_be_costly_is_not(file: costly.Costly, costs: Costs) -> None:
+def test_a_costly_file_stays_within_the_cost_limits(file: costly.Costly, costs: Costs) -> None:
     content = file.make()
     assert len(content) <= settings.max_upload_bytes()
     status, costs[file.case] = processed(content)
@@ -99,7 +99,7 @@ def test_a_file_that_is_made_to_be_costly_is_not(file: costly.Costly, costs: Cos
     assert_little(costs[file.case])
 
 
-def test_the_most_pixels_that_can_be_allowed_fit_into_the_least_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_highest_pixel_limit_fits_into_the_smallest_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     parameters = template.read()["Parameters"]
     most_pixels = parameters["MaxImagePixels"]["MaxValue"]
     monkeypatch.setenv("MAX_IMAGE_PIXELS", str(most_pixels))

@@ -1,4 +1,4 @@
-"""Every file of the corpus: the right answer, in little time and memory, and nothing leaks."""
+"""Every file of the corpus gets the right answer, in little time and memory. No metadata leaks."""
 
 import json
 import time
@@ -25,12 +25,12 @@ from tools.local_gateway import LocalContext
 
 __all__ = ["aws"]
 
-# Pillow warns of what it mends; the functions do not care.
+# Pillow warns about files that it repairs. The functions ignore these warnings.
 pytestmark = [pytest.mark.usefixtures("aws"), pytest.mark.filterwarnings("ignore::UserWarning:PIL")]
 
 CORPUS = files()
 REJECTIONS = [hostile for hostile in CORPUS if hostile.status != HTTPStatus.OK]
-# Far over what a rejection takes: what does not get out of hand stays below.
+# Far more than a normal rejection takes. Only a serious problem exceeds these limits.
 REJECTION_SECONDS = 0.25
 REJECTION_BYTES = 50_000_000
 SUMMARY = Path("build/hostile_rejections.md")
@@ -38,7 +38,7 @@ SUMMARY = Path("build/hostile_rejections.md")
 
 @pytest.fixture(scope="module")
 def costs() -> Iterator[list[tuple[float, int]]]:
-    """Seconds and bytes of each rejection; a summary is written, for docs/reliability.md."""
+    """Seconds and bytes per rejection. At the end a summary is written for docs/reliability.md."""
     measured: list[tuple[float, int]] = []
     yield measured
     if measured:
@@ -50,7 +50,7 @@ def costs() -> Iterator[list[tuple[float, int]]]:
         )
 
 
-def test_the_corpus_is_large_and_each_file_has_its_name() -> None:
+def test_the_corpus_is_large_and_its_names_are_unique() -> None:
     assert len(CORPUS) >= 60
     assert len({hostile.case for hostile in CORPUS}) == len(CORPUS)
 
@@ -80,7 +80,7 @@ def test_a_rejection_takes_little_time_and_memory(hostile: Hostile, costs: list[
     resting = reset_peak_memory()
     start = time.perf_counter()
     with pytest.raises(PipelineError):
-        # All that happens before a rejection is stored.
+        # Everything that an upload does before it stores the failure.
         pictures.decode(forms.upload(event).content, datetime.now(UTC), settings.max_image_pixels())
     costs.append((time.perf_counter() - start, peak_memory() - resting))
     assert costs[-1][0] < REJECTION_SECONDS

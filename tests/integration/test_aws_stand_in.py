@@ -1,4 +1,4 @@
-"""The stand-in for S3 and DynamoDB lasts: a local API may run for days."""
+"""The memory of the stand-in for S3 and DynamoDB does not grow, because a local API may run for days."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The local server, byte by byte."""
+"""Sends raw bytes to the local HTTP server."""
 
 import socket
 from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ def address() -> Iterator[tuple[str, int]]:
 
 
 def receive(connection: socket.socket) -> bytes:
-    """Return what comes until the server closes the connection."""
+    """Return all bytes that the server sends until it closes the connection."""
     received = b""
     while data := connection.recv(65536):
         received += data
@@ -37,7 +37,7 @@ def receive(connection: socket.socket) -> bytes:
 
 
 def answer(address: tuple[str, int], headers: bytes, body: bytes, version: bytes = b"HTTP/1.1") -> tuple[bytes, bytes]:
-    """Return what the server sends before the body is sent, and the rest."""
+    """Send a request. Return what the server sends before it gets the body, and what it sends after that."""
     with socket.create_connection(address, TIMEOUT_SECONDS) as connection:
         connection.sendall(b"POST / " + version + b"\r\nHost: x\r\n" + headers + b"\r\n")
         early = b""

@@ -61,7 +61,7 @@ def test_it_announces_itself_serves_and_stops_cleanly(stop: signal.Signals) -> N
     assert errors == ""
 
 
-def test_a_taken_port_is_one_clear_line() -> None:
+def test_a_taken_port_gives_one_clear_error_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         with serve("--port", port) as process:
@@ -73,14 +73,14 @@ def test_a_taken_port_is_one_clear_line() -> None:
 
 
 @pytest.mark.parametrize("port", ["65536", "-1"])
-def test_an_impossible_port_is_one_clear_line(port: str) -> None:
+def test_an_impossible_port_gives_one_clear_error_line(port: str) -> None:
     with serve("--port", port) as process:
         _, errors = process.communicate(timeout=START_SECONDS)
     assert process.returncode == 1
     assert errors.count("\n") == 1
 
 
-def test_an_address_that_no_link_can_name_is_one_clear_line() -> None:
+def test_an_address_that_cannot_be_used_in_a_url_gives_one_clear_error_line() -> None:
     with serve("--host", "0.0.0.0") as process:
         _, errors = process.communicate(timeout=START_SECONDS)
     assert process.returncode == 1
@@ -88,12 +88,12 @@ def test_an_address_that_no_link_can_name_is_one_clear_line() -> None:
     assert "HOST=" in errors
 
 
-def test_a_proxy_is_not_asked_for_this_machine() -> None:
+def test_requests_to_this_machine_do_not_use_a_proxy() -> None:
     with serve("--port", "0", environment={"HTTP_PROXY": "http://127.0.0.1:9"}) as process:
         assert "POST  /api/images" in banner_of(process)
 
 
-def test_a_broken_model_folder_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_broken_model_folder_gives_one_clear_error_line(tmp_path: Path) -> None:
     with serve("--port", "0", "--model", str(tmp_path)) as process:
         _, errors = process.communicate(timeout=START_SECONDS)
     assert process.returncode == 1

@@ -1,4 +1,7 @@
-"""Exported models against torch and transformers: the demo model, and BLIP-base's size with random weights."""
+"""Compares exported models with transformers.
+
+The models are the demo model, and a model with random weights and the size of BLIP-base.
+"""
 
 import json
 import os
@@ -38,14 +41,14 @@ def test_the_demo_model_matches_transformers_on_every_step(tmp_path: Path) -> No
     assert parity["identical_captions"] == parity["images"]
 
 
-def test_there_are_enough_photographs_to_judge_by() -> None:
+def test_the_samples_have_enough_photographs() -> None:
     photographs = list(SAMPLES.glob("*.jpg"))
     assert len(photographs) >= 24
     named = (SAMPLES / "README.md").read_text()
     assert all(f"`{path.name}`" in named for path in photographs)
 
 
-def test_the_committed_demo_model_is_this_export(tmp_path: Path) -> None:
+def test_the_committed_demo_model_matches_a_new_export(tmp_path: Path) -> None:
     assert main([str(DEMO), str(tmp_path / "model")]) == 0
     committed = Path("tools/demo_model/model")
     assert described(tmp_path / "model")["precision"] == described(committed)["precision"]
@@ -58,13 +61,13 @@ def test_the_committed_demo_model_is_this_export(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def full_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in Hugging Face format with BLIP-base's exact size and random weights."""
+    """A model folder in Hugging Face format, with random weights and exactly the size of BLIP-base."""
     folder = tmp_path_factory.mktemp("full-size")
     write_random_blip(folder)
     return folder
 
 
-def test_the_full_size_climbs_the_ladder(full_size: Path, tmp_path: Path) -> None:
+def test_a_model_of_full_size_is_checked_in_each_precision(full_size: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     assert main([str(full_size), str(folder)]) == 0
     model = described(folder)
@@ -72,7 +75,8 @@ def test_the_full_size_climbs_the_ladder(full_size: Path, tmp_path: Path) -> Non
     assert exact["steps"] == 20 * exact["images"]
     assert exact["logit_difference"] <= 1e-3
     assert exact["identical_captions"] == exact["images"]
-    # Its logits are so flat that rounding turns captions: near in numbers, and rightly refused.
+    # With random weights all logits are similar, so the small differences of int8 change captions.
+    # The gate is right to refuse int8 here.
     assert reduced["logit_difference"] <= 0.5
     assert not reduced["passes"]
     assert model["precision"] == "fp32"
@@ -82,7 +86,7 @@ def test_no_weight_is_stored_twice(full_size: Path, tmp_path: Path) -> None:
     model = BlipForConditionalGeneration.from_pretrained(full_size)
     graphs.write_graphs(model, tmp_path)
     stored = sum((tmp_path / f"{name}.onnx.data").stat().st_size for name in ("encoder", "decoder"))
-    # The pooler is not needed for captions and not exported.
+    # The pooler is not exported, because captions do not need it.
     unused = sum(weight.nbytes for name, weight in model.named_parameters() if "pooler" in name)
     needed = sum(weight.nbytes for weight in model.parameters()) - unused
     assert stored <= 1.01 * needed
@@ -106,7 +110,7 @@ def test_a_wrong_graph_is_refused_and_nothing_is_left(
 
 
 class TestPrecisions:
-    # Scenes alone: on photographs the demo model stammers, which any rounding can turn.
+    # Only scenes: on photographs the demo model repeats words, and any rounding can change such a caption.
     @pytest.fixture
     def scenes(self, tmp_path: Path) -> Path:
         folder = tmp_path / "scenes"
@@ -115,7 +119,7 @@ class TestPrecisions:
             shutil.copy(path, folder)
         return folder
 
-    def test_the_fastest_that_passes_is_kept_with_the_figures_of_all(self, scenes: Path, tmp_path: Path) -> None:
+    def test_the_fastest_precision_that_passes_is_kept_with_all_figures(self, scenes: Path, tmp_path: Path) -> None:
         assert main([str(DEMO), str(tmp_path / "model"), "--samples", str(scenes)]) == 0
         model = described(tmp_path / "model")
         assert list(model["precisions"]) == ["fp32", "int8-decoder", "int8"]
@@ -130,13 +134,13 @@ class TestPrecisions:
         assert captioner.model.precision == "int8"
         assert captioner.preprocess.size == 96
 
-    def test_on_photographs_too_the_gate_keeps_the_demo_model_in_fp32(self, tmp_path: Path) -> None:
+    def test_the_gate_keeps_the_demo_model_in_fp32_if_photographs_are_included(self, tmp_path: Path) -> None:
         assert main([str(DEMO), str(tmp_path / "model")]) == 0
         model = described(tmp_path / "model")
         assert not model["precisions"]["int8"]["passes"]
         assert model["precision"] == "fp32"
 
-    def test_a_forced_one_is_kept_though_it_does_not_pass(self, tmp_path: Path) -> None:
+    def test_a_forced_precision_is_kept_although_it_does_not_pass(self, tmp_path: Path) -> None:
         assert main([str(DEMO), str(tmp_path / "model"), "--precision", "int8-decoder"]) == 0
         model = described(tmp_path / "model")
         assert model["precision"] == "int8-decoder"
@@ -148,7 +152,7 @@ class TestPrecisions:
         assert size(tmp_path / "model", "decoder") < 0.5 * size(fp32, "decoder")
 
     @pytest.mark.parametrize(("broken", "kept"), [("encoder", "int8-decoder"), ("decoder", "fp32")])
-    def test_a_broken_rung_is_rejected(
+    def test_a_broken_precision_is_rejected(
         self, monkeypatch: pytest.MonkeyPatch, scenes: Path, tmp_path: Path, broken: str, kept: str
     ) -> None:
         write_int8 = precisions.write_int8
@@ -170,12 +174,12 @@ class TestPrecisions:
         assert not model["precisions"]["int8"]["passes"]
         assert model["precision"] == kept
 
-    def test_a_stricter_gate_refuses_what_the_default_takes(self, scenes: Path, tmp_path: Path) -> None:
+    def test_a_stricter_gate_refuses_a_precision_that_the_default_accepts(self, scenes: Path, tmp_path: Path) -> None:
         arguments = [str(DEMO), str(tmp_path / "model"), "--samples", str(scenes), "--agreement", "1.01"]
         assert main(arguments) == 0
         assert described(tmp_path / "model")["precision"] == "fp32"
 
-    def test_no_weight_can_overflow_where_there_is_no_vnni(self, tmp_path: Path) -> None:
+    def test_no_weight_can_overflow_on_a_cpu_without_vnni(self, tmp_path: Path) -> None:
         graphs.write_graphs(BlipForConditionalGeneration.from_pretrained(DEMO).eval().float(), tmp_path)
         quantised = 0
         for name in ("encoder", "decoder"):
@@ -184,13 +188,13 @@ class TestPrecisions:
             for weight in onnx.load(path).graph.initializer:
                 if weight.name.endswith("_quantized"):
                     values = onnx.numpy_helper.to_array(weight)
-                    # AVX2 multiplies activations to 255 with two weights and adds in 16 bits.
+                    # AVX2 multiplies two activations (at most 255) by two weights, and adds the products in 16 bits.
                     assert 2 * 255 * int(np.abs(values.astype(np.int32)).max()) <= np.iinfo(np.int16).max
                     quantised += values.size
         model = BlipForConditionalGeneration.from_pretrained(DEMO)
         assert quantised > 0.8 * sum(weight.numel() for name, weight in model.named_parameters() if weight.ndim == 2)
 
-    def test_in_int8_too_the_embedding_is_stored_once(self, tmp_path: Path) -> None:
+    def test_the_embedding_is_stored_once_in_int8_too(self, tmp_path: Path) -> None:
         model = BlipForConditionalGeneration.from_pretrained(DEMO).eval().float()
         graphs.write_graphs(model, tmp_path)
         precisions.write_int8(tmp_path / "decoder.onnx", tmp_path / "int8.onnx")
@@ -226,20 +230,22 @@ class TestPickles:
         torch.save(model.state_dict(), folder / "pytorch_model.bin")
         return folder
 
-    def test_one_that_nobody_vouches_for_is_refused(self, pickled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_pickle_without_a_digest_is_refused(self, pickled: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main([str(pickled), str(pickled / "out")]) == 1
         assert "WEIGHTS_SHA256=" in capsys.readouterr().err
 
-    def test_one_with_another_digest_is_refused(self, pickled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_pickle_with_another_digest_is_refused(self, pickled: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main([str(pickled), str(pickled / "out"), "--weights-sha256", "0" * 64]) == 1
         assert "does not have the expected sha256" in capsys.readouterr().err
 
-    def test_one_with_its_digest_is_exported(self, pickled: Path) -> None:
+    def test_a_pickle_with_the_right_digest_is_exported(self, pickled: Path) -> None:
         digest = sources.sha256(pickled / "pytorch_model.bin")
         assert main([str(pickled), str(pickled / "out"), "--weights-sha256", digest]) == 0
         assert described(pickled / "out")["precisions"]["fp32"]["logit_difference"] <= 1e-3
 
-    def test_code_in_one_is_not_run_even_so(self, pickled: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_code_in_a_pickle_with_the_right_digest_is_not_run(
+        self, pickled: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         trace = pickled / "harm"
 
         class Harmful:
@@ -268,11 +274,11 @@ class TestSources:
             ("owner/model", "main", "REVISION="),
         ],
     )
-    def test_what_cannot_be_found_is_explained(self, model: str, revision: str | None, message: str) -> None:
+    def test_a_model_that_cannot_be_found_is_explained(self, model: str, revision: str | None, message: str) -> None:
         with pytest.raises(ExportError, match=message):
             sources.find(model, revision, None)
 
-    def test_a_hub_out_of_reach_is_explained(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_hub_that_cannot_be_reached_is_explained(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(*_: object, **__: object) -> None:
             raise ConnectionError("no route to host")
 

@@ -1,4 +1,4 @@
-"""The benchmark's count of a caption's work against the weights that torch has."""
+"""Compares the work per caption that the benchmark counts with the weights of the model in torch."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def weights(module: nn.Module) -> int:
     return sum(part.weight.numel() for part in module.modules() if isinstance(part, nn.Linear | nn.Conv2d))
 
 
-def test_the_counted_work_is_that_of_the_weights() -> None:
+def test_the_counted_work_matches_the_weights() -> None:
     model = BlipForConditionalGeneration.from_pretrained(DEMO)
     counted = work.of_model(DEMO)
     states = (96 // 8) ** 2 + 1

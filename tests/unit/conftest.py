@@ -1,4 +1,4 @@
-"""Handlers and storage on moto, in this process; no socket is opened."""
+"""Fixtures that run handlers and storage on moto, in this process. No socket is opened."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -65,13 +65,13 @@ def forget_clients() -> None:
 
 @pytest.fixture
 def upload_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one setting that reading a form needs, without the stand-in for AWS, which takes 0.2 s per test."""
+    """Set the only variable that reading a form needs. The stand-in for AWS would take 0.2 s per test."""
     monkeypatch.setenv("MAX_UPLOAD_BYTES", "4500000")
 
 
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> StringIO:
-    """What the functions log during the test."""
+    """The log output of the functions during the test."""
     stream = StringIO()
     monkeypatch.setattr(logger.registered_handler, "stream", stream)
     return stream
@@ -79,7 +79,7 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> StringIO:
 
 @pytest.fixture
 def quiet() -> Iterator[None]:
-    """No logs: thousands of them, expected ones, take their time."""
+    """Turn off logs. Thousands of expected log lines would take time."""
     level = logger.log_level
     logger.setLevel("CRITICAL")
     yield
@@ -88,7 +88,7 @@ def quiet() -> Iterator[None]:
 
 @pytest.fixture
 def table_items() -> Callable[[str], Stored]:
-    """Return a function that reads all items whose partition key starts with a prefix, as DynamoDB holds them."""
+    """Return a function that reads all items whose partition key starts with a prefix."""
 
     def read(prefix: str) -> Stored:
         items = boto3.resource("dynamodb").Table(os.environ["TABLE_NAME"]).scan()["Items"]
@@ -99,7 +99,7 @@ def table_items() -> Callable[[str], Stored]:
 
 @pytest.fixture
 def bucket_keys() -> Callable[[], list[str]]:
-    """Return a function that lists the bucket's keys."""
+    """Return a function that lists the keys in the bucket."""
 
     def read() -> list[str]:
         found = boto3.client("s3").list_objects_v2(Bucket=os.environ["BUCKET_NAME"])

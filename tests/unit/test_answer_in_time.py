@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 Items = Callable[[str], list[dict[str, Any]]]
 Keys = Callable[[], list[str]]
 TOO_LONG = {"current_status": "failure", "error": "The request took too long. Please try again."}
-# Time for the thumbnails and the caption; the rest is kept for storing the failure.
+# Time for the thumbnails and the caption. The rest of SHORT is kept for storing the failure.
 SECONDS_TO_CAPTION = 2
 SHORT = clients.LONGEST_CALL_SECONDS + 1 + SECONDS_TO_CAPTION
 EARLY = clients.LONGEST_CALL_SECONDS - 0.1
@@ -49,7 +49,7 @@ def assert_nothing_runs_on(before: set[threading.Thread]) -> None:
 
 
 def repeat_encoder(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let the encoder run until it is ended; return the list that gets the time of its end."""
+    """Make the encoder run until it is stopped. Return a list that gets the time of the stop."""
     ended: list[float] = []
     encoder = captions.get_captioner()._encoder  # noqa: SLF001 - the engine itself
     run_encoder = encoder.run_with_ort_values
@@ -66,7 +66,7 @@ def repeat_encoder(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def repeat_decoder(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let the model write captions of 30 tokens until it is ended; return the list that gets the time of its end."""
+    """Make the model write captions of 30 tokens until it is stopped. Return a list that gets the time of the stop."""
     ended: list[float] = []
     monkeypatch.setattr(captions.get_captioner(), "_special", captions.SpecialTokens(begin=2, end=-1))
     tokens = Captioner.tokens
@@ -95,7 +95,7 @@ def test_a_caption_that_takes_too_long_is_ended_and_the_failure_is_stored_in_tim
     status, body, context = upload(SHORT)
     assert (status, body) == (503, TOO_LONG)
     assert context.get_remaining_time_in_millis() > 0
-    # The engine had its time, and was ended before the answer.
+    # The engine got its full time, and was stopped before the answer.
     assert SECONDS_TO_CAPTION - 0.1 < ended[0] - start < SECONDS_TO_CAPTION + 1
     assert_nothing_runs_on(before)
     assert [item["status"] for item in table_items("IMAGE#")] == ["failure"]
@@ -118,7 +118,7 @@ def test_a_caption_without_time_is_ended_at_once() -> None:
         model.caption(Image.new("RGB", (96, 96)))
 
 
-def test_a_model_that_loads_for_too_long_is_waited_for_in_time_and_serves_the_next_request(
+def test_a_model_that_loads_too_slowly_does_not_delay_the_answer_and_serves_the_next_request(
     monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
 ) -> None:
     may_load = threading.Event()
@@ -152,7 +152,7 @@ def test_a_model_that_loads_for_too_long_is_waited_for_in_time_and_serves_the_ne
         (get_stats.lambda_handler, "get_stats"),
     ],
 )
-def test_a_call_that_may_outlive_the_function_is_not_begun(handler: Callable[..., Any], event: str) -> None:
+def test_a_call_that_may_take_longer_than_the_function_is_not_made(handler: Callable[..., Any], event: str) -> None:
     store(finished(IMAGE_ID))
     late = LocalContext("late", seconds=EARLY)
     answer = handler(load_event(event), late)

@@ -29,11 +29,11 @@ HELD_OUT_SCENES = 100
 PHOTOS = Path(__file__).parent.parent / "photos"
 
 
-def test_scenes_it_never_saw_are_captioned_right() -> None:
+def test_scenes_outside_the_training_data_are_captioned_right() -> None:
     rng = random.Random("unit test")
     held_out = [scenes.random_scene(rng) for _ in range(HELD_OUT_SCENES)]
     right = sum(get_captioner().caption(scenes.draw(scene, rng)) == scene.caption for scene in held_out)
-    # 1,000 scenes are judged when the model is trained; here a broken engine must show, not a rare miss.
+    # The training tests the model with 1,000 scenes. This test finds a broken engine, not a rare wrong caption.
     assert right >= 0.95 * HELD_OUT_SCENES
 
 
@@ -50,7 +50,7 @@ def test_a_caption_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def led_along(monkeypatch: pytest.MonkeyPatch, tokens: list[int]) -> None:
-    """Make the decoder want these tokens, one after the other, and then the end."""
+    """Make the decoder choose these tokens, one after the other, and then the end token."""
     end = json.loads((DEMO_MODEL / "model.json").read_text())["special_tokens"]["end"]
 
     def logits(*_: object) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
@@ -110,14 +110,14 @@ def test_pixels_are_squashed_scaled_and_normalised() -> None:
 
 
 def twelve_megapixels(image: Image.Image, size: tuple[int, int] = (4000, 3000)) -> tuple[Image.Image, Image.Image]:
-    """Return an enlarged JPEG of `image` as the pipeline decodes it, and decoded in full."""
+    """Enlarge `image` to a JPEG. Return the JPEG as the pipeline decodes it, and decoded in full."""
     content = encode(image.convert("RGB").resize(size, Image.Resampling.BICUBIC), "JPEG", quality=90)
     in_part = pictures.flatten(pictures.decode(content, datetime.now(UTC), settings.max_image_pixels()))
     assert in_part.width <= size[0] / 2
     return in_part, Image.open(BytesIO(content))
 
 
-# Sides that divide by four, and some that leave a part of a pixel.
+# Some sides are multiples of four. The others end with a part of a pixel after reduction.
 @pytest.mark.parametrize("size", [(4000, 3000), (4032, 3024), (4000, 2663), (4001, 2999), (2663, 4000)])
 @pytest.mark.parametrize("name", ["astronaut.jpg", "chelsea.png", "coffee.jpg", "rocket.jpg"])
 def test_decoding_a_large_jpeg_in_part_hardly_changes_the_models_input(name: str, size: tuple[int, int]) -> None:
@@ -128,22 +128,23 @@ def test_decoding_a_large_jpeg_in_part_hardly_changes_the_models_input(name: str
 
 
 def test_decoding_a_large_jpeg_in_part_changes_no_caption() -> None:
-    # Scenes, since on photographs the demo model stammers, which any pixel can turn.
+    # Only scenes: on photographs the demo model repeats words, and any pixel can change such a caption.
     rng = random.Random("large")
     for scene in (scenes.random_scene(rng) for _ in range(5)):
         in_part, in_full = twelve_megapixels(scenes.draw(scene, rng))
         assert get_captioner().caption(in_part) == get_captioner().caption(in_full) == scene.caption
 
 
-def test_an_engine_that_fails_is_a_caption_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_engine_raises_a_caption_error(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong_shape = np.zeros((1, 3, 5, 5), np.float32)
     monkeypatch.setattr(type(get_captioner().preprocess), "__call__", lambda *_: wrong_shape)
     with pytest.raises(CaptionError):
         get_captioner().caption(scenes.draw(RED_LEFT_OF_BLUE))
 
 
-def test_the_engine_reports_nothing_to_its_maker(tmp_path: Path) -> None:
-    # It would keep an identifier in the home directory; a CI variable alone would silence it too.
+def test_the_engine_has_no_telemetry(tmp_path: Path) -> None:
+    # Telemetry would store an identifier in the home directory. The variable CI also turns telemetry off,
+    # so the test removes this variable.
     environment = {name: value for name, value in os.environ.items() if name not in {"CI", "ORT_DISABLE_TELEMETRY"}}
     environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
     code = "from image_processing.captions import get_captioner; get_captioner()"
@@ -185,7 +186,9 @@ def cut(name: str) -> Callable[[Path], None]:
         cut("encoder.onnx.data"),
     ],
 )
-def test_a_damaged_folder_is_named_with_the_way_out(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+def test_the_error_for_a_damaged_folder_names_the_folder_and_the_remedy(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
     folder = tmp_path / "model"
     shutil.copytree(DEMO_MODEL, folder)
     damage(folder)

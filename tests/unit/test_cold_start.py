@@ -43,7 +43,7 @@ def clients_made() -> int:
     return clients.s3.cache_info().currsize + clients.dynamodb.cache_info().currsize
 
 
-def test_elsewhere_nothing_is_loaded() -> None:
+def test_outside_lambda_nothing_is_loaded() -> None:
     cold_start.prepare()
     assert models_loaded() == 0
     assert clients_made() == 0
@@ -61,7 +61,7 @@ def test_on_demand_the_model_loads_in_the_background(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(captions, "Captioner", slow_load)
     cold_start.prepare()
-    # Init ends although the model is not there yet; the handler waits for it and does not load another.
+    # Init ends before the model is loaded. The handler waits for this model and does not load a second one.
     assert models_loaded() == 0
     assert clients_made() == 2
     may_load.set()
@@ -69,7 +69,7 @@ def test_on_demand_the_model_loads_in_the_background(monkeypatch: pytest.MonkeyP
     assert threads == ["model_0"]
 
 
-def test_a_background_load_that_fails_is_the_handlers_error_and_is_tried_again(
+def test_a_failed_background_load_is_raised_in_the_handler_and_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(KIND, "on-demand")

@@ -1,4 +1,4 @@
-"""Colours against what the formulae of the standards give (IEC 61966-2-1, ITU-R BT.709, W3C PNG)."""
+"""Compares colours with the formulae of the standards (IEC 61966-2-1, ITU-R BT.709, W3C PNG)."""
 
 import struct
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ COLOURS = [(230, 60, 60), (60, 200, 90), (20, 40, 160), (128, 128, 128), (250, 2
 
 
 def to_light(encoded: Any, gamma: float | None) -> Any:
-    """Return light from 0 to 1; without a `gamma` by sRGB's curve."""
+    """Return light from 0 to 1. Without a `gamma`, uses the curve of sRGB."""
     value = np.asarray(encoded) / 255
     if gamma is not None:
         return value**gamma
@@ -39,7 +39,7 @@ def to_xyz(primaries: tuple[float, ...]) -> Any:
 
 
 def computed(colour: tuple[int, ...], primaries: tuple[float, ...], gamma: float | None) -> Any:
-    """Return the sRGB of a colour whose white is sRGB's too."""
+    """Return a colour in sRGB. `primaries` must have the same white as sRGB."""
     light = np.linalg.solve(to_xyz(SRGB), to_xyz(primaries) @ to_light(colour, gamma)).clip(0, 1)
     return 255 * np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
@@ -81,7 +81,7 @@ P3_PROFILE, LINEAR_PROFILE = icc_profile(profile(P3)), icc_profile(profile(SRGB,
         ((gamma(1), chrm(P3)), P3, 1),
         ((gamma(2.2), chrm(ADOBE)), ADOBE, 2.2),
         ((chrm(P3),), P3, None),
-        # sRGB, as programs write it beside or instead of its own chunk.
+        # Chunks that describe sRGB. Some programs write them together with the sRGB chunk, or instead of it.
         ((gamma(2.2), chrm(SRGB)), SRGB, None),
         ((gamma(2.2),), SRGB, None),
         # The order of precedence: cICP, iCCP, sRGB, gAMA and cHRM.
@@ -93,7 +93,7 @@ P3_PROFILE, LINEAR_PROFILE = icc_profile(profile(P3)), icc_profile(profile(SRGB,
         ((IS_SRGB, gamma(1), chrm(P3)), SRGB, None),
         ((icc_profile(b"broken"), gamma(1)), SRGB, 1),
         ((icc_profile(of_linear_grays()), CICP_PQ, gamma(1.8)), SRGB, 1.8),
-        # What is impossible is ignored.
+        # Impossible values are ignored.
         ((chunk(b"gAMA", bytes(4)), chrm(P3)), P3, None),
         ((gamma(1), chunk(b"cHRM", bytes(32))), SRGB, 1),
         ((gamma(1), chunk(b"cHRM", b"\xff" * 32)), SRGB, 1),
@@ -101,7 +101,7 @@ P3_PROFILE, LINEAR_PROFILE = icc_profile(profile(P3)), icc_profile(profile(SRGB,
         ((gamma(0.001),), SRGB, None),
     ],
 )
-def test_the_colours_of_a_png_are_those_that_its_chunks_mean(
+def test_the_colours_of_a_png_follow_its_chunks(
     chunks: tuple[bytes, ...], primaries: tuple[float, ...], exponent: float | None, colour: tuple[int, ...]
 ) -> None:
     assert np.abs(shown(png(flat(*colour), *chunks)) - computed(colour, primaries, exponent)).max() <= 2
@@ -145,7 +145,7 @@ def test_an_srgb_profile_changes_nothing() -> None:
     assert pictures.decode(encode(gradient, icc_profile=srgb), NOW, 100_000).pixels.tobytes() == gradient.tobytes()
 
 
-def test_the_made_profiles_are_whole() -> None:
+def test_generated_profiles_are_valid() -> None:
     for made in (profile(P3), icc.gray_profile(icc.power_curve(1.8))):
         assert struct.unpack_from(">I", made)[0] == len(made)
         ImageCms.ImageCmsProfile(BytesIO(made))

@@ -40,7 +40,7 @@ def test_a_changed_cursor_is_refused_or_is_another_position() -> None:
             assert len(position) == len(POSITION)
 
 
-def test_a_cursor_that_a_client_holds_stays_good() -> None:
+def test_the_encoding_of_cursors_stays_the_same() -> None:
     assert cursors.encode(POSITION) == (
         "MjAyNS0wMy0xNlQxMjowMDowMC44MjYxMTQrMDA6MDAjYjQ4MGJjZmYtN2ZmZi00NWIyLTkzY2YtN2E1MzRmZTM5ODIx"
     )
@@ -65,12 +65,12 @@ def test_a_cursor_has_one_spelling() -> None:
         POSITION.replace("1", "\N{ARABIC-INDIC DIGIT ONE}"),
     ],
 )
-def test_only_a_listing_position_is_one(position: str) -> None:
+def test_a_cursor_without_a_listing_position_is_refused(position: str) -> None:
     with pytest.raises(InvalidRequestError):
         cursors.decode(cursors.encode(position))
 
 
 @pytest.mark.parametrize("cursor", ["", "A", "AAAA", "=", "A" * 10_000, "_" * 40])
-def test_what_was_never_a_cursor_is_refused(cursor: str) -> None:
+def test_an_invented_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidRequestError):
         cursors.decode(cursor)

@@ -55,5 +55,5 @@ def test_seconds_or_the_time_may_be_left_out(text: str, second: tuple[int, int])
         "<b>2021:05:06</b>",
     ],
 )
-def test_what_is_no_date_or_impossible_is_none(text: str | None) -> None:
+def test_an_invalid_date_is_none(text: str | None) -> None:
     assert dates.parse(text, NOW) is None

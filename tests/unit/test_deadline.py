@@ -15,7 +15,7 @@ def _gateway_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def requested(seconds_ago: float) -> dict[str, Any]:
-    """Return an event that API Gateway got so long ago."""
+    """Return the event of a request that reached API Gateway `seconds_ago`."""
     return {"requestContext": {"requestTimeEpoch": int((time.time() - seconds_ago) * 1000)}}
 
 
@@ -34,7 +34,7 @@ def test_an_invocation_has_the_time_that_the_gateway_still_waits(seconds_ago: fl
     assert time_left(requested(seconds_ago)) == pytest.approx(left, abs=0.1)
 
 
-def test_the_earlier_end_counts() -> None:
+def test_the_earlier_deadline_counts() -> None:
     assert time_left(requested(0), seconds=15) == pytest.approx(15, abs=0.1)
     assert time_left(requested(20), seconds=15) == pytest.approx(8, abs=0.1)
 
@@ -44,12 +44,12 @@ def test_a_gateway_with_a_higher_quota_waits_longer(monkeypatch: pytest.MonkeyPa
     assert time_left(requested(20)) == pytest.approx(99, abs=0.1)
 
 
-def test_the_local_gateway_gives_the_time_of_its_own_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_request_time_of_sam_local_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SAM_LOCAL", "true")
     assert time_left(requested(100), seconds=29) == pytest.approx(29, abs=0.1)
 
 
-def test_a_clock_that_is_behind_the_gateways_gives_at_most_lambdas_time() -> None:
+def test_a_clock_behind_that_of_the_gateway_gives_at_most_the_time_of_lambda() -> None:
     assert time_left(requested(-2), seconds=29) == pytest.approx(29, abs=0.1)
 
 
@@ -78,11 +78,11 @@ def test_a_clock_that_is_behind_the_gateways_gives_at_most_lambdas_time() -> Non
         ),
     ],
 )
-def test_a_request_time_that_no_waiting_gateway_sends_is_ignored(context: object) -> None:
+def test_an_impossible_request_time_is_ignored(context: object) -> None:
     assert time_left({"requestContext": context}, seconds=15) == pytest.approx(15, abs=0.1)
 
 
-def test_a_block_can_leave_time_for_what_follows() -> None:
+def test_a_block_can_have_an_earlier_deadline() -> None:
     with deadline.of({}, LocalContext("function", seconds=20)):
         with deadline.earlier(5):
             assert deadline.remaining() == pytest.approx(15, abs=0.1)
@@ -100,7 +100,7 @@ def test_a_pool_has_the_deadline_of_the_thread_that_submits() -> None:
         assert outside.result() == float("inf")
 
 
-def test_outside_an_invocation_there_is_no_end() -> None:
+def test_outside_an_invocation_there_is_no_deadline() -> None:
     remaining: list[float] = []
     thread = threading.Thread(target=lambda: remaining.append(deadline.remaining()))
     thread.start()

@@ -15,7 +15,7 @@ def test_both_byte_orders_are_read(order: str) -> None:
     assert exif.read(block) == exif.Exif(6, "2021:05:06 07:08:09", None, None)
 
 
-def test_the_details_have_a_directory_of_their_own() -> None:
+def test_the_details_are_read_from_their_own_directory() -> None:
     first = tiff((DETAILS, 4, struct.pack("<L", 26)))
     entries = struct.pack("<HHLL", 0x9003, 2, 20, 56) + struct.pack("<HHLL", 0x9004, 2, 20, 76)
     block = first + struct.pack("<H", 2) + entries + bytes(4) + DATE + DATE.replace(b"2021", b"2020")
@@ -60,7 +60,7 @@ def test_an_orientation_may_have_any_type_of_whole_number(kind: int) -> None:
     assert found.orientation == 8
 
 
-def test_a_text_whose_offset_or_count_leads_outside_is_what_is_there() -> None:
+def test_a_text_that_reaches_outside_the_block_is_cut() -> None:
     outside = exif.read(b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHLL", DATE_TIME, 2, 20, 2**32 - 1) + bytes(4))
     endless = exif.read(b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHLL", DATE_TIME, 2, 2**32 - 1, 26) + bytes(4) + DATE)
     assert outside is not None
@@ -68,7 +68,7 @@ def test_a_text_whose_offset_or_count_leads_outside_is_what_is_there() -> None:
     assert (outside.date_time, endless.date_time) == ("", "2021:05:06 07:08:09")
 
 
-def test_details_that_lead_back_or_outside_are_empty() -> None:
+def test_details_with_an_invalid_offset_are_empty() -> None:
     for offset in (8, 2**32 - 1, 0):
         found = exif.read(b"II*\0\x08\0\0\0\1\0" + struct.pack("<HHLL", DETAILS, 4, 1, offset) + bytes(4))
         assert found == exif.Exif(None, None, None, None)

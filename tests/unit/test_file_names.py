@@ -28,7 +28,7 @@ def test_the_name_is_shown_without_path_and_control_characters(sent: str, shown:
 
 
 @pytest.mark.parametrize("removed", "\0\t\x1b\x7f\x80\x9f\u061c\u200e\u200f\u202a\u202e\u2028\u2029\u2066\u2069\ufeff")
-def test_a_name_loses_what_controls_a_terminal_or_the_direction_of_text(removed: str) -> None:
+def test_characters_that_control_terminals_or_text_direction_are_removed(removed: str) -> None:
     assert forms.upload(upload_event(b"image", f"a{removed}b.png")).original_name == "ab.png"
 
 
@@ -92,7 +92,7 @@ def named(parameters: str | bytes) -> str:
     ],
 )
 @pytest.mark.parametrize("order", ["; {0}", '; filename="other.png"; {0}', "; {0}; filename=other.png", ";{0} ;x=y"])
-def test_an_extended_name_goes_before_a_plain_one(parameter: str, order: str) -> None:
+def test_an_extended_name_is_preferred_to_a_plain_one(parameter: str, order: str) -> None:
     assert named(order.format(parameter)) == "na\u00efve caf\u00e9.png"
 
 
@@ -133,7 +133,7 @@ def test_an_extended_name_inside_quotes_is_part_of_the_plain_one() -> None:
         ("\u6771\u4eac.png".encode(), "\u6771\u4eac.png"),
     ],
 )
-def test_a_name_that_is_not_utf_8_loses_characters_only(sent: bytes, shown: str) -> None:
+def test_a_name_that_is_not_utf_8_only_loses_characters(sent: bytes, shown: str) -> None:
     assert named(b'; filename="' + sent + b'"') == shown
 
 

@@ -36,7 +36,7 @@ def test_other_fields_are_ignored() -> None:
     assert forms.upload(event).original_name == "image.png"
 
 
-def test_header_names_have_no_case() -> None:
+def test_the_case_of_header_names_does_not_matter() -> None:
     event = upload_event(b"image")
     event["headers"] = {"content-type": event["headers"]["Content-Type"]}
     assert forms.upload(event).content == b"image"
@@ -95,7 +95,7 @@ def test_an_unknown_transfer_encoding_is_refused(encoding: str) -> None:
         encoded(encoding, CONTENT)
 
 
-def test_the_limit_is_that_of_the_decoded_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_applies_to_the_decoded_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_UPLOAD_BYTES", "5")
     assert encoded("base64", b"MTIzNDU=") == b"12345"
     with pytest.raises(ImageTooLargeError):
@@ -134,7 +134,7 @@ def test_a_client_is_told_how_to_send_a_file() -> None:
 
 
 @pytest.mark.parametrize("body", [None, ""])
-def test_no_body_is_a_malformed_form(body: str | None) -> None:
+def test_a_missing_body_is_a_malformed_form(body: str | None) -> None:
     event = upload_event(b"image")
     event["body"] = body
     with pytest.raises(InvalidRequestError, match="The form is malformed"):
@@ -142,7 +142,7 @@ def test_no_body_is_a_malformed_form(body: str | None) -> None:
 
 
 @pytest.mark.parametrize("body", ["aW1hZ2U", "aW1h?Z2U=", "aW1hZ2Ué"])
-def test_what_is_not_base64_is_refused(body: str) -> None:
+def test_a_body_that_is_not_valid_base64_is_refused(body: str) -> None:
     event = upload_event(b"image")
     event["body"] = body
     with pytest.raises(InvalidRequestError, match=r"^The request body is not valid base64\.$"):
@@ -156,7 +156,7 @@ def test_a_form_is_read_strictly(change: tuple[bytes, bytes]) -> None:
 
 
 @pytest.mark.parametrize("headers", [None, {}, {"Content-Type": None}, {"Content-Type": "text/plain"}])
-def test_no_form_is_refused(headers: dict[str, str] | None) -> None:
+def test_a_request_without_a_form_is_refused(headers: dict[str, str] | None) -> None:
     event = upload_event(b"image")
     event["headers"] = headers
     with pytest.raises(InvalidRequestError, match="not multipart/form-data"):
@@ -177,7 +177,7 @@ def test_a_boundary_that_needs_quotes_is_refused_without_them(boundary: str, for
 
 
 @pytest.mark.parametrize("boundary", ["a=b", "a:b", "(a)", "a/b c?", "----=_Part_1_2.3"])
-def test_a_boundary_in_quotes_may_have_any_of_its_characters(boundary: str) -> None:
+def test_a_boundary_in_quotes_may_have_special_characters(boundary: str) -> None:
     event = upload_event(b"image")
     event["headers"]["Content-Type"] = f'multipart/form-data; boundary="{boundary}"'
     event["body"] = b64encode(b64decode(event["body"]).replace(BOUNDARY.encode(), boundary.encode())).decode()

@@ -50,13 +50,13 @@ def test_a_failed_image_is_not_found() -> None:
     assert get("get_image") == (404, MISSING)
 
 
-def test_what_is_not_an_id_is_not_found_without_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_id_is_not_found_without_a_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients.dynamodb(), "get_item", None)
     assert get("get_image_not_an_id") == (404, MISSING)
 
 
 @pytest.mark.parametrize("image_id", [f"{{{IMAGE_ID}}}", IMAGE_ID.replace("-", ""), "", "é"])
-def test_an_id_has_its_hyphens_and_nothing_else(image_id: str) -> None:
+def test_another_spelling_of_an_id_is_not_found(image_id: str) -> None:
     store(finished(IMAGE_ID))
     event = load_event("get_image")
     event["pathParameters"]["image_id"] = image_id
@@ -64,14 +64,14 @@ def test_an_id_has_its_hyphens_and_nothing_else(image_id: str) -> None:
 
 
 @pytest.mark.parametrize("image_id", [IMAGE_ID.upper(), IMAGE_ID.title(), IMAGE_ID[:20] + IMAGE_ID[20:].upper()])
-def test_an_id_has_no_case(image_id: str) -> None:
+def test_the_case_of_an_id_does_not_matter(image_id: str) -> None:
     store(finished(IMAGE_ID))
     event = load_event("get_image")
     event["pathParameters"]["image_id"] = image_id
     assert app.lambda_handler(event, LocalContext("GetImageFunction"))["statusCode"] == 200
 
 
-def test_answers_with_urls_may_not_be_kept() -> None:
+def test_answers_with_urls_are_not_cached() -> None:
     store(finished(IMAGE_ID))
     answer = app.lambda_handler(load_event("get_image"), LocalContext("GetImageFunction"))
     assert answer["headers"] == {"Content-Type": "application/json", "Cache-Control": "no-store"}

@@ -22,7 +22,7 @@ def get() -> dict[str, Any]:
     return data
 
 
-def test_nothing_processed_is_all_zero() -> None:
+def test_all_figures_are_zero_before_the_first_upload() -> None:
     assert get() == {"success": 0, "failure": 0, "total_processing_time": 0.0, "avg_processing_time": 0.0}
 
 

@@ -57,7 +57,7 @@ def test_the_url_is_the_one_that_an_s3_client_signs(monkeypatch: pytest.MonkeyPa
     assert parse_qs(ours.query) == parse_qs(theirs.query)
 
 
-def test_another_size_is_refused_without_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_size_is_refused_without_a_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients.dynamodb(), "get_item", None)
     expected = {"current_status": "failure", "error": "Invalid input size. Please use 'small' or 'medium'."}
     assert get("get_thumbnail_bad_size") == (400, expected)
@@ -68,7 +68,7 @@ def test_the_thumbnail_of_an_unknown_image_is_not_found() -> None:
     assert get("get_thumbnail_not_found") == (404, expected)
 
 
-def test_an_image_that_is_older_than_a_size_has_no_thumbnail_of_it() -> None:
+def test_an_image_stored_before_a_size_was_added_has_no_thumbnail_in_that_size() -> None:
     record = finished(IMAGE_ID)
     store(replace(record, thumbnails={ThumbnailSize.SMALL: record.thumbnails[ThumbnailSize.SMALL]}))
     assert get("get_thumbnail_small")[0] == 200

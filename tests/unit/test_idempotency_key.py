@@ -68,7 +68,8 @@ def test_a_repeated_request_gets_the_first_answer(captioned: list[Image.Image], 
     (first, body, _), (second, again, _) = post(scene_png()), post(scene_png())
     assert (first, second) == (200, 200)
     for answer in (body, again):
-        assert set(answer["data"].pop("thumbnails")) == {"small", "medium"}  # URLs carry the time of their signature
+        # The URLs contain the time at which they were signed.
+        assert set(answer["data"].pop("thumbnails")) == {"small", "medium"}
     assert again == body
     assert len(captioned) == 1
     assert counts() == (1, 0)
@@ -96,7 +97,7 @@ def test_without_headers_there_is_no_key() -> None:
 
 
 @pytest.mark.parametrize("key", ["", '""', "a b", 'a"b', "k" * 256, "schlüssel", "\0"])
-def test_a_key_that_is_none_is_refused(key: str, table_items: Items) -> None:
+def test_an_invalid_key_is_refused(key: str, table_items: Items) -> None:
     status, body, _ = post(scene_png(), key)
     assert status == 400
     message = "Invalid Idempotency-Key. Please use 1 to 255 visible ASCII characters other than quotes, such as a UUID."
@@ -123,7 +124,7 @@ def test_a_request_that_is_still_running_is_not_started_again(captioned: list[Im
     assert counts() == (0, 0)
 
 
-def test_another_file_is_told_so_while_the_first_is_running() -> None:
+def test_another_file_is_refused_while_the_first_is_being_processed() -> None:
     claims.claim(KEY, digest(scene_png()))
     assert post(OTHER)[0] == 422
 
@@ -176,14 +177,14 @@ def test_a_damaged_image_is_counted_once() -> None:
     assert post(scene_png())[0] == 422
 
 
-def test_what_was_found_damaged_stays_so() -> None:
+def test_a_claim_for_a_damaged_file_raises_the_same_error_again() -> None:
     damaged = scene_png()[:200]
     post(damaged)
     with pytest.raises(UndecodableImageError):
         claims.claim(KEY, digest(damaged))
 
 
-def test_what_is_refused_before_does_not_use_up_the_key(table_items: Items) -> None:
+def test_a_refused_file_does_not_use_up_the_key(table_items: Items) -> None:
     assert post(b"text")[0] == 415
     assert table_items("") == []
     assert post(scene_png())[0] == 200
@@ -232,7 +233,7 @@ def test_a_claim_whose_first_reply_is_lost_inside_botocore_is_recognised(monkeyp
     assert counts() == (1, 0)
 
 
-def test_a_refused_claim_reads_the_request_from_the_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_claim_needs_no_second_read(monkeypatch: pytest.MonkeyPatch) -> None:
     claims.claim(KEY, digest(scene_png()))
     monkeypatch.setattr(clients.dynamodb(), "get_item", None)
     with pytest.raises(RequestRunningError):
@@ -241,7 +242,7 @@ def test_a_refused_claim_reads_the_request_from_the_refusal(monkeypatch: pytest.
         claims.claim(KEY, digest(OTHER))
 
 
-def test_a_lease_follows_the_gateways_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_depends_on_the_timeout_of_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_TIMEOUT_SECONDS", "120")
     claims.claim(KEY, digest(scene_png()))
     pass_time(monkeypatch, 119)

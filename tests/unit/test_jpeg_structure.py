@@ -18,7 +18,8 @@ from tests.pictures import encode
 
 NOW = datetime(2025, 3, 16, tzinfo=UTC)
 ORIENTED = segment(0xE1, b"Exif\0\0" + exif((0x0112, 3, struct.pack("<H", 6))))
-# Red on the left and blue on the right, 48 x 32, by libjpeg-turbo's cjpeg -arithmetic: Pillow cannot write it.
+# An arithmetic-coded JPEG of 48 x 32 pixels, red on the left and blue on the right. Pillow cannot write such files,
+# so this one was made with `cjpeg -arithmetic` of libjpeg-turbo.
 ARITHMETIC = b64decode(
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAA0JCgsKCA0LCgsODg0PEyAVExISEyccHhcgLikxMC4pLSwzOko+MzZGNywtQFdBRkxO"
     "UlNSMj5aYVpQYEpRUk//2wBDAQ4ODhMREyYVFSZPNS01T09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09PT09P"
@@ -79,20 +80,20 @@ class TestHeaders:
             b"\xff\xe5\0\0",
         ],
     )
-    def test_what_is_broken_or_not_used_is_left_out(self, extra: bytes) -> None:
+    def test_broken_and_unused_segments_are_left_out(self, extra: bytes) -> None:
         content = behind_start(jpeg(), extra, ORIENTED)
         file = jpeg_structure.read(content)
         assert file.exif is not None
         assert file.exif.orientation == 6
         assert file.content == jpeg_structure.read(jpeg()).content
 
-    def test_of_several_exif_segments_the_first_usable_one_counts(self) -> None:
+    def test_the_first_usable_exif_segment_counts(self) -> None:
         other = ORIENTED.replace(b"\6\0", b"\3\0")
         file = jpeg_structure.read(behind_start(jpeg(), segment(0xE1, b"Exif\0\0"), other, ORIENTED))
         assert file.exif is not None
         assert file.exif.orientation == 3
 
-    def test_the_decoder_gets_no_header_but_those_of_the_pixels(self) -> None:
+    def test_the_decoder_gets_only_the_headers_that_the_pixels_need(self) -> None:
         content = behind_start(jpeg(comment=b"SECRET"), ORIENTED, icc(1, 1, PROFILE))
         for absent in (b"SECRET", b"Exif", b"ICC_PROFILE"):
             assert absent not in jpeg_structure.read(content).content
@@ -109,13 +110,13 @@ class TestHeaders:
             ([(1, 0, PROFILE)], None),
         ],
     )
-    def test_a_profile_is_taken_when_all_of_it_is_there(
+    def test_a_profile_is_used_only_if_it_is_complete(
         self, chunks: list[tuple[int, int, bytes]], expected: bytes | None
     ) -> None:
         file = jpeg_structure.read(behind_start(jpeg(), *(icc(*chunk) for chunk in chunks)))
         assert file.icc_profile == expected
 
-    def test_inks_are_upside_down_with_an_adobe_header_only(self) -> None:
+    def test_inks_are_inverted_only_with_an_adobe_header(self) -> None:
         content = jpeg(Image.new("CMYK", (64, 48), (0, 0, 0, 0)))
         assert colour(content) == (255, 255, 255)
         # Without the header the same bytes mean full inks.
@@ -125,14 +126,14 @@ class TestHeaders:
 class TestEnds:
     @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
     @pytest.mark.parametrize("kind", KINDS)
-    def test_an_end_marker_may_be_lost(self, kind: str, mode: str) -> None:
+    def test_an_end_marker_may_be_missing(self, kind: str, mode: str) -> None:
         content = jpeg(noise().convert(mode), **KINDS[kind])
         assert is_taken(content)
         assert is_taken(content[:-2])
         assert is_taken(content[:-2] + b"SEFH" + bytes(500) + b"SEFT")
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_what_follows_does_no_harm(self, kind: str) -> None:
+    def test_bytes_after_the_end_are_ignored(self, kind: str) -> None:
         content = jpeg(**KINDS[kind])
         other = jpeg(Image.new("RGB", (160, 120), "green"))
         for behind in (other, other[: len(other) // 2], b"ftypmp42" + bytes(range(256)) * 9, b"\xff"):
@@ -142,19 +143,19 @@ class TestEnds:
     @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
     @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
     @pytest.mark.parametrize("kind", KINDS)
-    def test_a_part_is_refused(self, kind: str, share: float, mode: str) -> None:
+    def test_a_truncated_file_is_refused(self, kind: str, share: float, mode: str) -> None:
         content = jpeg(noise().convert(mode), **KINDS[kind])
         begin = first_scan(content) + 14
         assert not is_taken(content[: begin + round((len(content) - begin) * share)])
 
     @pytest.mark.parametrize("cut", range(1, 60))
     @pytest.mark.parametrize("kind", ["baseline", "4:4:4", "restart intervals"])
-    def test_a_part_with_an_end_marker_is_refused(self, kind: str, cut: int) -> None:
+    def test_a_truncated_file_with_an_end_marker_is_refused(self, kind: str, cut: int) -> None:
         content = jpeg(**KINDS[kind])
         begin = first_scan(content) + 14
         assert not is_taken(content[: begin + (len(content) - begin) * cut // 64] + b"\xff\xd9")
 
-    def test_a_coarse_scan_that_is_cut_is_refused_with_an_end_marker_too(self) -> None:
+    def test_a_truncated_coarse_scan_with_an_end_marker_is_refused(self) -> None:
         content = jpeg(progressive=True)
         begin = first_scan(content)
         second = content.index(b"\xff\xda", begin + 2)
@@ -204,7 +205,8 @@ class TestKinds:
         assert "damaged" not in str(refused.value)
 
     def test_a_lossless_jpeg_of_eight_bits_is_decoded(self) -> None:
-        # Each pixel is the one to its left plus a difference; code '0' is none. The first one is the middle, 128.
+        # Each pixel is its left neighbour plus a difference. The code '0' means no difference.
+        # The first pixel has the middle value, 128.
         tables = segment(0xC4, b"\0" + bytes([1] + [0] * 15) + b"\0")
         scan = segment(0xDA, b"\1\0\0\1\0\0") + bytes(64 * 48 // 8)
         picture = pictures.decode(frame(0xC3) + tables + scan + b"\xff\xd9", NOW, 10_000)
@@ -212,7 +214,7 @@ class TestKinds:
 
     @pytest.mark.parametrize("size", [0, 65_000, 65_300, 130_000, 400_000])
     def test_an_arithmetic_jpeg_of_any_size_is_decoded(self, size: int) -> None:
-        # Comments bring the pixels across the border of a block of 64 KiB, which is what Pillow reads at a time.
+        # Pillow reads blocks of 64 KiB. The comments move the pixels across the border between two blocks.
         content = behind_start(ARITHMETIC, *[segment(0xFE, bytes(size // 8))] * 8)
         left, right = (pictures.decode(content, NOW, 10_000).pixels.getpixel((x, 16)) for x in (10, 38))
         assert isinstance(left, tuple)

@@ -62,7 +62,7 @@ def test_pages_follow_each_other_without_gap_or_overlap() -> None:
     assert seen == [record.image_id for record in newest_first]
 
 
-def test_images_that_all_fell_into_one_shard_are_listed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_are_all_in_one_shard_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "crc32", lambda _: 0)
     stored = [finished(minutes=minutes) for minutes in range(12)]
     for record in stored:
@@ -73,11 +73,11 @@ def test_images_that_all_fell_into_one_shard_are_listed_too(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("limit", ["1", "100"])
-def test_the_limit_may_be_the_least_and_the_most(limit: str) -> None:
+def test_the_smallest_and_the_largest_limit_are_accepted(limit: str) -> None:
     assert get(limit=limit)[0] == 200
 
 
-def test_a_page_has_fifty_images_unless_told() -> None:
+def test_a_page_has_fifty_images_by_default() -> None:
     assert requests.page_limit(load_event("list_images")) == 50
 
 
@@ -95,7 +95,7 @@ def test_the_events_of_bad_parameters_are_refused() -> None:
     assert body["error"].startswith("Invalid cursor.")
 
 
-def test_an_image_that_is_older_than_a_size_is_listed_without_it() -> None:
+def test_an_image_stored_before_a_size_was_added_is_listed_without_that_size() -> None:
     old = finished(minutes=0)
     store(replace(old, thumbnails={ThumbnailSize.SMALL: old.thumbnails[ThumbnailSize.SMALL]}))
     new = finished(minutes=1)

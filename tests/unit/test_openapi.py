@@ -1,4 +1,4 @@
-"""docs/openapi.json is what the handlers declare."""
+"""docs/openapi.json matches the declarations of the handlers."""
 
 from tools import openapi
 

@@ -86,7 +86,7 @@ class TestFormats:
     def test_a_cmyk_jpeg_becomes_rgb(self) -> None:
         picture = decoded(encode(two_halves().convert("CMYK"), "JPEG", quality=95))
         assert picture.pixels.mode == "RGB"
-        # Printed red is not as bright as a screen's.
+        # Printed red is less bright than red on a screen.
         assert near(picture.pixels.getpixel((5, 20)), (210, 65, 53))
 
     def test_a_grayscale_jpeg_stays_gray(self) -> None:
@@ -113,7 +113,7 @@ class TestFormats:
         assert decoded(encode(gray)).pixels.mode == "L"
         assert decoded(encode(gray)).pixels.getpixel((0, 0)) == expected
 
-    def test_of_sixteen_bits_only_the_transparent_gray_is_transparent(self) -> None:
+    def test_only_the_exact_gray_of_sixteen_bits_is_transparent(self) -> None:
         gray = Image.new("I;16", (2, 1), 40_000)
         gray.putpixel((1, 0), 40_001)
         pixels = decoded(encode(gray, transparency=40_000)).pixels
@@ -156,14 +156,14 @@ class TestFormats:
         with pytest.raises(UndecodableImageError):
             decoded(raw_png(8, 3, (b"tEXt", b"a\0b"), b"\0\0"))
 
-    def test_a_large_image_is_worked_on_at_a_fraction_of_its_size(self) -> None:
+    def test_a_large_image_is_processed_at_a_reduced_size(self) -> None:
         for image_format, worked_on in (("JPEG", (1050, 1050)), ("PNG", (840, 1050))):
             picture = decoded(encode(Image.new("RGB", (4200, 8400)), image_format))
             assert picture.pixels.size == worked_on
             assert (picture.metadata.width, picture.metadata.height) == (4200, 8400)
 
     @pytest.mark.parametrize(("size", "decoded_at"), [((4000, 3000), (1000, 750)), ((3000, 4000), (750, 1000))])
-    def test_a_large_jpeg_is_decoded_in_part_whichever_way_it_lies(
+    def test_a_large_jpeg_is_decoded_in_part_if_it_is_wide_or_high(
         self, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], decoded_at: tuple[int, int]
     ) -> None:
         draft, sizes = JpegImageFile.draft, []
@@ -200,7 +200,7 @@ class TestFormats:
 class TestOrientation:
     @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
     @pytest.mark.parametrize("orientation", range(1, 9))
-    def test_all_eight_are_turned_upright(self, orientation: int, image_format: str) -> None:
+    def test_all_eight_orientations_are_turned_upright(self, orientation: int, image_format: str) -> None:
         upright = two_halves()
         upright.paste("white", (0, 0, 20, 20))
         undo = {
@@ -222,7 +222,7 @@ class TestOrientation:
         assert max(difference.mean) < 3
 
     @pytest.mark.parametrize("orientation", [0, 9, 65535])
-    def test_an_unknown_one_is_ignored(self, orientation: int) -> None:
+    def test_an_unknown_orientation_is_ignored(self, orientation: int) -> None:
         exif = Image.Exif()
         exif[0x0112] = orientation
         assert decoded(encode(two_halves(), "JPEG", exif=exif)).metadata.width == 80
@@ -244,7 +244,7 @@ class TestThumbnails:
     ) -> None:
         assert opened(thumbnails.make(decoded(encode(Image.new("RGB", size))), side)).size == expected
 
-    def test_a_large_photograph_is_thumbnailed_as_from_all_its_pixels(self) -> None:
+    def test_the_thumbnail_of_a_large_photograph_is_like_one_made_from_all_pixels(self) -> None:
         photograph = Image.open(PHOTOS / "coffee.jpg").resize((4800, 3200), Image.Resampling.LANCZOS)
         content = encode(photograph, "JPEG", quality=95)
         expected = opened(content)
@@ -268,7 +268,7 @@ class TestThumbnails:
         assert thumbnails.make(picture, 128) == encode(expected, "JPEG", quality=85, optimize=True)
 
     @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
-    def test_nothing_of_the_metadata_gets_through(self, image_format: str) -> None:
+    def test_no_metadata_gets_into_a_thumbnail(self, image_format: str) -> None:
         exif = Image.Exif()
         exif[0x010E] = "SECRET description"
         exif.get_ifd(0x8825)[1] = "SECRET"
@@ -296,7 +296,7 @@ class TestThumbnails:
 class TestColours:
     @pytest.fixture
     def swapped(self) -> bytes:
-        """An ICC profile in which red and green have changed places."""
+        """An ICC profile with red and green swapped."""
         profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
         tags = {bytes(profile[at : at + 4]): at for at in range(132, 132 + 12 * profile[131], 12)}
         red, green = tags[b"rXYZ"], tags[b"gXYZ"]
@@ -326,7 +326,7 @@ class TestColours:
     def test_grays_look_as_their_profile_says(self, image_format: str) -> None:
         grays = Image.new("L", (40, 40), 55)
         picture = decoded(encode(grays, image_format, icc_profile=icc.of_linear_grays()))
-        # 55 / 255 of the light is sRGB's 128 (IEC 61966-2-1).
+        # 55 / 255 of the light is the value 128 in sRGB (IEC 61966-2-1).
         assert near(picture.pixels.getpixel((20, 20)), (128, 128, 128), 2)
 
     def test_a_profile_for_other_pixels_is_ignored(self, swapped: bytes) -> None:
@@ -348,7 +348,7 @@ class TestDates:
             exif[0x0132] = modified
         return encode(two_halves(), "JPEG", exif=exif)
 
-    def test_exif_tells_both(self) -> None:
+    def test_both_dates_are_read_from_exif(self) -> None:
         metadata = decoded(self.exif("2019:07:04 10:11:12", "2020:01:02 03:04:05")).metadata
         assert metadata.created_at == datetime(2019, 7, 4, 10, 11, 12, tzinfo=UTC)
         assert metadata.modified_at == datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -365,7 +365,7 @@ class TestDates:
             "yesterday",
         ],
     )
-    def test_what_is_not_sane_gives_way_to_the_upload(self, text: str) -> None:
+    def test_an_invalid_date_is_replaced_by_the_time_of_the_upload(self, text: str) -> None:
         metadata = decoded(self.exif(text, text)).metadata
         assert metadata.created_at == metadata.modified_at == NOW
 
@@ -373,28 +373,28 @@ class TestDates:
         assert decoded(self.exif("1826:01:01 00:00:00", None)).metadata.created_at == datetime(1826, 1, 1, tzinfo=UTC)
         assert decoded(self.exif("1825:12:31 23:59:59", None)).metadata.created_at == NOW
 
-    def test_without_exif_it_is_the_upload(self) -> None:
+    def test_without_exif_both_dates_are_the_time_of_the_upload(self) -> None:
         metadata = decoded(encode(two_halves())).metadata
         assert metadata.created_at == metadata.modified_at == NOW
 
-    def test_a_date_that_no_zone_has_reached_is_not_sane(self) -> None:
+    def test_a_date_that_is_in_the_future_in_every_time_zone_is_ignored(self) -> None:
         ahead = NOW + timedelta(hours=15)
         assert decoded(self.exif(ahead.strftime("%Y:%m:%d %H:%M:%S"), None)).metadata.created_at == NOW
 
-    def test_a_camera_may_be_in_a_zone_ahead(self) -> None:
+    def test_a_camera_may_be_in_a_time_zone_that_is_ahead(self) -> None:
         ahead = NOW + timedelta(hours=13)
         metadata = decoded(self.exif(ahead.strftime("%Y:%m:%d %H:%M:%S"), None)).metadata
         assert metadata.created_at == ahead.replace(microsecond=0)
 
-    def test_a_png_tells_its_modification(self) -> None:
+    def test_the_dates_of_a_png_come_from_its_time_chunk(self) -> None:
         metadata = decoded(png_with(b"tIME", struct.pack(">H5B", 2021, 2, 3, 4, 5, 6))).metadata
         assert metadata.created_at == metadata.modified_at == datetime(2021, 2, 3, 4, 5, 6, tzinfo=UTC)
 
-    def test_only_the_time_chunk_tells_it(self) -> None:
+    def test_another_chunk_with_a_time_is_ignored(self) -> None:
         content = png_with(b"teSt", struct.pack(">H5B", 2021, 2, 3, 4, 5, 6))
         assert decoded(content).metadata.modified_at == NOW
 
-    def test_of_two_modifications_that_a_png_tells_its_exif_counts(self) -> None:
+    def test_exif_is_preferred_to_the_time_chunk_of_a_png(self) -> None:
         exif = Image.Exif()
         exif[0x0132] = "2020:01:02 03:04:05"
         content = png_with(b"tIME", struct.pack(">H5B", 2021, 2, 3, 4, 5, 6), exif=exif)
@@ -424,7 +424,7 @@ class TestDamage:
             pictures.decode(encode(two_halves()), NOW, 80 * 40 - 1)
         assert pictures.decode(encode(two_halves()), NOW, 80 * 40).metadata.width == 80
 
-    def test_a_header_that_claims_a_huge_image_is_refused_undecoded(self) -> None:
+    def test_a_header_that_claims_a_huge_image_is_refused_before_decoding(self) -> None:
         content = bytearray(encode(two_halves()))
         content[16:24] = struct.pack(">II", 60_000, 60_000)
         content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))

@@ -43,28 +43,28 @@ def alpha(content: bytes) -> tuple[int, int]:
 
 @pytest.mark.parametrize("name", WHOLE)
 class TestChunks:
-    def test_a_whole_one_is_read_before_and_behind_the_pixels(self, name: str) -> None:
+    def test_a_valid_chunk_is_read_before_and_after_the_pixels(self, name: str) -> None:
         kind, data, expected = WHOLE[name]
         assert getattr(read(chunk(kind, data)), name) == expected
         assert getattr(read(behind=chunk(kind, data)), name) == expected
 
-    def test_one_with_a_wrong_checksum_is_left_out(self, name: str) -> None:
+    def test_a_chunk_with_a_wrong_checksum_is_left_out(self, name: str) -> None:
         kind, data, expected = WHOLE[name]
         assert read(chunk(kind, data, checksum=1)) == NONE
         assert getattr(read(chunk(kind, data, checksum=1), chunk(kind, data)), name) == expected
 
-    def test_one_that_is_cut_is_left_out(self, name: str) -> None:
+    def test_a_truncated_chunk_is_left_out(self, name: str) -> None:
         kind, data, _ = WHOLE[name]
         if name != "creation_time":
             assert not getattr(read(chunk(kind, data[:-1])), name) or name == "cicp"
         assert pictures.decode(png(flat(1, 2, 3), chunk(kind, data[:-1])), NOW, 10_000).metadata.width == 32
 
-    def test_of_two_the_first_counts(self, name: str) -> None:
+    def test_the_first_of_two_chunks_counts(self, name: str) -> None:
         kind, data, expected = WHOLE[name]
         other = data[:-1] + bytes((data[-1] ^ 1,))
         assert getattr(read(chunk(kind, data), chunk(kind, other)), name) == expected
 
-    def test_the_decoder_does_not_get_it(self, name: str) -> None:
+    def test_the_decoder_does_not_get_the_chunk(self, name: str) -> None:
         kind, data, _ = WHOLE[name]
         assert read(chunk(kind, data)).content == NONE.content
 
@@ -87,7 +87,7 @@ class TestChunks:
         chunk(b"abCd", bytes(1000)),
     ],
 )
-def test_what_is_of_no_use_changes_nothing(extra: bytes) -> None:
+def test_useless_chunks_change_nothing(extra: bytes) -> None:
     file = read(extra)
     assert file.content == NONE.content
     assert (file.icc_profile, file.exif, file.gamma, file.is_srgb, file.transparent) == (None, None, None, False, None)
@@ -103,12 +103,12 @@ def test_what_is_of_no_use_changes_nothing(extra: bytes) -> None:
         chunk(b"tEXt", b"Creation Time\0Thu, 06 May 2021 07:08:09 +0000"),
     ],
 )
-def test_a_text_tells_when_the_picture_was_created(text: bytes) -> None:
+def test_the_creation_date_is_read_from_a_text_chunk(text: bytes) -> None:
     metadata = pictures.decode(png(flat(1, 2, 3), text), NOW, 10_000).metadata
     assert metadata.created_at == metadata.modified_at == datetime(2021, 5, 6, 7, 8, 9, tzinfo=UTC)
 
 
-def test_exif_comes_as_a_chunk_or_as_the_text_of_imagemagick() -> None:
+def test_exif_is_read_from_its_chunk_or_from_the_text_of_imagemagick() -> None:
     digits = (b"Exif\0\0" + TIFF).hex().encode()
     text = b"\nexif\n%8d\n" % (len(digits) // 2) + digits[:72] + b"\n" + digits[72:] + b"\n"
     for extra in (

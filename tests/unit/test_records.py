@@ -39,14 +39,17 @@ def conflict() -> ClientError:
 
 
 class RawBody(BytesIO):
-    """The body of a reply, as urllib3 has it."""
+    """A response body with the interface of urllib3."""
 
     def stream(self, **_: Any) -> Iterator[bytes]:
         yield self.read()
 
 
 class FlakyWrites:
-    """`transact_write_items` that raises `errors` first, before or after the write is applied."""
+    """Replaces `transact_write_items`. The first calls raise `errors`, one per call.
+
+    With `applied`, a call writes before it raises its error.
+    """
 
     def __init__(self, errors: list[Exception], *, applied: bool = False) -> None:
         self.write = clients.dynamodb().transact_write_items
@@ -63,7 +66,7 @@ class FlakyWrites:
 
 
 def record_argument(monkeypatch: pytest.MonkeyPatch, operation: str, argument: str) -> list[Any]:
-    """Return the list that gets one argument of each call of an operation."""
+    """Return a list that gets the value of `argument` in each call of `operation`."""
     call, values = getattr(clients.dynamodb(), operation), []
 
     def recorded(**arguments: Any) -> Any:
@@ -74,13 +77,13 @@ def record_argument(monkeypatch: pytest.MonkeyPatch, operation: str, argument: s
     return values
 
 
-def test_what_is_stored_comes_back() -> None:
+def test_a_stored_record_is_read_back() -> None:
     record = finished()
     store(record)
     assert records.get(record.image_id) == record
 
 
-def test_an_image_is_stored_as_it_always_was(table_items: Items) -> None:
+def test_the_format_of_a_stored_image_stays_the_same(table_items: Items) -> None:
     store(finished(IMAGE_ID), "attempt")
     (item,) = table_items("IMAGE#")
     assert item == {
@@ -133,7 +136,7 @@ def test_a_reserved_item_is_kept_for_an_hour(table_items: Items) -> None:
     assert 0 <= time.time() + 3600 - int(table_items("IMAGE#")[0]["expires_at"]) < 60
 
 
-def test_a_lost_reply_is_recognised_by_the_own_attempt(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
+def test_a_lost_reply_is_recognised_by_its_attempt(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
     lost = FlakyWrites([ReadTimeoutError(endpoint_url="test")], applied=True)
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", lost)
     record = finished()
@@ -160,7 +163,7 @@ def test_a_write_that_never_arrived_is_reported(monkeypatch: pytest.MonkeyPatch,
 
 
 @pytest.mark.parametrize("reason", TRANSIENT)
-def test_a_transaction_that_is_in_the_way_of_others_is_tried_again_as_the_same_request(
+def test_a_transaction_with_a_transient_reason_is_tried_again_as_the_same_request(
     monkeypatch: pytest.MonkeyPatch, table_items: Items, reason: str
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
@@ -207,7 +210,7 @@ def test_a_throttled_transaction_is_not_tried_again_without_time(monkeypatch: py
     monkeypatch.setattr("image_pipeline.deadline.time.monotonic", lambda: now)
     with deadline.of({}, LocalContext("function", seconds=12.5)), pytest.raises(DeadlineError):
         store(finished())
-    # At 12.5, 11.5 and 10.5 s before the deadline.
+    # The tries begin 12.5, 11.5 and 10.5 s before the deadline.
     assert len(sent) == 3
 
 
@@ -220,7 +223,7 @@ def test_endless_conflicts_end_in_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(contended.tokens) == 8
 
 
-def test_only_conflicts_are_tried_again_and_each_write_is_a_request_of_its_own(
+def test_only_conflicts_are_tried_again_and_each_write_is_a_new_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     writes = FlakyWrites([])
@@ -270,7 +273,7 @@ def test_statistics_are_one_consistent_read_of_all_shards(monkeypatch: pytest.Mo
 
 
 class PartialReads:
-    """`batch_get_item` that answers `times` times for the first key only, and leaves the others unprocessed."""
+    """Replaces `batch_get_item`. The first `times` calls read only the first key and leave the others unprocessed."""
 
     def __init__(self, times: int) -> None:
         self.read = clients.dynamodb().batch_get_item
@@ -318,7 +321,8 @@ def test_a_page_reads_little_more_than_it_shows(monkeypatch: pytest.MonkeyPatch)
         store(finished(minutes=minutes))
     asked = record_argument(monkeypatch, "query", "Limit")
     assert len(records.newest(3).records) == 3
-    assert asked == [2, 2, 2, 2, 2]  # one of four shards twice, as a fourth image tells that there are more
+    # Each of the four shards is read once, and one of them again: a fourth image shows that there is another page.
+    assert asked == [2, 2, 2, 2, 2]
 
 
 @pytest.mark.parametrize("limit", [1, 3, 50])
@@ -329,7 +333,7 @@ def test_a_page_takes_at_most_two_round_trips(monkeypatch: pytest.MonkeyPatch, l
     for minutes in range(limit + 5):
         store(finished(minutes=minutes))
     query = clients.dynamodb().query
-    # Every shard must be asked before any shard may answer: one round trip.
+    # The barrier opens only if all four shards are queried at the same time, in one round trip.
     together = Barrier(4, timeout=10)
     asked = count()
 

@@ -15,6 +15,6 @@ def test_enough_pixels_are_left_for_the_largest_thumbnail(
     monkeypatch.setattr(reduction, "WORKING_SIZE", reduction.working_size(largest))
     shrink = largest / max(size)
     for side, factor in zip(size, reduction.factors(*size), strict=True):
-        # The caption's square input has 384 pixels, whatever the sides of the image.
+        # The caption model needs 384 pixels in each direction, whatever the shape of the image.
         needed = min(side, max(1.4 * side * shrink, 384))
         assert side / factor >= needed

@@ -12,7 +12,7 @@ def test_a_number_out_of_range_names_variable_and_range(monkeypatch: pytest.Monk
         settings.url_expiry_seconds()
 
 
-def test_the_templates_values_are_usable() -> None:
+def test_the_values_of_the_template_are_usable() -> None:
     assert settings.table_name()
     assert settings.bucket_name()
     assert settings.thumbnails_url() == f"https://{settings.bucket_name()}.s3.us-east-1.amazonaws.com"

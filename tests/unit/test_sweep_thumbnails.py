@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 
 
 class KilledError(BaseException):
-    """Ends a function where it stands, as the end of its process does: nothing catches it."""
+    """Simulates the end of the process. No code of a function catches it."""
 
 
 def sweep(event: dict[str, Any]) -> None:
@@ -28,7 +28,7 @@ def sweep(event: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("extension", ["jpg", "png"])
-def test_the_thumbnails_of_a_removed_image_go_and_no_others(
+def test_only_the_thumbnails_of_the_removed_image_are_deleted(
     bucket_keys: Callable[[], list[str]], extension: str
 ) -> None:
     other = keys.thumbnail("0" + IMAGE_ID[1:], ThumbnailSize.SMALL, extension)
@@ -39,14 +39,14 @@ def test_the_thumbnails_of_a_removed_image_go_and_no_others(
     assert bucket_keys() == [other]
 
 
-def test_thumbnails_that_never_were_are_no_fault() -> None:
+def test_missing_thumbnails_are_not_an_error() -> None:
     sweep(load_event("sweep_thumbnails"))
 
 
 @pytest.mark.parametrize(
     "error", [ClientError({"Error": {"Code": "SlowDown"}}, "DeleteObjects"), ReadTimeoutError(endpoint_url="test")]
 )
-def test_a_bucket_that_does_not_answer_is_an_error_so_that_the_event_comes_again(
+def test_a_bucket_that_does_not_answer_raises_an_error_so_that_lambda_repeats_the_event(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def refuse(**_: Any) -> None:
@@ -57,7 +57,7 @@ def test_a_bucket_that_does_not_answer_is_an_error_so_that_the_event_comes_again
         sweep(load_event("sweep_thumbnails"))
 
 
-def test_what_a_killed_upload_stored_goes_with_its_item(
+def test_the_thumbnails_of_a_killed_upload_are_deleted_with_its_item(
     monkeypatch: pytest.MonkeyPatch, bucket_keys: Callable[[], list[str]]
 ) -> None:
     def killed(**_: Any) -> None:

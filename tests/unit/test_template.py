@@ -1,4 +1,4 @@
-"""What CloudFormation gets: template.yaml as SAM transforms it, offline."""
+"""Checks the CloudFormation template that SAM generates from template.yaml, without a connection to AWS."""
 
 import copy
 import os
@@ -36,7 +36,7 @@ ROUTES = {
     ("head", "/api/images/{image_id}/thumbnails/{size}"): "GetThumbnailFunction",
     ("head", "/api/stats"): "GetStatsFunction",
 }
-# Declared for `sam local` alone; see template.yaml.
+# Variables that exist only for `sam local`. See template.yaml.
 LOCAL_ONLY = {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_DYNAMODB"}
 
 Resources = dict[str, dict[str, Any]]
@@ -103,7 +103,7 @@ def test_api_gateway_may_invoke_a_function_by_its_own_routes_only(resources: Res
 
 
 def test_no_gateway_response_is_declared_that_api_gateway_ignores() -> None:
-    # AWS documents that this one cannot be customised.
+    # AWS documents that this gateway response cannot be customised.
     assert "REQUEST_TOO_LARGE" not in template.read()["Resources"]["Api"]["Properties"]["GatewayResponses"]
 
 
@@ -115,7 +115,7 @@ def test_every_function_has_a_role_of_its_own_and_no_managed_policy(resources: R
         assert "ManagedPolicyArns" not in resources[role]["Properties"]
         (trust,) = resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
-    # Nor is a policy attached to a role from elsewhere.
+    # No other resource adds a policy to a role.
     kinds = {resource["Type"] for resource in resources.values()}
     assert {kind for kind in kinds if kind.startswith("AWS::IAM::")} == {"AWS::IAM::Role"}
 
@@ -126,13 +126,13 @@ def test_no_action_and_no_resource_is_a_wildcard(resources: Resources) -> None:
             assert statement["Effect"] == "Allow"
             assert not [action for action in as_list(statement["Action"]) if "*" in action]
             for resource in as_list(statement["Resource"]):
-                # A reference to one resource of this stack, or what lies below it.
+                # A reference to a resource of this stack, or to a path below it.
                 reference = resource.get("Fn::GetAtt") or resource["Fn::Sub"].removeprefix("${").split(".Arn}")
                 assert reference[0] in resources
                 assert reference[1] in {"Arn", "/index/listing", "/stream/*", "/*/thumbnails/*"}
 
 
-def test_a_function_writes_only_to_its_own_log_group_which_is_kept_for_a_time(
+def test_a_function_writes_only_to_its_own_log_group_with_a_retention_time(
     resources: Resources, functions: Resources
 ) -> None:
     groups = set()
@@ -146,7 +146,7 @@ def test_a_function_writes_only_to_its_own_log_group_which_is_kept_for_a_time(
     assert len(groups) == len(functions)
 
 
-def test_the_image_function_has_nothing_of_a_zip_and_the_others_have_the_layer(functions: Resources) -> None:
+def test_the_upload_function_is_an_image_and_the_others_use_the_layer(functions: Resources) -> None:
     image = functions["UploadImageFunction"]["Properties"]
     assert image["PackageType"] == "Image"
     assert not {"Runtime", "Handler", "Layers"} & set(image)
@@ -159,7 +159,7 @@ def test_the_image_function_has_nothing_of_a_zip_and_the_others_have_the_layer(f
 def test_bucket_and_table_outlive_the_stack_and_the_bucket_is_private(resources: Resources) -> None:
     bucket, table = resources["ThumbnailsBucket"], resources["ImagesTable"]
     assert bucket["DeletionPolicy"] == table["DeletionPolicy"] == "Retain"
-    # A switch that is left out is off.
+    # An option that is left out is off, so all four must be there.
     assert bucket["Properties"]["PublicAccessBlockConfiguration"] == {
         "BlockPublicAcls": True,
         "BlockPublicPolicy": True,
@@ -200,7 +200,7 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
     assert {name for name in given - LOCAL_ONLY if not name.startswith("POWERTOOLS_")} == read
 
 
-def test_no_function_reads_a_variable_past_settings_but_those_that_lambda_sets() -> None:
+def test_only_settings_reads_variables_except_those_that_lambda_sets() -> None:
     lines = [
         line.strip()
         for folder in ("functions", "layers")
@@ -209,7 +209,7 @@ def test_no_function_reads_a_variable_past_settings_but_those_that_lambda_sets()
         for line in source.read_text().splitlines()
         if re.search(r"\b(environ|getenv)\b", line)
     ]
-    # To set one, for a library, is not to read it.
+    # Lines that only set a variable, for a library, do not count.
     reads = [line for line in lines if not re.match(r'os\.environ\["\w+"\] = ', line)]
     assert reads
     assert all('"AWS_LAMBDA_' in line for line in reads)
@@ -229,7 +229,7 @@ def test_powertools_gets_a_namespace_where_metrics_are_written(functions: Resour
 
 
 def test_the_upload_function_may_run_as_long_as_the_gateway_waits(functions: Resources) -> None:
-    # The lease of a claim depends on it: an attempt has ended when another takes its claim over.
+    # The lease of a claim depends on this. An attempt must have ended before another attempt takes over its claim.
     assert functions["UploadImageFunction"]["Properties"]["Timeout"] == {"Ref": "GatewayTimeoutSeconds"}
 
 
@@ -239,7 +239,7 @@ def test_the_statistics_function_reads_nothing_but_the_shards(resources: Resourc
     assert read["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["STATS#*"]}}
 
 
-def test_layer_and_image_install_locked_packages_alone() -> None:
+def test_layer_and_image_install_only_locked_packages() -> None:
     assert template.read()["Resources"]["PipelineLayer"]["Properties"]["ContentUri"] == "layers/pipeline/"
     makefile = (ROOT / "layers" / "pipeline" / "Makefile").read_text()
     dockerfile = (ROOT / "functions" / "upload_image" / "Dockerfile").read_text()
@@ -249,7 +249,7 @@ def test_layer_and_image_install_locked_packages_alone() -> None:
         assert f"COPY layers/{name}/requirements.txt /tmp/{name}.txt" in dockerfile
     locked = locked_requirements("pipeline") + locked_requirements("processing")
     assert len(set(locked)) == len(locked)
-    # Only what makes and checks the model needs these.
+    # Only the tools that make and check the model need these packages.
     assert not [name for name in locked if re.match("nvidia|torch|transformers|triton|huggingface", name)]
 
 

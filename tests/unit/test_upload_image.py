@@ -61,7 +61,7 @@ def test_an_upload_is_answered_stored_and_counted(
     assert round(float(record["time_taken"]), 2) == data["time_taken"]
 
 
-def test_the_record_tells_the_files_name_and_when_it_came(table_items: Items) -> None:
+def test_the_record_has_the_name_of_the_file_and_the_time_of_the_upload(table_items: Items) -> None:
     before = datetime.now(UTC)
     start = perf_counter()
     post(upload_event(scene_png(), "scene.png"))
@@ -70,11 +70,11 @@ def test_the_record_tells_the_files_name_and_when_it_came(table_items: Items) ->
     assert record["original_name"] == "scene.png"
     came, done = (datetime.fromisoformat(text) for text in (record["metadata"]["created_at"], record["processed_at"]))
     assert before <= came < done <= datetime.now(UTC)
-    # Taken just around these two; a millisecond for the difference between the clocks.
+    # `time_taken` begins before the first timestamp and ends after the second. The clocks may differ by a millisecond.
     assert (done - came).total_seconds() - 0.001 <= float(record["time_taken"]) <= longest
 
 
-def test_the_record_names_the_content_by_its_digest(table_items: Items) -> None:
+def test_the_record_has_the_digest_of_the_content(table_items: Items) -> None:
     content = scene_png()
     post(upload_event(content))
     assert table_items("IMAGE#")[0]["sha256"] == sha256(content).hexdigest()
@@ -131,7 +131,7 @@ def test_a_damaged_image_is_a_counted_failure_without_thumbnails(table_items: It
     ("setting", "limit", "message"),
     [("MAX_UPLOAD_BYTES", "100", "larger than 100 bytes"), ("MAX_IMAGE_PIXELS", "1000", "more than 1,000 pixels")],
 )
-def test_too_much_is_refused_with_the_limit(
+def test_the_answer_to_a_file_over_a_limit_names_the_limit(
     setting: str, limit: str, message: str, monkeypatch: pytest.MonkeyPatch, table_items: Items
 ) -> None:
     monkeypatch.setenv(setting, limit)
@@ -144,7 +144,7 @@ def test_too_much_is_refused_with_the_limit(
 def test_far_too_many_bytes_are_refused_before_the_form_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_UPLOAD_BYTES", "100")
     event = upload_event(scene_png())
-    event["body"] = b64encode(bytes(100_000)).decode()  # read as a form, it would be a 400
+    event["body"] = b64encode(bytes(100_000)).decode()  # reading this form would give a 400
     status, body = post(event)
     assert status == 413
     assert "larger than 100 bytes" in body["error"]
@@ -169,7 +169,7 @@ def test_a_failing_caption_engine_is_our_fault_and_leaves_no_thumbnail(
 @pytest.mark.parametrize(
     "error", [ClientError({"Error": {"Code": "InternalError"}}, "PutObject"), ReadTimeoutError(endpoint_url="test")]
 )
-def test_a_bucket_that_refuses_is_unavailable_and_counted(
+def test_an_error_of_the_bucket_is_a_503_and_a_counted_failure(
     monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys, error: Exception
 ) -> None:
     def refuse(**_: object) -> None:
@@ -184,7 +184,7 @@ def test_a_bucket_that_refuses_is_unavailable_and_counted(
 
 
 @pytest.mark.parametrize("applied", [True, False])
-def test_an_item_whose_reply_is_lost_before_the_thumbnails_is_recognised(
+def test_a_lost_reply_to_the_first_write_of_the_item_is_recognised(
     monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys, *, applied: bool
 ) -> None:
     put = clients.dynamodb().put_item
@@ -216,7 +216,7 @@ def test_a_failing_clean_up_does_not_hide_the_first_error(monkeypatch: pytest.Mo
     assert status == 400
 
 
-def test_a_lost_reply_that_cannot_be_settled_leaves_the_thumbnails(
+def test_thumbnails_are_kept_if_it_is_unknown_whether_the_record_is_stored(
     monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
 ) -> None:
     write = clients.dynamodb().transact_write_items
@@ -267,7 +267,7 @@ def test_outcomes_are_metrics(event: str, metrics: set[str], capsys: pytest.Capt
 
 
 def test_thumbnails_and_caption_are_made_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Two thumbnails and the caption must all be under way before any of them may go on.
+    # No thumbnail and no caption goes on until both thumbnails and the caption have started.
     together = Barrier(3, timeout=10)
     put, caption = thumbnail_store.put, type(get_captioner()).caption
 
