@@ -1,4 +1,4 @@
-"""`python -m tools.press_profile FOGRA39L.ti3`: make functions/upload_image/press.icc, for inks without a profile.
+"""`python -m tools.press_profile FOGRA39L.ti3`: make press.icc in image_processing/colour, for inks without a profile.
 
 FOGRA39L.ti3 is in Debian's package icc-profiles-free, under the zlib licence. It has the colours of 1,617 mixtures of
 inks, measured on coated paper from an offset press (ISO 12647-2).

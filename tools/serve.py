@@ -50,7 +50,7 @@ def _banner(api: local_api.LocalApi) -> str:
     lines += [
         "",
         "Try it from another shell:",
-        f"  curl -F file=@tests/photos/coffee.jpg {api.url}/api/images",
+        f"  curl -F file=@tools/exporter/samples/scene-03.png {api.url}/api/images",
         "",
         "Everything is kept in memory and gone when you stop it with Ctrl-C.",
     ]

@@ -65,7 +65,7 @@ def forget_clients() -> None:
 
 @pytest.fixture
 def upload_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set the only variable that reading a form needs. The stand-in for AWS would take 0.2 s per test."""
+    """Set the only variable that reading a form needs. The stand-in for AWS takes more time."""
     monkeypatch.setenv("MAX_UPLOAD_BYTES", "4500000")
 
 

@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 
 TOKENS = 12
 BASELINE = "transformers fp32"
-# The weights of encoder and decoder, as in functions/upload_image/export/precisions.py.
+# The weights of encoder and decoder, as in tools/exporter/precisions.py.
 PRECISIONS = {"fp32": ("fp32", "fp32"), "int8-decoder": ("fp32", "int8"), "int8": ("int8", "int8")}
 _BEST = "int8"
 _MEGA, _GIGA, _MILLI = 1e6, 1e9, 1e3
@@ -74,7 +74,7 @@ def _page(
     return f"""# Benchmarks
 
 `make bench` measured all of this in one run, on {datetime.now(UTC):%Y-%m-%d}: BLIP-base's exact size with random weights (right for
-speed and memory; its captions mean nothing), photographs of `functions/upload_image/export/samples`, {TOKENS} tokens a caption.
+speed and memory; its captions mean nothing), photographs of `tools/exporter/samples`, {TOKENS} tokens a caption.
 
 Machine: {_processor()}, {len(os.sched_getaffinity(0))} cores, {_memory() / _GIGA:.0f} GB, {platform.system()}, Python {platform.python_version()},
 onnxruntime {version("onnxruntime")}. At best it does {rates["fp32"] / _GIGA:.0f} billion operations a second on matrices in fp32,
