@@ -50,7 +50,8 @@ def test_it_announces_itself_serves_and_stops_cleanly(stop: signal.Signals) -> N
             assert route in banner
         assert "Captions by demo" in banner
         assert "Not BLIP-base" in banner
-        found = re.search(r"curl -F file=@tools/exporter/samples/scene-03.png (http://127.0.0.1:\d+/api/images)", banner)
+        sample = "tools/exporter/samples/scene-03.png"
+        found = re.search(rf"curl -F file=@{sample} (http://127.0.0.1:\d+/api/images)", banner)
         assert found
         assert requests.post(found[1], files={"file": ("a.png", scene_png())}, timeout=60).status_code == 200
         process.send_signal(stop)

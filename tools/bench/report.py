@@ -1,4 +1,4 @@
-"""docs/benchmarks.md and its chart, from what was measured."""
+"""Writes docs/benchmarks.md and its chart from the measurements."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 
 TOKENS = 12
 BASELINE = "transformers fp32"
-# The weights of encoder and decoder, as in tools/exporter/precisions.py.
+# The precision of the weights of encoder and decoder; see tools/exporter/precisions.py.
 PRECISIONS = {"fp32": ("fp32", "fp32"), "int8-decoder": ("fp32", "int8"), "int8": ("int8", "int8")}
 _BEST = "int8"
 _MEGA, _GIGA, _MILLI = 1e6, 1e9, 1e3
@@ -22,7 +22,7 @@ _MEGA, _GIGA, _MILLI = 1e6, 1e9, 1e3
 
 @dataclass
 class Measured:
-    """What was measured of one engine, in seconds, bytes, and captions a second of two processes."""
+    """The measurements of one engine, in seconds and bytes. `pair_rate` is captions per second of two processes."""
 
     cold: list[float] = field(default_factory=list)
     warm: list[float] = field(default_factory=list)
@@ -53,7 +53,7 @@ def write(
     }
     _draw(docs / "benchmarks.png", measured, limits)
     page = docs / "benchmarks.md"
-    # What people wrote below the marker stays.
+    # Text below the marker is written by hand, and stays.
     _, marker, notes = page.read_text().partition(_MARKER) if page.exists() else ("", _MARKER, "\n")
     page.write_text(_page(measured, rates, limits, uploads, ratios) + marker + notes)
     return ratios
@@ -73,37 +73,42 @@ def _page(
     goals = "\n".join(f"| `{name}` | {meaning} | {ratios[name]:.3f} | {goal} |" for name, meaning, goal in _GOALS)
     return f"""# Benchmarks
 
-`make bench` measured all of this in one run, on {datetime.now(UTC):%Y-%m-%d}: BLIP-base's exact size with random weights (right for
-speed and memory; its captions mean nothing), photographs of `tools/exporter/samples`, {TOKENS} tokens a caption.
+`make bench` measured this page in one run on {datetime.now(UTC):%Y-%m-%d}. The model has the exact size of BLIP-base
+and random weights. Its speed and memory are right, its captions mean nothing. The pictures are photographs of
+`tools/exporter/samples`. A caption has {TOKENS} tokens.
 
-Machine: {_processor()}, {len(os.sched_getaffinity(0))} cores, {_memory() / _GIGA:.0f} GB, {platform.system()}, Python {platform.python_version()},
-onnxruntime {version("onnxruntime")}. At best it does {rates["fp32"] / _GIGA:.0f} billion operations a second on matrices in fp32,
-{rates["int8"] / _GIGA:.0f} in int8, and reads {rates["bytes"] / _GIGA:.1f} GB/s.
+Machine: {_processor()}, {len(os.sched_getaffinity(0))} cores, {_memory() / _GIGA:.0f} GB,
+{platform.system()}, Python {platform.python_version()}, onnxruntime {version("onnxruntime")}.
+Its best rates are {rates["fp32"] / _GIGA:.0f} billion operations per second in fp32,
+{rates["int8"] / _GIGA:.0f} in int8, and {rates["bytes"] / _GIGA:.1f} GB/s from memory.
 
-![Seconds a caption, warm, and from the start of the process, by engine](benchmarks.png)
+![Seconds per caption, from the start of the process and warm, per engine](benchmarks.png)
 
-| engine | start → first caption | warm p50 | warm p95 | encoder | a token | peak memory | packages + weights | captions/s, 1 process | 2 processes | limit | p50 / limit |
+| engine | start → first caption | warm p50 | warm p95 | encoder | per token | peak memory | packages + weights | captions/s, 1 process | 2 processes | limit | p50 / limit |
 |---|---|---|---|---|---|---|---|---|---|---|---|
 {engines}
 
-| figure | what | here | goal |
+| figure | meaning | here | goal |
 |---|---|---|---|
 {goals}
 
-An upload of 12 megapixels ({uploads["bytes"] / _MEGA:.1f} MB JPEG) through the handler, on moto, in int8: {_ms(uploads["upload"])}, of which the caption alone
-takes {_ms(uploads["caption"])}; {_ms(uploads["upload_in_turn"])} if thumbnails and caption did not overlap.
+An upload of 12 megapixels ({uploads["bytes"] / _MEGA:.1f} MB JPEG) through the handler, on moto, in int8, takes {_ms(uploads["upload"])}.
+The caption alone takes {_ms(uploads["caption"])}. If thumbnails and caption were made one after the other, the upload would
+take {_ms(uploads["upload_in_turn"])}.
 
 ## How it is measured
 
-- The baseline is what a Lambda handler usually does: `BlipForConditionalGeneration.from_pretrained(...)` and `generate` in fp32,
-  eager, with torch's default threads.
-- Start → first caption: from starting the interpreter to having the caption, files in the page cache, median of fresh
-  processes in turns. Warm: all engines stay loaded and caption in turns, medians; photograph to tokens, preprocessing included.
-- Peak memory: the process's VmHWM, mapped weights included. Packages: all files of the closure of requirements, without bytecode.
-- The limit is what these precisions cost at this machine's best rates and nothing else: the encoder's products with weights,
-  its attention in fp32, and each token's weights read once from memory (`tools/bench/work.py`). The rates are the
-  better of torch's and ONNX Runtime's products of 2048 x 2048 matrices, and a dot product over 1 GiB.
-- Two processes share the cores, as two containers would; Lambda itself runs one request a container.
+- The baseline is the usual Lambda handler: `BlipForConditionalGeneration.from_pretrained(...)` and `generate`, eager,
+  in fp32, with the default threads of torch.
+- Start → first caption: from the start of the interpreter to the caption. The files are in the page cache. Each
+  process is new; the engines take turns. The value is the median.
+- Warm: all engines are loaded and take turns. The time is from the photograph to the tokens. The values are medians.
+- Peak memory: VmHWM of the process, which includes mapped weights.
+- Packages: all files of the required packages, without bytecode.
+- The limit is the time at the best rates of this machine: the products of the encoder with its weights, its attention
+  in fp32, and one read of the weights per token (`tools/bench/work.py`). The rates are the better of torch and ONNX
+  Runtime on 2048 x 2048 matrices, and a dot product over 1 GiB.
+- Two processes share the cores, like two containers on one machine. Lambda runs one request per container.
 
 """
 
@@ -115,7 +120,7 @@ _GOALS = (
     ("ratio_bytes", "packages + weights, int8 / baseline", "≤ 0.25"),
     ("ratio_warm_fp32", "warm caption, fp32 / baseline", "≤ 0.6"),
     ("ratio_to_limit", "warm caption / limit, int8", "≤ 1.6"),
-    ("ratio_overhead", "all of an upload but the caption / the caption", "≤ 0.15"),
+    ("ratio_overhead", "an upload without its caption / the caption", "≤ 0.15"),
 )
 
 
@@ -153,7 +158,7 @@ def _draw(path: Path, measured: Mapping[str, Measured], limits: Mapping[str, flo
     for number, name in enumerate(names):
         if name in limits:
             warm.plot([limits[name]] * 2, [number - 0.4, number + 0.4], color="black", linewidth=2)
-    warm.plot([], [], color="black", linewidth=2, label="the machine's limit")
+    warm.plot([], [], color="black", linewidth=2, label="limit of the machine")
     warm.legend(frameon=False, loc="lower right")
     cold.invert_yaxis()
     figure.savefig(path, dpi=110, metadata={"Software": None})
