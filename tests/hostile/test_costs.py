@@ -46,8 +46,9 @@ def costs() -> Iterator[Costs]:
     largest = max(measured, key=lambda case: measured[case][1])
     SUMMARY.parent.mkdir(exist_ok=True)
     SUMMARY.write_text(
-        f"{len(measured)} files: at most {measured[slowest][0]:.2f} s of CPU ({slowest}) "
-        f"and {measured[largest][1] / 1e6:.0f} MB ({largest})\n"
+        f"{len(measured)} files\n"
+        f"at most {measured[slowest][0]:.2f} s of CPU: {slowest}\n"
+        f"at most {measured[largest][1] / 1e6:.0f} MB: {largest}\n"
     )
 
 
