@@ -1,1 +1,1 @@
-"""Development tools: the local API, the demo model's scenes and its training."""
+"""Tools for developers: the local API, the exporter of models, the demo model, benchmarks."""

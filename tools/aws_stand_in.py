@@ -1,4 +1,4 @@
-"""S3 and DynamoDB in this process: moto's server, with the bucket and the table of template.yaml."""
+"""S3 and DynamoDB in this process, by moto's server, with the bucket and the table of template.yaml."""
 
 import json
 import os
@@ -32,7 +32,7 @@ class QuietRequestHandler(RequestHandler):
 
 @contextmanager
 def serving(server: BaseServer) -> Iterator[None]:
-    """Let `server` answer from a thread of its own while the block runs."""
+    """Run `server` in a thread of its own until the block ends."""
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
@@ -45,17 +45,18 @@ def serving(server: BaseServer) -> Iterator[None]:
 
 @contextmanager
 def run(host: str, port: int = 0) -> Iterator[dict[str, str]]:
-    """Serve S3 and DynamoDB on a port, by default a free one; yield the variables that lead AWS clients there.
+    """Serve S3 and DynamoDB on a port, by default a free one, until the block ends.
 
-    They also keep the clients away from the user's own account.
+    Yields environment variables for AWS clients. They contain the endpoint and false credentials, so that the
+    clients cannot reach the user's own account.
     """
     app = _OneAtATime(DomainDispatcherApplication(create_backend_app))
     server = make_server(host, port, app, threaded=True, request_handler=QuietRequestHandler)
     url = f"http://{host}:{server.port}"
     with serving(server):
-        # moto's state belongs to the process and outlives the server.
+        # moto keeps its state in the process, also after the server has ended.
         with requests.Session() as session:
-            session.trust_env = False  # no proxy on the way to this machine
+            session.trust_env = False  # requests to this machine must not go through a proxy
             session.post(f"{url}/moto-api/reset", timeout=10).raise_for_status()
         yield {
             "AWS_ENDPOINT_URL": url,
@@ -71,22 +72,22 @@ def run(host: str, port: int = 0) -> Iterator[dict[str, str]]:
 
 
 def create_resources(template: Template) -> dict[str, str]:
-    """Create the template's bucket and table; return its functions' environment, with references resolved.
+    """Create the bucket and the table of the template. Return the environment variables of the functions.
 
-    The clients of this process must point to a stand-in. CloudFormation itself resolves the references:
-    each variable becomes an output of the stack.
+    The AWS clients of this process must point to a stand-in. moto's CloudFormation resolves the references in the
+    variables: each variable becomes an output of a stack.
     """
     variables = dict(_environment(template))
     resources = deepcopy(
         {name: found for name, found in template["Resources"].items() if found["Type"] in _STORAGE_TYPES}
     )
     for resource in resources.values():
-        # Nothing here follows the stream, and moto copies all of it at each transaction.
+        # Nothing here reads the stream, and moto copies the whole stream at each transaction.
         resource["Properties"].pop("StreamSpecification", None)
     storage = {
         "Parameters": template["Parameters"],
         "Resources": resources,
-        # Output names are alphanumeric.
+        # Output names may only contain letters and digits.
         "Outputs": {name.replace("_", "0"): {"Value": value} for name, value in variables.items()},
     }
     cloudformation = boto3.client("cloudformation")
@@ -96,16 +97,16 @@ def create_resources(template: Template) -> dict[str, str]:
 
 
 def _environment(template: Template) -> Iterator[tuple[str, Any]]:
-    """Yield each variable of the functions; a name means the same wherever it is set."""
+    """Yield the name and value of each variable. A variable has the same value in all functions."""
     for properties in functions(template).values():
         yield from properties["Environment"]["Variables"].items()
 
 
 class _OneAtATime:
-    """A WSGI application that answers requests one after the other: moto's transactions are not thread-safe.
+    """A WSGI application that answers one request at a time, because moto's transactions are not thread-safe.
 
-    After each it forgets what moto keeps for its dashboard: every object ever made, each transaction's copy of the
-    whole table included, 3 GB after 400 uploads.
+    After each request it deletes the data that moto collects for its dashboard. This data includes a copy of the whole
+    table for each transaction: 3 GB after 400 uploads.
     """
 
     def __init__(self, app: "WSGIApplication") -> None:

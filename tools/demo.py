@@ -1,4 +1,4 @@
-"""Upload photographs and drawn scenes to a fresh local API and print what it answers: `python -m tools.demo`."""
+"""Upload photographs and drawn scenes to a new local API and print its answers: `python -m tools.demo`."""
 
 import random
 import sys
@@ -21,12 +21,12 @@ _ROW = "{:<15} {:>9} {:>9} {:>7}  {:<17} {:<5} {}"
 
 
 class DemoError(Exception):
-    """Something did not go as it should; the message says what."""
+    """A step failed. The message says which."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A file to upload; a scene's right caption is known, a photograph's is not."""
+    """A file to upload. The correct caption is known for scenes, not for photographs."""
 
     name: str
     content: bytes
@@ -34,7 +34,7 @@ class Sample:
 
 
 def main() -> int:
-    """Run the command; return its exit status."""
+    """Run the command. Return its exit status."""
     try:
         with local_api.run() as api:
             print(
@@ -76,7 +76,7 @@ def _demonstrate(url: str) -> None:
     statistics = _get(f"{url}/api/stats")["data"]
     print(f"\nGET /api/stats   {statistics}")
     if len(listed) != len(samples) or statistics["success"] != len(samples) or statistics["failure"]:
-        raise DemoError(f"{len(samples)} files were sent, which the list and the statistics do not show")
+        raise DemoError(f"{len(samples)} files were uploaded, but the list or the statistics have another number")
     if wrong:
         raise DemoError(f"{wrong} of {SCENES} scenes have a wrong caption")
 

@@ -1,4 +1,4 @@
-"""The whole API in one process: gateway, handlers, S3 and DynamoDB; used by serve, demo and the tests."""
+"""The whole API in one process: gateway, handlers, S3 and DynamoDB. Used by serve, demo and the tests."""
 
 import os
 import socket
@@ -22,12 +22,12 @@ DEMO_MODEL = Path(__file__).parent / "demo_model" / "model"
 
 
 class AddressError(Exception):
-    """The API cannot listen where it should; the message says why and what to do."""
+    """The API cannot use this address and port. The message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class LocalApi:
-    """A running API; `url` is its base."""
+    """A running API. `url` is the base URL of all routes."""
 
     url: str
     routes: list[Route]
@@ -41,10 +41,10 @@ def run(
     port: int = 0,
     request_handler: type[RequestHandler] = QuietRequestHandler,
 ) -> Iterator[LocalApi]:
-    """Serve until the block ends; port 0 takes a free one.
+    """Serve until the block ends. Port 0 means any free port.
 
-    Raises AddressError and ModelFolderError. Meanwhile this process's
-    environment is the functions': its AWS clients reach the stand-in and nothing else.
+    Until then, this process has the environment variables of the functions. Its AWS clients reach only the stand-in.
+    Raises AddressError and ModelFolderError.
     """
     with _listen(host, port) as listener, aws_stand_in.run(host) as aws, _environment(aws):
         described = template.read()
@@ -71,7 +71,7 @@ def run(
 def _listen(host: str, port: int) -> socket.socket:
     if host in {"", "0.0.0.0", "::"}:
         raise AddressError(
-            f"the thumbnails' URLs name the host, and nobody can reach '{host}': use HOST=<an own address>"
+            f"thumbnail URLs contain the host, and '{host}' cannot be reached. Give an address: HOST=<address>"
         )
     try:
         return socket.create_server((host, port))
@@ -84,7 +84,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Replace all AWS_ variables by `variables`; put everything back in the end."""
+    """Replace all AWS_ variables by `variables` until the block ends."""
     before = dict(os.environ)
     for name in [name for name in before if name.startswith("AWS_")]:
         del os.environ[name]

@@ -1,6 +1,6 @@
-"""The API as `sam local start-api` serves it, without Docker: SAM's own gateway in front of the real handlers.
+"""The API as `sam local start-api` serves it, without Docker: the gateway of SAM with the real handlers.
 
-Only SAM's Docker runner is replaced, by one that calls the handlers in this process.
+Only one part of SAM is replaced: its Docker runner, by one that calls the handlers in this process.
 """
 
 import json
@@ -39,7 +39,7 @@ class LocalGateway:
         service = LocalApigwService(api, _InProcessRunner(template), port=port, host=host)
         service.create()
         flask_app = service._app  # noqa: SLF001 - SAM has no public name for it
-        # SAM's gateway has no gateway responses; this is the one that a client meets first.
+        # SAM's gateway has no gateway responses. A client sees this one most often.
         unknown_route = template["Resources"]["Api"]["Properties"]["GatewayResponses"]["MISSING_AUTHENTICATION_TOKEN"]
         for status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
             flask_app.register_error_handler(status, lambda _: _gateway_response(unknown_route))
@@ -47,7 +47,7 @@ class LocalGateway:
 
 
 class _TextBodies:
-    """Makes bodies of other than binary media types text before SAM's gateway fails on them, as API Gateway does."""
+    """Decodes bodies that do not have a binary media type to text, as API Gateway does. SAM's gateway fails on them."""
 
     def __init__(self, app: "WSGIApplication", binary_media_types: list[str]) -> None:
         self._app = app
@@ -71,7 +71,7 @@ def _gateway_response(response: dict[str, Any]) -> Response:
 
 @dataclass(frozen=True)
 class LocalContext:
-    """What handlers read of Lambda's context object."""
+    """The part of Lambda's context object that handlers use."""
 
     function_name: str
     memory_limit_in_mb: int = 3008
@@ -88,7 +88,7 @@ class LocalContext:
 
 
 class _InProcessRunner:
-    """Stands in for SAM's runner of Docker containers."""
+    """Replaces SAM's runner of Docker containers."""
 
     def __init__(self, template: Template) -> None:
         self._functions = functions(template)
@@ -104,12 +104,12 @@ class _InProcessRunner:
         stderr: "StreamWriter | None" = None,  # noqa: ARG002 - SAM's interface
         tenant_id: str | None = None,  # noqa: ARG002
     ) -> None:
-        """Call the handler as the Lambda runtime does, an escaped exception becoming an error document."""
+        """Call the handler as the Lambda runtime does. An exception becomes an error document."""
         properties = self._functions[function_identifier]
         context = LocalContext(function_identifier)
         try:
             answer = handler(properties)(json.loads(event), context)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the runtime goes on
+        except Exception as error:  # noqa: BLE001 - the runtime continues after any exception
             traceback.print_exc()
             answer = {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": []}
         stdout.write_str(json.dumps(answer))

@@ -1,6 +1,7 @@
-"""`python -m tools.openapi`: describe the API in OpenAPI 3.1, in docs/openapi.json.
+"""Describe the API in OpenAPI 3.1, in docs/openapi.json: `python -m tools.openapi`.
 
-Routes come from template.yaml; what they answer, from the handlers' own declarations: the type of the body, the errors.
+The routes are read from template.yaml. Their answers are read from the handlers, which declare the type of the body
+and the errors.
 """
 
 import inspect
@@ -40,15 +41,15 @@ _FILE = {
     "format": "binary",
     "description": "A JPEG or PNG by its content. Its name and its declared type do not matter.",
 }
-# What an operation takes besides the parameters in its path.
+# The parameters and bodies of operations, without the parameters in the path.
 _REQUESTS: dict[str, Json] = {
     "listImages": {
         "parameters": [
-            {"name": "limit", "in": "query", "description": "Images on a page.", "schema": _LIMIT},
+            {"name": "limit", "in": "query", "description": "Images per page.", "schema": _LIMIT},
             {
                 "name": "cursor",
                 "in": "query",
-                "description": "Where the page starts: from the `next` of the page before, and from nowhere else.",
+                "description": "The start of the page. Take it from the `next` of the previous page.",
                 "schema": {"type": "string", "format": "cursor"},
             },
         ]
@@ -92,14 +93,18 @@ _LINKS: dict[str, Json] = {
         },
     }
 }
-# What API Gateway answers without asking a function, or when one does not answer.
+# The answers that API Gateway gives itself: before it calls a function, or if a function does not answer.
 _GATEWAY = {
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests.",
     HTTPStatus.BAD_GATEWAY: "A function failed without an answer.",
     HTTPStatus.GATEWAY_TIMEOUT: "A function took too long.",
 }
 _HEADERS = {
-    "Cache-Control": {"description": "Bodies hold presigned URLs.", "required": True, "schema": {"const": "no-store"}},
+    "Cache-Control": {
+        "description": "Bodies contain presigned URLs.",
+        "required": True,
+        "schema": {"const": "no-store"},
+    },
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer"}},
 }
 
@@ -111,7 +116,7 @@ def document() -> Json:
     paths: dict[str, Json] = defaultdict(dict)
     for name, properties in sorted(template.functions(described).items()):
         for event in properties["Events"].values():
-            # One sentence of the description covers HEAD.
+            # HEAD is described by one sentence of the description.
             if event["Type"] == "Api" and event["Properties"]["Method"] != "HEAD":
                 route, operation = event["Properties"], inspect.unwrap(template.handler(properties))
                 operation_id = name[0].lower() + name[1:].removesuffix("Function")
@@ -140,7 +145,7 @@ def document() -> Json:
 
 
 def text() -> str:
-    """Return the document as the file has it."""
+    """Return the document as the text of the file."""
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -174,7 +179,7 @@ def _operation(operation_id: str, path: str, operation: Callable[..., Any]) -> J
 
 
 def _refusals(raises: tuple[type[PipelineError], ...]) -> dict[str, Json]:
-    """Return the answers with an error, by status."""
+    """Return the error answers, by status."""
     descriptions: dict[HTTPStatus, list[str]] = defaultdict(list)
     examples: dict[HTTPStatus, Json] = defaultdict(dict)
     for error in (*raises, *handler.COMMON_ERRORS):

@@ -1,7 +1,7 @@
-"""`python -m tools.press_profile FOGRA39L.ti3`: make press.icc in image_processing/colour, for inks without a profile.
+"""Make colour/press.icc, the profile of inks without a profile: `python -m tools.press_profile FOGRA39L.ti3`.
 
-FOGRA39L.ti3 is in Debian's package icc-profiles-free, under the zlib licence. It has the colours of 1,617 mixtures of
-inks, measured on coated paper from an offset press (ISO 12647-2).
+FOGRA39L.ti3 is in the Debian package icc-profiles-free, with the zlib licence. It contains the measured colours of
+1,617 mixtures of inks, printed with offset on coated paper (ISO 12647-2).
 """
 
 import struct
@@ -22,7 +22,7 @@ _NAME = b"Coated sheet from an offset press, made of FOGRA39L\0"
 
 
 def press_profile(inks: Floats, xyz: Floats) -> bytes:
-    """Return an ICC profile of measured colours: four inks from 0 to 1, and the XYZ of each, bare paper first."""
+    """Return an ICC profile of measured colours. The amounts of four inks are 0 to 1. Bare paper comes first."""
     _, first = np.unique(inks, axis=0, return_index=True)  # some mixtures were measured twice
     measured = _lab(xyz / xyz[0])
     levels = np.linspace(0, 1, _GRID)
@@ -38,7 +38,7 @@ def _lab(relative: Floats) -> Floats:
 
 
 def _interpolated(known: Floats, values: Floats, wanted: Floats) -> Floats:
-    """Interpolate by radial functions, which are the distance itself, and a linear trend."""
+    """Interpolate with radial basis functions (the distance itself) and a linear trend."""
 
     def distances(points: Floats) -> Floats:
         return np.asarray(np.linalg.norm(points[:, None] - known, axis=-1))
@@ -53,8 +53,8 @@ def _interpolated(known: Floats, values: Floats, wanted: Floats) -> Floats:
 
 
 def _profile(lab: Floats) -> bytes:
-    """Return a version 2 profile whose table has these colours, the first ink's amount changing slowest."""
-    # CIELAB as a 16-bit table of version 2 has it (ICC.1:2001-04, 6.5.9).
+    """Return a version 2 profile with these colours in its table. The amount of the first ink changes slowest."""
+    # The encoding of CIELAB in a 16-bit table of version 2 (ICC.1:2001-04, 6.5.9).
     encoded = np.stack((lab[:, 0] * 652.8, (lab[:, 1] + 128) * 256, (lab[:, 2] + 128) * 256), axis=-1)
     colours = encoded.round().clip(0, 65535).astype(">u2").tobytes()
     identity = struct.pack(">9i", *(65536 * (at % 4 == 0) for at in range(9)))
@@ -84,13 +84,13 @@ def _profile(lab: Floats) -> bytes:
 
 
 def main(measurements: Path) -> None:
-    """Write the profile of a file of measurements (CGATS.17), and tell its size."""
+    """Write the profile for a file of measurements (CGATS.17), and print its size."""
     lines = measurements.read_text().partition("BEGIN_DATA\n")[2].partition("END_DATA")[0].splitlines()
-    # A number, four inks in percent, XYZ, and CIELAB.
+    # The columns: a number, four inks in percent, XYZ, and CIELAB.
     table = np.array([line.split() for line in lines], float)
     profile = press_profile(table[:, 1:5] / 100, table[:, 5:8])
     PRESS_PROFILE.write_bytes(profile)
-    print(f"{PRESS_PROFILE.name}: {len(profile):,} bytes of {len(table):,} measurements")
+    print(f"{PRESS_PROFILE.name}: {len(profile):,} bytes, made of {len(table):,} measurements")
 
 
 if __name__ == "__main__":

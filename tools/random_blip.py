@@ -1,4 +1,4 @@
-"""A BLIP of BLIP-base's size with random weights, for where the real ones are not to be had."""
+"""A BLIP with the size of BLIP-base and random weights, for tests and benchmarks without the real weights."""
 
 import sys
 from pathlib import Path
@@ -9,10 +9,10 @@ from transformers import BlipConfig, BlipForConditionalGeneration, BlipImageProc
 
 
 def write_random_blip(folder: Path) -> None:
-    """Write it to `folder` in Hugging Face format: right for speed and memory, and its captions mean nothing."""
+    """Write the model to `folder` in Hugging Face format. Its speed and memory are right, its captions mean nothing."""
     torch.manual_seed(0)
     config = BlipConfig()
-    # The default is for weights that are loaded; from 1e-10, all images would look the same.
+    # With the default, 1e-10, the states of all images would be equal.
     config.vision_config.initializer_range = 0.02
     BlipForConditionalGeneration(config).save_pretrained(folder)
     BlipImageProcessorPil().save_pretrained(folder)

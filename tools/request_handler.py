@@ -1,4 +1,4 @@
-"""The request handler of the local servers: werkzeug's, with two faults corrected."""
+"""The request handler of the local servers: that of werkzeug, with two faults corrected."""
 
 import re
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 _LONGEST_LINE = 8192
-# A chunk's size; an extension may follow it.
+# The size of a chunk. An extension may follow it.
 _CHUNK_HEADER = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?\r\n")
 
 
 class ChunkError(ValueError):
-    """The request body does not consist of chunks, although its Transfer-Encoding is chunked."""
+    """The Transfer-Encoding is chunked, but the request body does not consist of chunks."""
 
 
 class RequestHandler(WSGIRequestHandler):

@@ -1,4 +1,4 @@
-"""Run the whole API on this machine, without account, Docker or network: `python -m tools.serve`."""
+"""Run the whole API on this machine, without an AWS account, Docker or network: `python -m tools.serve`."""
 
 import argparse
 import signal
@@ -13,7 +13,7 @@ from tools.request_handler import RequestHandler
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command. Return its exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 class _LoggingRequestHandler(RequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 - werkzeug's signature
-        path = getattr(self, "path", "").partition("?")[0]  # absent when the request line itself is refused
+        path = getattr(self, "path", "").partition("?")[0]  # missing if the request line is not valid
         print(f"{self.log_date_time_string()}  {self.command} {path}  {code}", flush=True)
 
 
@@ -52,7 +52,7 @@ def _banner(api: local_api.LocalApi) -> str:
         "Try it from another shell:",
         f"  curl -F file=@tools/exporter/samples/scene-03.png {api.url}/api/images",
         "",
-        "Everything is kept in memory and gone when you stop it with Ctrl-C.",
+        "Everything is in memory. Ctrl-C stops the API and deletes all its data.",
     ]
     return "\n".join(lines)
 

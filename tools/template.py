@@ -1,4 +1,4 @@
-"""What the local API takes from template.yaml."""
+"""Reads template.yaml for the local API, the tools and the tests."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -18,9 +18,9 @@ def read() -> Template:
 
 
 def functions(template: Template) -> dict[str, dict[str, Any]]:
-    """Return the properties of each function by its logical id, those of Globals included.
+    """Return the properties of each function by its logical id, including those of Globals.
 
-    Variables that do not exist in a deployed function are left out, as CloudFormation does.
+    Variables with the value AWS::NoValue are left out, as CloudFormation does.
     """
     shared = template["Globals"]["Function"]
     merged = {}
@@ -34,7 +34,7 @@ def functions(template: Template) -> dict[str, dict[str, Any]]:
 
 
 def table_definition(template: Template) -> dict[str, Any]:
-    """Return the arguments of DynamoDB's CreateTable, except for the name of the table."""
+    """Return the arguments of DynamoDB's CreateTable, without the name of the table."""
     described = template["Resources"]["ImagesTable"]["Properties"]
     copied = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
     stream = described["StreamSpecification"] | {"StreamEnabled": True}
@@ -42,7 +42,7 @@ def table_definition(template: Template) -> dict[str, Any]:
 
 
 def handler(properties: dict[str, Any]) -> Callable[[Any, Any], Any]:
-    """Return the Lambda handler of a function with these properties."""
+    """Import and return the Lambda handler of a function with these properties."""
     if properties.get("PackageType") == "Image":
         path = properties["ImageConfig"]["Command"][0]
     else:

@@ -11,7 +11,7 @@ import pytest
 from image_pipeline.storage import clients
 from tests.faults.injection import Fault
 from tests.faults.world import World
-from tests.unit.conftest import aws, forget_clients, new_clients, quiet, table_definition, variables
+from tests.in_process import aws, forget_clients, new_clients, quiet, table_definition, variables
 from tools.containers import dynamodb_local, storage
 
 __all__ = ["aws", "new_clients", "quiet", "table_definition", "variables"]

@@ -30,10 +30,7 @@ from tests.events import load_event
 from tests.fuzz.kinds import KINDS
 from tests.fuzz.mutations import damaged, damaged_event, rearranged, with_right_checksums
 from tests.hostile.corpus import files
-from tests.unit.conftest import aws, quiet
 from tools.local_gateway import LocalContext
-
-__all__ = ["aws", "quiet"]
 
 pytestmark = [
     pytest.mark.usefixtures("aws", "quiet"),

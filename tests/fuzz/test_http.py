@@ -16,10 +16,7 @@ import pytest
 from tests.contract.client import Client
 from tests.fuzz.test_fuzz import TIMES
 from tests.pictures import scene_png
-from tests.unit.conftest import quiet
 from tools import local_api
-
-__all__ = ["quiet"]
 
 pytestmark = [
     pytest.mark.usefixtures("quiet"),

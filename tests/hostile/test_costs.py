@@ -19,10 +19,7 @@ from tests.events import upload_event
 from tests.hostile import corpus, costly
 from tests.hostile.memory import peak_memory, reset_peak_memory
 from tests.pictures import encode
-from tests.unit.conftest import aws
 from tools import template
-
-__all__ = ["aws"]
 
 pytestmark = pytest.mark.usefixtures("aws")
 

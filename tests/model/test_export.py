@@ -283,7 +283,7 @@ class TestSources:
             raise ConnectionError("no route to host")
 
         monkeypatch.setattr(HfApi, "list_repo_files", fail)
-        with pytest.raises(ExportError, match="could not be fetched from the hub: no route to host"):
+        with pytest.raises(ExportError, match="could not be downloaded from the hub: no route to host"):
             sources.find("Salesforce/blip-image-captioning-base", None, None)
 
     def test_another_kind_of_model_is_refused(self, tmp_path: Path) -> None:

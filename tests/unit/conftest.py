@@ -1,66 +1,19 @@
-"""Fixtures that run handlers and storage on moto, in this process. No socket is opened."""
+"""Fixtures of the unit tests."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from image_pipeline.observability import logger
-from image_pipeline.storage import clients
-from tools import template
-from tools.aws_stand_in import create_resources
-from tools.local_api import DEMO_MODEL
+from tests.in_process import aws, new_clients, quiet, table_definition, variables
+
+__all__ = ["aws", "new_clients", "quiet", "table_definition", "variables"]
 
 Stored = list[dict[str, Any]]
-
-
-@pytest.fixture(scope="session")
-def variables() -> dict[str, str]:
-    """The environment variables of the functions, as CloudFormation resolves them. Takes 0.1 s, so once is enough."""
-    with pytest.MonkeyPatch.context() as patch, mock_aws():
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        return create_resources(template.read())
-
-
-@pytest.fixture(scope="session")
-def table_definition() -> dict[str, Any]:
-    """The arguments of DynamoDB's CreateTable for the table of template.yaml."""
-    return template.table_definition(template.read())
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], table_definition: dict[str, Any]) -> Iterator[None]:
-    """Give each test an empty bucket, an empty table, and the environment variables of the functions."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    with mock_aws():
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("MODEL_PATH", str(DEMO_MODEL))
-        clients.s3().create_bucket(Bucket=variables["BUCKET_NAME"])
-        clients.dynamodb().create_table(TableName=variables["TABLE_NAME"], **table_definition)
-        yield
-
-
-@pytest.fixture
-def new_clients(aws: None) -> Iterator[None]:  # noqa: ARG001 - its environment is needed first
-    """For tests that change AWS clients or what they are made from. Other tests share clients, which saves time."""
-    forget_clients()
-    yield
-    forget_clients()
-
-
-def forget_clients() -> None:
-    for cached in (clients.session, clients.dynamodb, clients.s3):
-        cached.cache_clear()
 
 
 @pytest.fixture
@@ -75,15 +28,6 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> StringIO:
     stream = StringIO()
     monkeypatch.setattr(logger.registered_handler, "stream", stream)
     return stream
-
-
-@pytest.fixture
-def quiet() -> Iterator[None]:
-    """Turn off logs. Thousands of expected log lines would take time."""
-    level = logger.log_level
-    logger.setLevel("CRITICAL")
-    yield
-    logger.setLevel(level)
 
 
 @pytest.fixture

@@ -1,1 +1,1 @@
-"""Measure captions and uploads against what everybody does, and against what the machine could do: `make bench`."""
+"""Compare captions and uploads with the usual way, and with the limits of the machine: `make bench`."""

@@ -1,4 +1,4 @@
-"""Run all measurements, write docs/benchmarks.md and print what matters as name=value: `make bench`."""
+"""Run all measurements, write docs/benchmarks.md and print the main ratios as name=value: `make bench`."""
 
 import shutil
 import sys
@@ -22,14 +22,14 @@ SCRATCH = ROOT / "build" / "bench"
 PHOTOGRAPHS = ROOT / "tools" / "exporter" / "samples"
 COLD_STARTS = 5
 WARM_ROUNDS = 8
-CAPTIONS_A_ROUND = 6
+CAPTIONS_PER_ROUND = 6
 CAPTIONS_OF_A_PAIR = 6
 UPLOADS = 15
 _START = time.monotonic()
 
 
 def main() -> int:
-    """Run the command; return its exit status."""
+    """Run the command. Return its exit status."""
     try:
         figures = _measure()
     except MeasurementError as error:
@@ -46,7 +46,7 @@ def _measure() -> dict[str, float]:
     commands |= {name: [WITHOUT_TORCH, "-m", "tools.bench.ours", str(exported[name])] for name in PRECISIONS}
     commands = {name: [*command, str(PHOTOGRAPHS), str(TOKENS)] for name, command in commands.items()}
     measured = {name: Measured() for name in commands}
-    _say("what the machine could do")
+    _say("the best rates of this machine")
     rates = figures_of(WITH_TORCH, "tools.bench.machine")
     for number in range(COLD_STARTS):
         _say(f"cold starts, round {number + 1} of {COLD_STARTS}")
@@ -72,25 +72,25 @@ def _measure() -> dict[str, float]:
 
 
 def _prepare() -> tuple[Path, dict[str, Path]]:
-    """Return a BLIP of full size with random weights in Hugging Face format, and its exports by precision."""
+    """Return writing a BLIP of full size with random weights in Hugging Face format, and its exports by precision."""
     shutil.rmtree(SCRATCH, ignore_errors=True)
     source, sample = SCRATCH / "source", SCRATCH / "sample"
     sample.mkdir(parents=True)
     shutil.copy(PHOTOGRAPHS / "coffee.jpg", sample)
-    _say("a BLIP of full size with random weights")
+    _say("writing a BLIP of full size with random weights")
     run(WITH_TORCH, "tools.random_blip", str(source))
     exported = {}
     for name in PRECISIONS:
-        _say(f"its export in {name}")
+        _say(f"exporting it in {name}")
         exported[name] = SCRATCH / name
-        # With flat logits agreement means nothing: each precision is forced, and one sample will do.
+        # Captions of random weights say nothing about a precision. So each is forced, and one sample is enough.
         options = ("--precision", name, "--samples", str(sample))
         run(WITH_TORCH, "tools.exporter", str(source), str(exported[name]), *options)
     return source, exported
 
 
 def _measure_warm(commands: dict[str, list[str]], measured: dict[str, Measured]) -> None:
-    """Keep all engines loaded and let them caption in turns, so that the machine's moods meet all alike."""
+    """Keep all engines loaded and let them caption in turns, so that slow phases of the machine affect all of them."""
     with ExitStack() as stack:
         processes = {name: stack.enter_context(started(command)) for name, command in commands.items()}
         for process in processes.values():
@@ -98,9 +98,9 @@ def _measure_warm(commands: dict[str, list[str]], measured: dict[str, Measured])
         for number in range(WARM_ROUNDS):
             _say(f"warm captions, round {number + 1} of {WARM_ROUNDS}")
             for name, process in processes.items():
-                process.ask("whole", 1 + CAPTIONS_A_ROUND)
+                process.ask("whole", 1 + CAPTIONS_PER_ROUND)
                 answer = process.answer()
-                # The first comes after the others' turns, from cold caches.
+                # The first caption of a turn is not measured: the other engines have filled the processor's caches.
                 measured[name].warm += [parts["caption"] for parts in answer["measured"][1:]]
                 measured[name].peak_bytes = answer["peak_bytes"]
                 process.ask("parts", 2)
@@ -110,7 +110,7 @@ def _measure_warm(commands: dict[str, list[str]], measured: dict[str, Measured])
 
 
 def _pair_rate(command: list[str]) -> float:
-    """Return the captions a second of two processes together."""
+    """Return the captions per second of two processes together."""
     with started(command) as one, started(command) as other:
         pair = (one, other)
         for process in pair:

@@ -1,4 +1,4 @@
-"""The baseline in a process of its own: transformers' generate in fp32, as a plain function: eager, default threads."""
+"""The baseline, in a process of its own: `generate` of transformers in fp32, eager, with the default threads."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ from tools.bench import tasks
 
 
 def main(folder: str, photographs: str, tokens: str) -> None:
-    """Serve captions of exactly `tokens` tokens by the model in `folder`."""
+    """Write captions of exactly `tokens` tokens with the model in `folder`, on command (see `tasks.serve`)."""
     model = BlipForConditionalGeneration.from_pretrained(folder).eval()
     processor = BlipImageProcessorPil.from_pretrained(folder)
 

@@ -1,4 +1,4 @@
-"""Bytes on disk of what a function has to bring along: its packages, with all that they need, and its model."""
+"""The size on disk of a function's packages, with all their requirements, and of its model."""
 
 from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, distributions
@@ -9,17 +9,17 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parent.parent.parent
 _PIPELINE = ROOT / "layers" / "pipeline" / "requirements.in"
 _PROCESSING = ROOT / "layers" / "processing" / "requirements.in"
-# The image leaves out what tokenizers needs only to download: see the Dockerfile.
+# The image has no huggingface-hub: tokenizers needs it only for downloads (layers/processing/overrides.txt).
 _ALONE = "tokenizers"
 
 
 def of_ours(model: Path) -> int:
-    """Return the bytes of the upload function's packages and of its model folder."""
+    """Return the bytes of the packages of the upload function and of its model folder."""
     return _packages([*_pinned(_PROCESSING), *_pinned(_PIPELINE)], alone={_ALONE}) + _files(model)
 
 
 def of_baseline(model: Path) -> int:
-    """Return the bytes of the same function with torch and transformers instead."""
+    """Return the bytes of the same function if it used torch and transformers."""
     return _packages(["torch", "transformers", "pillow", *_pinned(_PIPELINE)], alone=set()) + _files(model)
 
 

@@ -1,6 +1,6 @@
-"""The time that a page of the list takes on DynamoDB Local: `.venv/bin/python -m tools.bench.listing`.
+"""The time of one page of the list on DynamoDB Local: `.venv/bin/python -m tools.bench.listing`.
 
-A network adds time to each call to DynamoDB. Here a pause of 10 ms stands for it.
+A pause of 10 ms per call to DynamoDB replaces the time of a network.
 """
 
 import os
@@ -22,9 +22,9 @@ _PAUSES = (0, 0.01)
 
 
 def main() -> None:
-    """Print the milliseconds of the fastest page, with the shards asked in turn and at the same time."""
+    """Print the milliseconds of the fastest page. The shards are read in turn, then at the same time."""
     with _table():
-        _milliseconds()  # warms up DynamoDB Local
+        _milliseconds()  # warm up DynamoDB Local
         print(f"{_LIMIT} of {_IMAGES} images, the fastest of {_ROUNDS} pages")
         for pause in _PAUSES:
             clients.dynamodb().meta.events.register("before-send", lambda pause=pause, **_: time.sleep(pause), "pause")

@@ -1,4 +1,4 @@
-"""What this machine could do at best: products of matrices a second, and bytes read a second."""
+"""The best rates of this machine: operations of matrix products per second, and bytes read per second."""
 
 import os
 import time
@@ -13,12 +13,12 @@ from tools.bench import tasks
 
 _SIDE = 2048
 _ROUNDS = 15
-# Far larger than any cache that two cores have to themselves.
+# Much larger than the caches of the processor.
 _BUFFER_BYTES = 2**30
 
 
 def main() -> None:
-    """Print the best rates of this machine's libraries, in operations and bytes a second."""
+    """Print the best rates of the libraries on this machine, in operations and bytes per second."""
     operations = 2 * _SIDE**3
     floats = torch.randn(_SIDE, _SIDE)
     buffer = torch.ones(_BUFFER_BYTES // 4)

@@ -1,4 +1,4 @@
-"""Our caption engine in a process of its own."""
+"""Our caption engine, in a process of its own."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ from tools.bench import tasks
 
 
 def main(folder: str, photographs: str, tokens: str) -> None:
-    """Serve captions of exactly `tokens` tokens by the model in `folder`."""
+    """Write captions of exactly `tokens` tokens with the model in `folder`, on command (see `tasks.serve`)."""
     captioner = Captioner(Path(folder))
 
     def caption(image: Image.Image) -> None:

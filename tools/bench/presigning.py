@@ -1,4 +1,4 @@
-"""The CPU time of presigned URLs, ours and botocore's: `.venv/bin/python -m tools.bench.presigning`."""
+"""The CPU time of presigned URLs, made by us and by botocore: `.venv/bin/python -m tools.bench.presigning`."""
 
 import os
 import time

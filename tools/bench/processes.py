@@ -1,4 +1,4 @@
-"""Processes that are measured: those that caption on command, and those that run once and report."""
+"""Processes that are measured: some write captions on command, others run once and print figures."""
 
 import json
 import os
@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
-# The baseline and the exporter need torch; our engine runs where it is not installed.
+# The baseline and the exporter need torch. Our engine runs in an environment without it.
 WITH_TORCH = str(ROOT / ".venv-model" / "bin" / "python")
 WITHOUT_TORCH = str(ROOT / ".venv" / "bin" / "python")
 
 
 class MeasurementError(Exception):
-    """A measured process failed; the message has its last words."""
+    """A measured process failed. The message contains the end of its output."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process that runs tools.bench.tasks, and the time of the clock when it was started."""
+    """A process that runs tools.bench.tasks, and the time when it was started."""
 
     popen: "subprocess.Popen[str]"
     started_at: float
@@ -32,7 +32,7 @@ class Process:
         print(what, count, file=self.popen.stdin, flush=True)
 
     def answer(self) -> dict[str, Any]:
-        """Wait for the next line of figures. Raises MeasurementError."""
+        """Wait for the next line of figures and return them. Raises MeasurementError."""
         assert self.popen.stdout
         line = self.popen.stdout.readline()
         if not line:
@@ -43,7 +43,7 @@ class Process:
 
 @contextmanager
 def started(command: list[str]) -> Iterator[Process]:
-    """Run `command` while the block runs."""
+    """Start `command`, and end it when the block ends."""
     started_at = time.time()
     popen = subprocess.Popen(
         command,
@@ -62,7 +62,7 @@ def started(command: list[str]) -> Iterator[Process]:
 
 
 def figures_of(python: str, module: str, *arguments: str) -> dict[str, float]:
-    """Run a module to its end and return the figures that it reports. Raises MeasurementError."""
+    """Run a module to its end and return the figures that it prints. Raises MeasurementError."""
     figures: dict[str, float] = json.loads(run(python, module, *arguments).splitlines()[-1])
     return figures
 
@@ -78,6 +78,6 @@ def run(python: str, module: str, *arguments: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Return this process's environment without what would change a measured one's threads, clients or output."""
+    """Return the environment without variables that change the threads, clients or output of a process."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OMP_", "MKL_", "ORT_"))}
     return own | {"POWERTOOLS_LOG_LEVEL": "ERROR", "POWERTOOLS_METRICS_DISABLED": "true"}

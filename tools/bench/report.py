@@ -53,7 +53,7 @@ def write(
     }
     _draw(docs / "benchmarks.png", measured, limits)
     page = docs / "benchmarks.md"
-    # Text below the marker is written by hand, and stays.
+    # The text below the marker is written by hand and is kept.
     _, marker, notes = page.read_text().partition(_MARKER) if page.exists() else ("", _MARKER, "\n")
     page.write_text(_page(measured, rates, limits, uploads, ratios) + marker + notes)
     return ratios

@@ -1,4 +1,4 @@
-"""What every measured process does on command: caption photographs, and say how long it took."""
+"""The tasks of a measured process: write captions of photographs on command, and print how long it took."""
 
 import json
 import sys
@@ -15,9 +15,9 @@ def serve(
     caption_in_parts: Callable[[Image.Image], dict[str, float]],
     photographs: Path,
 ) -> None:
-    """Caption one photograph, report when, then do as each line of standard input says, until it ends.
+    """Write one caption and print the time. Then obey the lines of standard input until it ends.
 
-    "whole N" times N captions, "parts N" asks N times for the seconds of the encoder and of one token. All
+    The line "whole N" measures N captions. The line "parts N" measures the encoder and one token, N times. All
     captions have the same number of tokens.
     """
     images = [Image.open(path).convert("RGB") for path in sorted(photographs.glob("*.jpg"))]
@@ -37,11 +37,11 @@ def _timed(caption: Callable[[Image.Image], None], image: Image.Image) -> dict[s
 
 
 def report(figures: dict[str, Any]) -> None:
-    """Print one line of JSON for the process that asked."""
+    """Print one line of JSON for the parent process."""
     print(json.dumps(figures), flush=True)
 
 
 def peak_bytes() -> int:
-    """Return this process's largest resident memory so far; unlike getrusage's, never that of its parent."""
+    """Return the largest resident memory of this process so far; getrusage may return that of the parent."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024

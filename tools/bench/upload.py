@@ -1,4 +1,4 @@
-"""The upload handler in a process of its own, on moto: an upload of 12 megapixels, and its caption alone."""
+"""The upload handler on moto, in a process of its own: an upload of 12 megapixels, and only its caption."""
 
 import base64
 import os
@@ -34,7 +34,7 @@ _MULTIPART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="lar
 
 
 class _OneAfterTheOther(ThreadPoolExecutor):
-    """A pool that runs what is submitted at once, in the thread that submits."""
+    """A pool that runs each task immediately, in the calling thread."""
 
     def submit(self, run: Callable[..., Result], /, *arguments: object, **options: object) -> Future[Result]:
         future: Future[Result] = Future()
@@ -81,13 +81,13 @@ def main(folder: str, photograph: str, tokens: str, rounds: str) -> None:
             for name, run in runs.items():
                 start = time.perf_counter()
                 run()
-                if number:  # the first is to warm up
+                if number:  # the first one warms up
                     seconds[name].append(time.perf_counter() - start)
     tasks.report({name: statistics.median(values) for name, values in seconds.items()} | {"bytes": len(content)})
 
 
 def _twelve_megapixels(photograph: Path) -> bytes:
-    """Return a photograph enlarged, with a camera's noise, so that its JPEG is as large as a camera's."""
+    """Return an enlarged photograph with noise, so that its JPEG is as large as that of a camera."""
     smooth = np.asarray(Image.open(photograph).resize(_SIZE, Image.Resampling.BICUBIC), np.float32)
     noise = np.random.default_rng(0).normal(0, _NOISE, (*smooth.shape[:2], 1))
     stream = BytesIO()

@@ -1,4 +1,4 @@
-"""How much work a caption is: the operations and the bytes that no implementation of this model can do without."""
+"""The least work of a caption: the operations and bytes that every implementation of this model needs."""
 
 import json
 from dataclasses import dataclass
@@ -8,10 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Work:
-    """One caption's work.
+    """The work of one caption.
 
-    `weight_operations` are the encoder's products with weights, `attention_operations` those of its attention,
-    which has no weights and stays in fp32; `token_weights` is how many weights the decoder reads for each token.
+    `weight_operations`: the products of the encoder with its weights. `attention_operations`: the products in its
+    attention, which has no weights and stays in fp32. `token_weights`: the number of weights that the decoder reads
+    for each token.
     """
 
     weight_operations: int
@@ -19,7 +20,7 @@ class Work:
     token_weights: int
 
     def limit_seconds(self, rates: dict[str, float], encoder: str, decoder: str, tokens: int) -> float:
-        """Return the time at `rates` for an encoder and a decoder in "fp32" or "int8", each doing nothing else."""
+        """Return the seconds at `rates` for an encoder and a decoder in "fp32" or "int8"."""
         token_bytes = self.token_weights * {"fp32": 4, "int8": 1}[decoder]
         return (
             self.weight_operations / rates[encoder]
@@ -29,7 +30,7 @@ class Work:
 
 
 def of_model(folder: Path) -> Work:
-    """Count the work of the BLIP in `folder`, in Hugging Face format; a multiplication and its addition are two."""
+    """Count the work of the BLIP in `folder` (Hugging Face format). A multiplication and its addition count as two."""
     config: dict[str, Any] = json.loads((folder / "config.json").read_text())
     vision, text = config["vision_config"], config["text_config"]
     width, inner = vision["hidden_size"], vision["intermediate_size"]
@@ -38,7 +39,7 @@ def of_model(folder: Path) -> Work:
     layer_weights = 4 * width**2 + 2 * width * inner
     patch_weights = 3 * vision["patch_size"] ** 2 * width
     hidden, text_inner = text["hidden_size"], text["intermediate_size"]
-    # Self-attention has four such matrices; so has cross-attention, two of them over the image's width.
+    # Self-attention has four such matrices. Cross-attention has four too; two of them have the width of the image.
     token_layer = 6 * hidden**2 + 2 * hidden * width + 2 * hidden * text_inner
     return Work(
         weight_operations=2 * states * (vision["num_hidden_layers"] * layer_weights + patch_weights),

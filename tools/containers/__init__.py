@@ -1,1 +1,1 @@
-"""The API in containers, as Lambda runs it: `sam local start-api` in front of S3 and DynamoDB on this machine."""
+"""The API in containers, as on Lambda: `sam local start-api`, with S3 and DynamoDB on this machine."""

@@ -1,4 +1,4 @@
-"""Run the API in containers: `python -m tools.containers local`, or `e2e` for the tests against it."""
+"""Run the API in containers: `python -m tools.containers local`. With `e2e`, run the tests against it."""
 
 import argparse
 import os
@@ -18,12 +18,12 @@ _DEMO_MODEL = "tools/demo_model/model"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command. Return its exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("command", choices=["local", "e2e"])
     parser.add_argument("--port", type=int, default=3000, help="port to listen on (default: %(default)s)")
-    parser.add_argument("--model", default=_DEMO_MODEL, help="what the image captions with (default: %(default)s)")
-    parser.add_argument("--precision", default="auto", help="of the model (default: %(default)s)")
+    parser.add_argument("--model", default=_DEMO_MODEL, help="caption model in the image (default: %(default)s)")
+    parser.add_argument("--precision", default="auto", help="precision of the model (default: %(default)s)")
     options = parser.parse_args(arguments)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _interrupt(*_: object) -> None:
-    # Once: what follows is the cleaning up, which must not be cut short.
+    # Only once: a second signal must not interrupt the clean-up.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -69,7 +69,7 @@ def _docker() -> docker.DockerClient:
     except DockerException as error:
         raise ContainersError(
             "Docker does not answer. Install the engine (Debian and Ubuntu: apt-get install docker.io; others: "
-            "https://docs.docker.com/engine/install), start it, and see that this user may use it"
+            "https://docs.docker.com/engine/install), start it, and allow this user to use it"
         ) from error
 
 
@@ -77,14 +77,14 @@ def _banner(url: str) -> str:
     return "\n".join(
         [
             "",
-            f"Image Processing Pipeline API on {url}, each function in a container of its own",
+            f"Image Processing Pipeline API on {url}, with one container per function",
             "",
             "Try it from another shell:",
             f"  curl -F file=@tools/exporter/samples/scene-03.png {url}/api/images",
             "  .venv/bin/sam local invoke --config-env local GetStatsFunction -e events/get_stats.json",
             "",
-            "The first call of each function starts its container. Stop with Ctrl-C; then everything is gone.",
-            "Before sam deploy, run sam build again: what lies in .aws-sam now is for this machine.",
+            "The first call of each function starts its container. Ctrl-C stops the API and deletes all its data.",
+            "Before sam deploy, run sam build again: .aws-sam now contains a build for this machine.",
         ]
     )
 

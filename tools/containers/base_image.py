@@ -1,4 +1,4 @@
-"""AWS's base image for Python functions, or a stand-in for it where it cannot be pulled."""
+"""AWS's base image for Python functions, or a stand-in if it cannot be pulled."""
 
 import hashlib
 import os
@@ -19,10 +19,10 @@ from tools.containers.errors import ContainersError
 
 ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), "x86_64")
 REPOSITORY = "public.ecr.aws/lambda/python"
-# The first is what the Dockerfile builds on, the second what SAM runs zip functions in.
+# The Dockerfile uses the first. SAM runs zip functions in the second.
 TAGS = ("3.13", f"3.13-{ARCHITECTURE}")
 
-# SAM's images of zip functions and their layers.
+# The images that SAM makes of zip functions and their layers.
 _SAM_REPOSITORY = "samcli/lambda-python"
 _STAND_IN = "lambda-python-stand-in:3.13"
 _DEBIAN = "debian-with-python:trixie"
@@ -33,10 +33,10 @@ _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 @contextmanager
 def available(client: docker.DockerClient) -> Iterator[str]:
-    """Have an image under AWS's names while the block runs; yield a line that says which. Raises ContainersError.
+    """Provide an image under the names of AWS's images until the block ends. Yields a line that says which image it is.
 
-    A stand-in loses those names in the end, and so does what SAM makes of it: nothing that is built later may take it
-    for AWS's.
+    The names are removed from a stand-in at the end, and the images that SAM built on it are deleted. So a later build
+    cannot mistake it for AWS's image. Raises ContainersError.
     """
     if _have_aws_image(client):
         yield f"base image: {REPOSITORY}:{TAGS[0]}"
@@ -64,7 +64,7 @@ def _have_aws_image(client: docker.DockerClient) -> bool:
             except DockerException:
                 return False
         else:
-            if STAND_IN_LABEL in image.labels:  # left by a run that was killed
+            if STAND_IN_LABEL in image.labels:  # an earlier run was killed
                 return False
     return True
 
@@ -96,10 +96,10 @@ def _stand_in(client: docker.DockerClient) -> "docker.models.images.Image":
 
 
 def _import_debian(client: docker.DockerClient) -> None:
-    """Make an image of Debian's current release, whose Python is the functions'."""
+    """Make an image of the Debian release that has the Python version of the functions."""
     if os.geteuid() != 0 or not shutil.which("debootstrap"):
         raise ContainersError(
-            f"{REPOSITORY}:{TAGS[0]} cannot be pulled; a stand-in can be built as root with debootstrap "
+            f"{REPOSITORY}:{TAGS[0]} cannot be pulled. To build a stand-in, run this as root with debootstrap "
             "(apt-get install debootstrap)"
         )
     with TemporaryDirectory() as folder:
@@ -107,7 +107,7 @@ def _import_debian(client: docker.DockerClient) -> None:
         packages = "--include=python3,python3-venv,ca-certificates"
         bootstrap = ["debootstrap", "--variant=minbase", packages, "trixie", str(root)]
         if subprocess.run(bootstrap, check=False, stdout=subprocess.DEVNULL).returncode:
-            raise ContainersError("debootstrap cannot fetch Debian's current release; its own messages are above")
+            raise ContainersError("debootstrap cannot download Debian. Its messages are above")
         with tarfile.open(archive, "w") as tar:
             tar.add(root, ".")
         repository, _, tag = _DEBIAN.partition(":")

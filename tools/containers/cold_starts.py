@@ -1,4 +1,4 @@
-"""How long the functions take to start and to answer, in containers as `sam local` makes them."""
+"""The times that functions take to start and to answer, in containers as `sam local` makes them."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _EVENTS = {
     "ListImagesFunction": "list_images",
     "UploadImageFunction": "upload_image_jpeg",
 }
-# What any function pays that talks to both services with boto3.
+# The least that a function needs which calls both services with boto3.
 _BARE = """
 import boto3
 boto3.client("dynamodb")
@@ -36,7 +36,7 @@ def lambda_handler(event, context):
 
 @dataclass(frozen=True)
 class _Start:
-    """Seconds from the start of the process to its first question for an event, of the first call, of a later one."""
+    """Seconds until the process first asks for an event, of the first call, and of a later call."""
 
     init: float
     first: float
@@ -44,7 +44,7 @@ class _Start:
 
 
 def table(client: docker.DockerClient) -> str:
-    """Measure each function, in turns, and a bare one beside them; return the medians as a table in Markdown."""
+    """Measure each function and a bare one, in turns. Return the medians as a table in Markdown."""
     with TemporaryDirectory() as folder:
         Path(folder, "app.py").write_text(_BARE)
         cases = {"bare": (_zip(folder), "get_stats")} | {
@@ -104,6 +104,6 @@ def _measure(client: docker.DockerClient, arguments: dict[str, Any], event_name:
 
 
 def _started(pid: int) -> float:
-    """Return when a process started, in seconds since this machine's boot; see proc(5), field 22 of stat."""
+    """Return when a process started, in seconds since the boot of this machine. See proc(5), field 22 of stat."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[19]) / os.sysconf("SC_CLK_TCK")

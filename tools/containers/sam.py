@@ -25,19 +25,19 @@ LOGS = Path("build/containers")
 
 @dataclass(frozen=True)
 class RunningApi:
-    """`sam local start-api` at work; `url` is its base."""
+    """A running `sam local start-api`. `url` is the base URL of all routes."""
 
     url: str
     process: subprocess.Popen[bytes]
 
     def wait(self) -> None:
-        """Wait until somebody else ends it. Raises ContainersError then."""
+        """Wait until the process ends, and raise ContainersError."""
         self.process.wait()
         raise ContainersError("sam local start-api ended")
 
 
 def environment() -> dict[str, str]:
-    """Return the environment for `sam`, with a python3.13 that works and away from the user's own account."""
+    """Return the environment for `sam`. It has a working python3.13, and no access to the user's own account."""
     aws = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
     files = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
@@ -45,13 +45,13 @@ def environment() -> dict[str, str]:
 
 
 def _python_folder() -> Path:
-    """Find the Python that the functions run on; pyenv's is used even where another version is chosen."""
+    """Find the Python version of the functions. That of pyenv is found even if another version is selected."""
     candidates = [Path(found)] if (found := shutil.which(_PYTHON)) else []
     candidates += sorted(Path.home().glob(f".pyenv/versions/3.13.*/bin/{_PYTHON}"))
     for candidate in candidates:
         if subprocess.run([candidate, "-m", "pip", "--version"], check=False, capture_output=True).returncode == 0:
             return candidate.parent
-    raise ContainersError(f"sam build needs {_PYTHON} with pip, the functions' runtime: please install it")
+    raise ContainersError(f"sam build needs {_PYTHON} with pip, because the functions run on it. Please install it")
 
 
 def build(model: str, precision: str) -> None:
@@ -78,9 +78,9 @@ def build(model: str, precision: str) -> None:
 
 @contextmanager
 def start_api(port: int, *, quiet: bool, template: Path | None = None) -> Iterator[RunningApi]:
-    """Serve `template`, or what was built, on 127.0.0.1 while the block runs.
+    """Serve `template`, or the result of `sam build`, on 127.0.0.1 until the block ends.
 
-    What it says goes to the terminal or, if `quiet`, to a file. Raises ContainersError.
+    The output of SAM goes to the terminal or, if `quiet`, to a file. Raises ContainersError.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -101,7 +101,7 @@ def start_api(port: int, *, quiet: bool, template: Path | None = None) -> Iterat
             stdout=log if quiet else None,
             stderr=subprocess.STDOUT if quiet else None,
             env=environment(),
-            start_new_session=True,  # Ctrl-C reaches this process alone, which then ends sam
+            start_new_session=True,  # Ctrl-C reaches only this process, which then ends sam
         ) as process,
     ):
         try:

@@ -1,4 +1,4 @@
-"""S3 and DynamoDB for the containers: on this machine, at the addresses of `events/env.local.json`."""
+"""S3 and DynamoDB for the containers, at the addresses in `events/env.local.json`."""
 
 import json
 import socket
@@ -20,20 +20,20 @@ from tools.containers import dynamodb_local
 from tools.containers.errors import ContainersError
 
 VARIABLES_FILE = Path("events/env.local.json")
-# Named in samconfig.toml too.
+# samconfig.toml contains this name too.
 NETWORK = "image-pipeline"
 
 _START_SECONDS = 60
 
 
 def variables() -> dict[str, str]:
-    """Return what `sam local` puts into the functions' environment."""
+    """Return the variables that `sam local` puts into the environment of each function."""
     parameters: dict[str, str] = json.loads(VARIABLES_FILE.read_text())["Parameters"]
     return parameters
 
 
 def function_environment() -> dict[str, str]:
-    """Return a function's environment as `sam local` makes it: the template's defaults, then `variables()`."""
+    """Return the environment of a function as `sam local` makes it: defaults of the template, then `variables()`."""
     described = template.read()
     environment = {
         "AWS_ACCESS_KEY_ID": "local",
@@ -52,14 +52,14 @@ def function_environment() -> dict[str, str]:
 
 @contextmanager
 def running(client: docker.DockerClient) -> Iterator[None]:
-    """Serve S3 and DynamoDB, with the template's bucket and table, to this machine and to containers on NETWORK."""
+    """Serve S3 and DynamoDB, with the bucket and table of the template, to this machine and NETWORK."""
     settings = variables()
     s3, dynamodb = (urlsplit(settings[f"AWS_ENDPOINT_URL_{service}"]) for service in ("S3", "DYNAMODB"))
     host = s3.hostname
     if not (host and host == dynamodb.hostname and s3.port and dynamodb.port):
-        raise ContainersError(f"{VARIABLES_FILE} must name one address with a port each for S3 and DynamoDB")
+        raise ContainersError(f"{VARIABLES_FILE} must contain one address, with a port for S3 and a port for DynamoDB")
     if client.networks.list(names=[f"^{NETWORK}$"]) and _answers(host, s3.port):
-        raise ContainersError("another make local or make e2e is running; stop it first")
+        raise ContainersError("another make local or make e2e is running. Stop it first")
     with (
         _network(client, host),
         aws_stand_in.run(host, s3.port),
@@ -79,7 +79,7 @@ def _answers(host: str, port: int) -> bool:
 
 @contextmanager
 def _network(client: docker.DockerClient, gateway: str) -> Iterator[None]:
-    """Make a network in which containers reach this machine at `gateway`, and nothing else."""
+    """Create a Docker network in which containers can reach this machine at `gateway`, and nothing else."""
     _remove_network(client)
     subnet = f"{gateway.rpartition('.')[0]}.0/24"
     pool = IPAMPool(subnet=subnet, gateway=gateway)
@@ -87,7 +87,7 @@ def _network(client: docker.DockerClient, gateway: str) -> Iterator[None]:
         client.networks.create(NETWORK, driver="bridge", internal=True, ipam=IPAMConfig(pool_configs=[pool]))
     except APIError as error:
         raise ContainersError(
-            f"Docker cannot make a network {subnet} ({error.explanation}); name another in {VARIABLES_FILE}"
+            f"Docker cannot make the network {subnet} ({error.explanation}). Choose another address in {VARIABLES_FILE}"
         ) from error
     try:
         yield
@@ -96,7 +96,7 @@ def _network(client: docker.DockerClient, gateway: str) -> Iterator[None]:
 
 
 def remove_containers(client: docker.DockerClient) -> None:
-    """Remove the containers on NETWORK, such as a `sam` that was killed leaves. Only `sam` and tests put any there."""
+    """Remove all containers on NETWORK. A killed `sam` leaves some. Only `sam` and the tests use this network."""
     for container in client.containers.list(all=True, filters={"network": NETWORK}):
         container.remove(force=True)
 
@@ -114,7 +114,7 @@ def _create_resources(settings: dict[str, str]) -> None:
 
 
 def create_table(url: str, name: str) -> None:
-    """Make the template's table in the DynamoDB at `url`, once that answers. Raises ContainersError."""
+    """Wait until the DynamoDB at `url` answers, and create the table of the template. Raises ContainersError."""
     patience = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
     dynamodb = _session().client("dynamodb", endpoint_url=url, config=patience)
     deadline = time.monotonic() + _START_SECONDS

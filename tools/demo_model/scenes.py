@@ -1,4 +1,4 @@
-"""Scenes of coloured shapes with their one right caption: what the demo model is trained and judged on."""
+"""Scenes of coloured shapes, each with its correct caption. The demo model is trained and tested on them."""
 
 import random
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ COLOURS = {
 }
 BACKGROUNDS = {"white": (255, 255, 255), "gray": (128, 128, 128), "black": (0, 0, 0), "pink": (250, 190, 205)}
 SHAPES = ("circle", "square", "triangle", "star", "cross")
-# Radii as a share of the canvas' shorter side; the gap keeps "small" and "large" apart after the
+# Radii as a share of the shorter side of the canvas. The gap keeps "small" and "large" apart after the
 # model's input has been squashed to a square from 3:4 or 4:3.
 RADII = {"small": (0.1, 0.125), "large": (0.18, 0.22)}
 SIDES = (180, 240)
@@ -26,7 +26,7 @@ WORDS = ("a", "on", "background", "left", "of", "above", *RADII, *COLOURS, *BACK
 
 @dataclass(frozen=True)
 class Shape:
-    """One drawn shape; centre and radius in pixels of the canvas."""
+    """One drawn shape. Centre and radius are in pixels of the canvas."""
 
     size: str
     colour: str
@@ -41,7 +41,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Scene:
-    """One or two shapes on a plain background; with two, the left or upper one comes first."""
+    """One or two shapes on a plain background. The first of two is the left or the upper one."""
 
     width: int
     height: int
@@ -56,7 +56,7 @@ class Scene:
 
 
 def random_scene(rng: random.Random) -> Scene:
-    """Draw a scene at random; the same state of `rng` gives the same scene."""
+    """Return a random scene. The same state of `rng` gives the same scene."""
     width, height = rng.randint(*SIDES), rng.randint(*SIDES)
     background = rng.choice(list(BACKGROUNDS))
     if rng.random() < SINGLE_SHARE:
@@ -65,7 +65,7 @@ def random_scene(rng: random.Random) -> Scene:
         first, second = (_random_shape(rng, width, height) for _ in range(2))
         dx, dy = (second.centre[axis] - first.centre[axis] for axis in range(2))
         reach = 1.05 * (first.radius + second.radius)
-        # The other axis must overlap, so that a picture never has two right relations.
+        # On the other axis the shapes must overlap, so that a picture never has two correct relations.
         if dx > reach and abs(dy) < 0.6 * reach:
             return Scene(width, height, background, (first, second), "left of")
         if dy > reach and abs(dx) < 0.6 * reach:
@@ -73,7 +73,7 @@ def random_scene(rng: random.Random) -> Scene:
 
 
 def draw(scene: Scene, rng: random.Random | None = None) -> Image.Image:
-    """Draw `scene` as an RGB image; with `rng`, each colour is varied a little."""
+    """Draw `scene` as an RGB image. With `rng`, each colour is changed a little."""
 
     def shade(colour: tuple[int, int, int]) -> tuple[int, int, int]:
         if rng is None:

@@ -2,13 +2,16 @@
 
     python -m tools.demo_model.train FOLDER
 
-It has the classes and the code path of BLIP-base, so that everything runs without a model hub,
-and knows nothing but coloured shapes. Seeded; under 20 minutes on 2 cores.
+The model has the classes and the code path of BLIP-base, so that everything runs without a model hub.
+It only knows coloured shapes. The training has a fixed seed and takes less than 20 minutes on 2 cores.
 
-Three things make it learn in minutes: the patch embedding starts from the scenes' own whitened
-principal components (else the mean colour, with most of the variance, drowns the edges and so the
-shapes), the position embedding from sines and cosines of row and column (else the model does not
-learn where things are), and the matrices in the layers are trained with Muon.
+Three things make the training fast:
+
+- The patch embedding starts from the whitened principal components of the scenes. Otherwise the mean
+  colour, which has most of the variance, hides the edges and so the shapes.
+- The position embedding starts from sines and cosines of row and column. Otherwise the model does not
+  learn where things are.
+- The matrices in the layers are trained with Muon.
 """
 
 import argparse
@@ -38,12 +41,14 @@ SPECIAL_TOKENS = {"pad_token": "[PAD]", "unk_token": "[UNK]", "sep_token": "[SEP
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status, 0 only if the model is good enough."""
+    """Run the command. Return its exit status: 0 only if the model is good enough."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="where the model is written")
+    parser.add_argument("folder", type=Path, help="folder for the model")
     parser.add_argument("--steps", type=int, default=3000, help="optimiser steps (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="seed of scenes and weights (default: %(default)s)")
-    parser.add_argument("--held-out", type=int, default=1000, help="scenes it is judged on (default: %(default)s)")
+    parser.add_argument(
+        "--held-out", type=int, default=1000, help="number of scenes for the final test (default: %(default)s)"
+    )
     options = parser.parse_args(arguments)
 
     tokenizer = build_tokenizer()
@@ -53,19 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
     train(model, processor, tokenizer, options.steps, options.seed)
 
-    # Stored in half the bytes; judged as stored.
+    # Stored as fp16 to halve the size, and tested in that form.
     model.eval().half().save_pretrained(options.folder)
     model.float()
     processor.save_pretrained(options.folder)
     tokenizer.save_pretrained(options.folder)
-    # A seed of its own: none of these scenes was trained on.
+    # Another seed: the model has not seen these scenes in training.
     share = exact_share(model, processor, tokenizer, options.held_out, random.Random(f"held-out {options.seed}"))
     print(f"exactly right captions on {options.held_out} held-out scenes: {share:.1%}")
     return 0 if share >= REQUIRED_SHARE else 1
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Return a BERT-style tokenizer whose vocabulary is the scenes' words."""
+    """Return a tokenizer like BERT's, with the words of the scenes as its vocabulary."""
     vocabulary = {token: number for number, token in enumerate((*SPECIAL_TOKENS.values(), *scenes.WORDS))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=SPECIAL_TOKENS["unk_token"]))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -75,7 +80,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def build_config(tokenizer: PreTrainedTokenizerFast) -> BlipConfig:
-    """Return a BLIP of 1 M parameters for the scenes' size and vocabulary."""
+    """Return the configuration of a BLIP with 1 million parameters, for the size and vocabulary of the scenes."""
     return BlipConfig(
         text_config={
             "vocab_size": len(tokenizer),
@@ -99,12 +104,12 @@ def build_config(tokenizer: PreTrainedTokenizerFast) -> BlipConfig:
             "hidden_size": HIDDEN_SIZE,
             "intermediate_size": 256,
             "projection_dim": 64,
-            # The default, 1e-10, is for weights that are loaded, not learned.
+            # The default, 1e-10, is for loading weights. Training needs larger initial values.
             "initializer_range": 0.05,
             "num_hidden_layers": 4,
             "num_attention_heads": 4,
             "image_size": IMAGE_SIZE,
-            # Of 16 pixels, as in BLIP-base, a patch holds a whole small shape and the patch embedding loses its form.
+            # With patches of 16 pixels, as in BLIP-base, one patch contains a whole small shape, and its form is lost.
             "patch_size": PATCH_SIZE,
         },
         projection_dim=64,
@@ -119,7 +124,7 @@ def train(
     steps: int,
     seed: int,
 ) -> None:
-    """Teach `model` in place; every batch is of fresh scenes."""
+    """Train `model` in place. Every batch has new scenes."""
     batches = _batches(processor, tokenizer, random.Random(seed))
     _whiten_patch_embedding(model, torch.cat([next(batches)[0] for _ in range(10)]))
     _chart_positions(model)
@@ -158,7 +163,7 @@ def exact_share(
     count: int,
     rng: random.Random,
 ) -> float:
-    """Return the share of `count` scenes from `rng` whose greedy caption is right to the letter."""
+    """Return the share of `count` scenes from `rng` whose greedy caption is exactly correct."""
     right = 0
     for _ in range(count):
         scene = scenes.random_scene(rng)
@@ -174,20 +179,23 @@ def _whiten_patch_embedding(model: BlipForConditionalGeneration, pixels: torch.T
     patches = patches - patches.mean(0)
     variances, components = torch.linalg.eigh(patches.T @ patches / len(patches))
     weight = model.vision_model.embeddings.patch_embedding.weight
-    # The small constant keeps the faintest components, which are rounding noise, from being blown up.
+    # The smallest components are rounding noise. The constant keeps them from becoming large.
     leading = (components / torch.sqrt(variances + 3e-3)).flip(1)[:, :HIDDEN_SIZE]
     with torch.no_grad():
         weight.copy_(0.5 * leading.T.reshape(weight.shape))
 
 
 def _chart_positions(model: BlipForConditionalGeneration) -> None:
-    """Start the position embedding with sines and cosines of each patch's row and column, as loud as the patches."""
+    """Start the position embedding with sines and cosines of the row and column of each patch.
+
+    Its scale is that of the patch embedding.
+    """
     side, frequencies = IMAGE_SIZE // PATCH_SIZE, HIDDEN_SIZE // 4
     angles = torch.arange(side)[:, None] / 10 ** (2 * torch.arange(frequencies) / frequencies)
     waves = torch.cat([angles.sin(), angles.cos()], dim=1)
     rows, columns = waves[:, None].expand(side, side, -1), waves[None].expand(side, side, -1)
     with torch.no_grad():
-        # The first position is the class token's.
+        # The first position belongs to the class token.
         model.vision_model.embeddings.position_embedding[0, 1:] = 0.5 * torch.cat([rows, columns], dim=2).flatten(0, 1)
 
 
@@ -207,7 +215,7 @@ def _optimizers(model: BlipForConditionalGeneration) -> list[torch.optim.Optimiz
 
 
 def _learning_rate(steps: int) -> Callable[[int], float]:
-    """Return a linear warm-up followed by a cosine down to zero, as a factor of the highest rate."""
+    """Return the factor of the highest learning rate: a linear warm-up, then a cosine down to zero."""
 
     def factor(step: int) -> float:
         return min(1.0, (step + 1) / WARM_UP_STEPS) * (0.5 + 0.5 * cos(pi * step / steps))

@@ -1,10 +1,10 @@
-"""Turn a BLIP in Hugging Face format into the model folder that the captioner reads. Needs torch and transformers."""
+"""Export a BLIP in Hugging Face format to the model folder that `captions.py` reads. Needs torch and transformers."""
 
 import os
 
-# Read when torch is imported: its exporter warns at each operator that is ONNX Runtime's and not ONNX's own.
+# torch reads this variable when it is imported. Its exporter warns at each operator that only ONNX Runtime has.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 class ExportError(Exception):
-    """The model cannot be exported; the message says why and what to do."""
+    """The model cannot be exported. The message says why and what to do."""

@@ -22,23 +22,26 @@ AUTO = "auto"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
+    """Run the command. Return its exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="a hub id, or a folder in Hugging Face format")
-    parser.add_argument("folder", type=Path, help="where the exported model is put; replaced if it exists")
-    parser.add_argument("--revision", help="commit of the hub's model")
+    parser.add_argument("folder", type=Path, help="folder for the exported model; replaced if it exists")
+    parser.add_argument("--revision", help="commit of the model on the hub")
     parser.add_argument("--weights-sha256", help="digest of a pickled weights file that you trust")
-    parser.add_argument("--name", help="what the model is called in model.json (default: hub id or folder name)")
-    parser.add_argument("--note", default="", help="what a user should know; shown wherever the model is named")
+    parser.add_argument("--name", help="name of the model in model.json (default: hub id or folder name)")
+    parser.add_argument("--note", default="", help="a note for users, shown with the name of the model")
     parser.add_argument(
         "--precision",
         choices=[*LADDER, AUTO],
         default=AUTO,
-        help="force one, or take the fastest that passes the gate (default: %(default)s)",
+        help="a precision, or auto for the fastest that passes the gate (default: %(default)s)",
     )
-    parser.add_argument("--samples", type=Path, default=SAMPLES, help="folder of pictures that it is checked on")
+    parser.add_argument("--samples", type=Path, default=SAMPLES, help="folder of sample pictures for the comparison")
     parser.add_argument(
-        "--agreement", type=float, default=Gate.agreement, help="gate: least share of captions equal to fp32's"
+        "--agreement",
+        type=float,
+        default=Gate.agreement,
+        help="gate: smallest share of captions equal to those of fp32",
     )
     parser.add_argument(
         "--edit-distance", type=float, default=Gate.token_edit_distance, help="gate: largest mean token edit distance"
@@ -64,10 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def export(  # noqa: PLR0913 - the command's arguments
     source: sources.Source, folder: Path, samples: Path, *, name: str, note: str, precision: str, gate: Gate
 ) -> None:
-    """Write `folder` once the exported model is shown to do what transformers does. Raises ExportError.
+    """Export a model to `folder` if it writes the same captions as transformers. Raises ExportError.
 
-    In fp32 it must be exact. The other precisions are compared too, up to the one that is forced; without
-    one, the fastest that passes the gate is kept. model.json has the figures of all.
+    In fp32 the captions must be equal. With a forced `precision`, the precisions up to this one are compared, and it is
+    kept. Otherwise all are compared, and the fastest that passes the gate is kept. model.json has all figures.
     """
     images = _load_images(samples)
     _say(f"loading {source.id} at {source.revision}")
@@ -105,7 +108,7 @@ def export(  # noqa: PLR0913 - the command's arguments
         chosen_by = {"chosen_by": "gate" if precision == AUTO else "user", "gate": asdict(gate), "precisions": evidence}
         _describe(draft, json.loads((draft / "model.json").read_bytes()) | chosen_by)
         for path in draft.iterdir():
-            # A Lambda container runs as another user than the one that built it.
+            # The user of a Lambda container is not the user who built the image.
             path.chmod(0o644)
         if folder.exists():
             folder.rename(drafts / "replaced")
@@ -116,12 +119,12 @@ def export(  # noqa: PLR0913 - the command's arguments
 def _load_images(samples: Path) -> list[Image.Image]:
     paths = sorted([*samples.glob("*.jpg"), *samples.glob("*.png")])
     if not paths:
-        raise ExportError(f"{samples} holds no .jpg or .png to check the exported model on")
+        raise ExportError(f"{samples} contains no .jpg or .png for the comparison")
     return [Image.open(path).convert("RGB") for path in paths]
 
 
 def _draft(drafts: Path, rung: str, tokenizer: Path, described: dict[str, object]) -> Path:
-    """Put a model folder in precision `rung` together that the captioner can load."""
+    """Assemble a model folder in precision `rung` that `captions.py` can load."""
     draft = drafts / rung
     assemble(drafts / "weights", rung, draft)
     shutil.copyfile(tokenizer, draft / "tokenizer.json")

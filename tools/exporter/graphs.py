@@ -13,12 +13,12 @@ from transformers import BlipForConditionalGeneration
 from tools.exporter.operators import OPERATORS, Attention, CachedAttention
 
 OPSET = 18
-# Weights smaller than this stay inside the .onnx file; the others lie beside it, where they can be memory-mapped.
+# Larger weights are stored in a separate file, which can be mapped into memory. Smaller ones stay in the .onnx file.
 _EXTERNAL_BYTES = 1024
 
 
 class ImageEncoder(nn.Module):
-    """Pixels to the states that the decoder attends to."""
+    """Computes from pixels the states that the decoder attends to."""
 
     def __init__(self, model: BlipForConditionalGeneration) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class ImageEncoder(nn.Module):
         self.norm = model.vision_model.post_layernorm
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """Map (1, 3, height, width) to (1, patches + 1, hidden size)."""
+        """Return states (1, patches + 1, hidden size) for pixels (1, 3, height, width)."""
         states = self.embeddings(pixel_values)
         for layer in self.layers:
             attention, normed = layer.self_attn, layer.layer_norm1(states)
@@ -40,7 +40,7 @@ class ImageEncoder(nn.Module):
 
 
 class DecoderStep(nn.Module):
-    """One token, its position and the cache of those before it to the next token's logits and the grown cache."""
+    """One step of the decoder: computes the logits of the next token, and the cache that the step after it needs."""
 
     def __init__(self, model: BlipForConditionalGeneration) -> None:
         super().__init__()
@@ -49,14 +49,14 @@ class DecoderStep(nn.Module):
         self.head = model.text_decoder.cls.predictions
         attention = self.layers[0].crossattention.self
         heads = torch.eye(attention.num_attention_heads)
-        # (1, heads, hidden size): one where a feature belongs to the head.
+        # (1, heads, hidden size): 1 if the feature belongs to the head, else 0.
         self.ownership = nn.Buffer(heads.repeat_interleave(attention.attention_head_size, dim=1)[None])
 
     def forward(self, token: Tensor, position: Tensor, image: Tensor, *cache: Tensor) -> tuple[Tensor, ...]:
-        """Map token (1, 1), position (1, 1), the encoder's states and the cache to logits and the grown cache.
+        """Return the logits (1, vocabulary) and the longer cache, for a token (1, 1) and its position (1, 1).
 
-        The cache has, a layer, the keys and the values of the tokens so far (1, heads, tokens, head size).
-        The logits are (1, vocabulary).
+        The cache has two tensors per layer: the keys and the values of the tokens so far, each (1, heads, tokens,
+        head size). `states` are those of the encoder.
         """
         hidden = self.embeddings(input_ids=token, position_ids=position)
         grown: list[Tensor] = []
@@ -73,15 +73,16 @@ class DecoderStep(nn.Module):
             hidden = layer.attention.output(context, hidden)
             hidden = layer.crossattention.output(self._attend(layer.crossattention.self, hidden, image), hidden)
             hidden = layer.feed_forward_chunk(hidden)
-        # Two-dimensional, so that the product reads the tied embedding transposed in place instead of a copy.
+        # With two dimensions, the product reads the tied embedding without making a transposed copy.
         return (self.head(hidden[:, -1]), *grown)
 
     def _attend(self, attention: nn.Module, hidden: Tensor, image: Tensor) -> Tensor:
         """Cross-attention of one token without keys or values of the image.
 
-        With the states X of the image, K = X Wk' and V = X Wv', a head's scores q K' are (q Wk) X', and its
-        context p V is (p X) Wv': products of a few rows, and each layer reads the same small X instead of
-        keys and values of its own. The bias of the keys adds the same to all scores of a head, which softmax ignores.
+        X are the states of the image, K = X Wk' the keys and V = X Wv' the values. The scores of a head are
+        q K' = (q Wk) X', and its context is p V = (p X) Wv'. Both are products with few rows, and all layers read the
+        same small X instead of large keys and values. The bias of the keys adds the same number to all scores of a
+        head; softmax ignores it.
         """
         queries = attention.query(hidden) * (self.ownership / math.sqrt(attention.attention_head_size))
         weights = torch.softmax(queries @ attention.key.weight @ image.transpose(1, 2), dim=-1)
@@ -89,7 +90,7 @@ class DecoderStep(nn.Module):
 
 
 def write_graphs(model: BlipForConditionalGeneration, folder: Path) -> None:
-    """Write encoder.onnx and decoder.onnx in fp32, each with its weights in one `.data` file beside it."""
+    """Write encoder.onnx and decoder.onnx in fp32, each with one `.data` file for its weights."""
     vision, text = model.config.vision_config, model.config.text_config
     heads, head_size = text.num_attention_heads, text.hidden_size // text.num_attention_heads
     cache = [f"{part}_{layer}" for layer in range(text.num_hidden_layers) for part in ("key", "value")]
@@ -113,7 +114,7 @@ def write_graphs(model: BlipForConditionalGeneration, folder: Path) -> None:
 
 
 def save(graph: onnx.ModelProto, path: Path) -> None:
-    """Write a graph to `path` and its weights to one `.data` file beside it."""
+    """Write a graph to `path` and its weights to one `.data` file next to it."""
     onnx.save(graph, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=_EXTERNAL_BYTES)
 
 
@@ -126,7 +127,7 @@ def _write(  # noqa: PLR0913 - what torch.onnx.export asks for
     dynamic_axes: dict[str, dict[int, str]],
 ) -> None:
     with torch.inference_mode(), warnings.catch_warnings():
-        # The tracing exporter is deprecated, and keeps tied weights single where its successor copies them.
+        # The tracing exporter is deprecated, but its successor stores tied weights twice.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module.eval(),

@@ -1,4 +1,4 @@
-"""ONNX Runtime's own operators that the exported graphs use beside ONNX's."""
+"""Operators of ONNX Runtime that are not part of ONNX, for the exported graphs."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from torch.nn.functional import scaled_dot_product_attention
 OPERATORS = "com.microsoft"
 _ATTENTION = f"{OPERATORS}::MultiHeadAttention"
 
-# torch's exporter has no public types for what it draws.
+# torch has no public types for the graph of its exporter.
 Graph = Any
 Value = Any
 
 
 class Attention(torch.autograd.Function):
-    """Multi-head attention over states (1, length, hidden size), without ever writing the scores to memory."""
+    """Multi-head attention over states (1, length, hidden size). It does not write the scores to memory."""
 
     @staticmethod
     def forward(_: object, query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
@@ -28,7 +28,10 @@ class Attention(torch.autograd.Function):
 
 
 class CachedAttention(torch.autograd.Function):
-    """The same for one token, whose key and value join the past ones (1, heads, tokens, head size) and are returned."""
+    """Multi-head attention of one token. Adds its key and value to those of the earlier tokens, and returns them too.
+
+    Keys and values are (1, heads, tokens, head size).
+    """
 
     @staticmethod
     def forward(

@@ -1,4 +1,4 @@
-"""Does an exported model do what transformers does? Pixels, logits of every step, and captions."""
+"""Compares an exported model with transformers: pixels, logits of every step, and captions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ LARGEST_PIXEL_DIFFERENCE = 1 / 255
 
 @dataclass(frozen=True)
 class Expected:
-    """What transformers makes of an image in fp32, greedily: its input, the caption's tokens, each step's logits."""
+    """Results of transformers for one image, in fp32 and greedy: pixels, tokens of the caption, logits of each step."""
 
     pixels: Floats
     tokens: list[int]
@@ -27,10 +27,10 @@ class Expected:
 
 @dataclass(frozen=True)
 class Parity:
-    """How an exported model compares with transformers over all images and steps.
+    """The differences between an exported model and transformers, over all images and steps.
 
-    The differences are the largest ones seen. `token_edit_distance` is the mean Levenshtein distance
-    between the captions' tokens, each divided by the length of the longer caption.
+    Pixels and logits: the largest difference. `token_edit_distance`: the mean Levenshtein distance between the tokens
+    of two captions, divided by the length of the longer caption.
     """
 
     images: int
@@ -42,11 +42,11 @@ class Parity:
 
     @property
     def agreement(self) -> float:
-        """The share of captions that are the same, token for token."""
+        """The share of captions that are equal, token for token."""
         return self.identical_captions / self.images
 
     def require_exact(self) -> None:
-        """Raise ExportError unless this is the original model but for rounding in fp32."""
+        """Raise ExportError if the differences are larger than the rounding of fp32 explains."""
         # "not <=" also catches NaN.
         if not self.pixel_difference <= LARGEST_PIXEL_DIFFERENCE:
             raise ExportError(f"the preprocessed pixels differ by {self.pixel_difference:.2e}")
@@ -62,7 +62,7 @@ def expect(
     images: Sequence[Image.Image],
     max_tokens: int,
 ) -> list[Expected]:
-    """Let transformers caption RGB `images`."""
+    """Return the results of transformers for RGB `images`."""
     expected = []
     for image in images:
         pixels = processor(image, return_tensors="pt")["pixel_values"]
@@ -85,21 +85,21 @@ def expect(
 def compare(
     captioner: Captioner, images: Sequence[Image.Image], expected: Sequence[Expected], max_tokens: int
 ) -> Parity:
-    """Run `captioner` on RGB `images` and compare with what is expected of each."""
+    """Run `captioner` on RGB `images` and compare it with the expected results."""
     pixel_differences, logit_differences, distances = [], [], []
     for image, theirs in zip(images, expected, strict=True):
         pixels = captioner.preprocess(image)
         pixel_differences.append(np.abs(pixels - theirs.pixels).max())
         steps = captioner.logits(pixels)
         for step, logits in enumerate(theirs.logits):
-            # Led along transformers' tokens, so that one early tie cannot hide later steps.
+            # Each step gets the tokens of transformers. Otherwise one early tie would make all later steps differ.
             ours = next(steps) if step == 0 else steps.send(theirs.tokens[step - 1])
             logit_differences.append(np.abs(ours - logits).max())
         distances.append(Levenshtein.normalized_distance(captioner.tokens(pixels, max_tokens), theirs.tokens))
     return Parity(
         images=len(images),
         steps=len(logit_differences),
-        # NaN stays NaN here, which max() would lose.
+        # Unlike max(), this keeps NaN.
         pixel_difference=float(np.max(pixel_differences)),
         logit_difference=float(np.max(logit_differences)),
         identical_captions=distances.count(0),

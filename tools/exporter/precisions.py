@@ -13,7 +13,7 @@ from transformers import BlipForConditionalGeneration
 from tools.exporter import graphs
 from tools.exporter.parity import Parity
 
-# Each graph's weights in each precision, from the slowest to the fastest: see docs/benchmarks.md.
+# The precision of the weights of each graph, from the slowest to the fastest: see docs/benchmarks.md.
 LADDER = {
     "fp32": {"encoder": "fp32", "decoder": "fp32"},
     "int8-decoder": {"encoder": "fp32", "decoder": "int8"},
@@ -23,7 +23,7 @@ LADDER = {
 
 @dataclass(frozen=True)
 class Gate:
-    """What a reduced precision must reach on the samples to stand for fp32; see Parity for the terms."""
+    """The conditions for using a reduced precision instead of fp32. The terms are explained at Parity."""
 
     agreement: float = 0.95
     token_edit_distance: float = 0.02
@@ -33,7 +33,7 @@ class Gate:
 
 
 def write_weights(model: BlipForConditionalGeneration, precisions: list[str], folder: Path) -> None:
-    """Write the graphs of `model` that `precisions` need to `folder/fp32` and `folder/int8`."""
+    """Write the graphs of `model` that `precisions` need, to `folder/fp32` and `folder/int8`."""
     for weights in ("fp32", "int8"):
         (folder / weights).mkdir(parents=True)
     graphs.write_graphs(model, folder / "fp32")
@@ -43,12 +43,12 @@ def write_weights(model: BlipForConditionalGeneration, precisions: list[str], fo
 
 
 def write_int8(fp32: Path, path: Path) -> None:
-    """Quantise the weights of products to 8 bits; activations are quantised as they come.
+    """Quantise the weights of products to 8 bits. Activations are quantised while the graph runs.
 
-    Weights are signed, which the fastest kernels want, have a scale for each output channel, and use 7 of
-    their 8 bits: without VNNI, a CPU adds two products of 8 bits in 16, and 2 * 255 * 64 still fits there.
+    Weights are signed, because the fastest kernels need that. Each output channel has a scale. Weights use only 7 of
+    their 8 bits: a CPU without VNNI adds two products of 8 bits in 16 bits, and 2 * 255 * 64 fits there.
     """
-    # It advises a pre-processing that adds nothing to these graphs.
+    # The quantiser recommends a pre-processing that changes nothing in these graphs.
     logging.getLogger().addFilter(_no_advice)
     try:
         quantize_dynamic(
@@ -70,7 +70,7 @@ def write_int8(fp32: Path, path: Path) -> None:
 
 
 def assemble(written: Path, precision: str, folder: Path) -> None:
-    """Put the graphs of `precision` that write_weights wrote together in `folder`, without copying them."""
+    """Put the graphs of `precision`, written by `write_weights`, into one `folder`, without copying them."""
     folder.mkdir()
     for graph, weights in LADDER[precision].items():
         for name in (f"{graph}.onnx", f"{graph}.onnx.data"):
@@ -78,9 +78,9 @@ def assemble(written: Path, precision: str, folder: Path) -> None:
 
 
 def _share_embedding(graph: onnx.GraphProto) -> None:
-    """Read a token's embedding from the output projection's columns of 8 bits, where the two are tied.
+    """Read the embedding of a token from the quantised output projection, if the two are tied.
 
-    The quantiser keeps the embedding in fp32 beside them, the largest tensor of all.
+    Otherwise the graph also contains the embedding in fp32, which is the largest tensor.
     """
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     for node in [node for node in graph.node if node.op_type == "Gather"]:
@@ -89,7 +89,7 @@ def _share_embedding(graph: onnx.GraphProto) -> None:
             continue
         token, embedding = node.input[1], node.output[0]
         read = [
-            # (hidden size, vocabulary) at (1, 1) tokens is (hidden size, 1, 1).
+            # Reading (hidden size, vocabulary) at tokens (1, 1) gives (hidden size, 1, 1).
             helper.make_node("Gather", [columns, token], ["embedding_column"], axis=1),
             helper.make_node("Transpose", ["embedding_column"], ["embedding_row"], perm=[1, 2, 0]),
             helper.make_node("Cast", ["embedding_row"], ["embedding_float"], to=onnx.TensorProto.FLOAT),
@@ -98,7 +98,7 @@ def _share_embedding(graph: onnx.GraphProto) -> None:
         ]
         graph.initializer.remove(tensors[node.input[0]])
         graph.node.remove(node)
-        # Nodes stand before those that read them; these read only the token and weights.
+        # A node must come before the nodes that read it. These nodes read only the token and weights.
         for new in reversed(read):
             graph.node.insert(0, new)
 

@@ -1,4 +1,4 @@
-"""Where a model comes from: a hub id at a revision, or a local folder in Hugging Face format."""
+"""Finds a model: a hub id with a revision, or a local folder in Hugging Face format."""
 
 import hashlib
 import re
@@ -17,10 +17,10 @@ from tools.exporter import ExportError
 SAFE_WEIGHTS = "model.safetensors"
 PICKLED_WEIGHTS = "pytorch_model.bin"
 _BICUBIC = 3
-# Only data is fetched: code that is not there cannot be run.
+# Only data files are downloaded, so no code of a hub can run.
 _FILES = ("config.json", "preprocessor_config.json", "tokenizer.json")
-# BLIP-base ships its weights only as a pickle, which can run code when loaded: a pickle is taken
-# only if its digest was known beforehand.
+# BLIP-base has its weights only as a pickle. Loading a pickle can run code, so a pickle is accepted only if its
+# digest is known in advance.
 PINNED: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("Salesforce/blip-image-captioning-base", "82a37760796d32b1411fe092ab5d4e227313294b"): {
         PICKLED_WEIGHTS: "d6638651a5526cc2ede56f2b5104d6851b0755816d220e5e046870430180c767",
@@ -33,7 +33,7 @@ PINNED: Mapping[tuple[str, str], Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Source:
-    """A model's files on disk, the names it goes by, and the digests that its files must have."""
+    """The files of a model on disk, its names, and the digests that its files must have."""
 
     folder: Path
     id: str
@@ -42,7 +42,7 @@ class Source:
 
 
 def find(model: str, revision: str | None, weights_sha256: str | None) -> Source:
-    """Return the local folder `model`, or fetch the hub's. Raises ExportError."""
+    """Return the local folder `model`, or download it from the hub. Raises ExportError."""
     folder = Path(model)
     pickle_digest = {PICKLED_WEIGHTS: weights_sha256} if weights_sha256 else {}
     if folder.is_dir():
@@ -51,23 +51,23 @@ def find(model: str, revision: str | None, weights_sha256: str | None) -> Source
         raise ExportError(f"{model} is neither a folder nor a hub id such as owner/name")
     revision = revision or next((known for name, known in PINNED if name == model), None)
     if not revision or not re.fullmatch(r"[0-9a-f]{40}", revision):
-        raise ExportError(f"name the commit of {model} to export, 40 hexadecimal digits: REVISION=...")
+        raise ExportError(f"give the commit of {model}, 40 hexadecimal digits: REVISION=...")
     try:
         names = HfApi().list_repo_files(model, revision=revision)
         weights = SAFE_WEIGHTS if SAFE_WEIGHTS in names else PICKLED_WEIGHTS
         fetched = snapshot_download(model, revision=revision, allow_patterns=[*_FILES, weights])
-    except Exception as error:  # the hub's client lets its transport's errors through
-        raise ExportError(f"{model} could not be fetched from the hub: {shorten(str(error), 300)}") from error
+    except Exception as error:  # the client of the hub also raises the errors of its HTTP library
+        raise ExportError(f"{model} could not be downloaded from the hub: {shorten(str(error), 300)}") from error
     return Source(Path(fetched), model, revision, {**PINNED.get((model, revision), {}), **pickle_digest})
 
 
 def load_model(source: Source) -> BlipForConditionalGeneration:
-    """Load the weights in fp32; a pickle only with a known digest, and never code. Raises ExportError."""
+    """Load the weights in fp32. A pickle needs a known digest, and no code is loaded. Raises ExportError."""
     safe = (source.folder / SAFE_WEIGHTS).is_file()
     if not safe and PICKLED_WEIGHTS not in source.digests:
         raise ExportError(
-            f"{source.folder} has no {SAFE_WEIGHTS}. A {PICKLED_WEIGHTS} can hold harmful code: "
-            "give the digest that its publisher names, WEIGHTS_SHA256=..."
+            f"{source.folder} has no {SAFE_WEIGHTS}. A {PICKLED_WEIGHTS} can contain harmful code. "
+            "If you trust it, give its digest: WEIGHTS_SHA256=..."
         )
     for name, expected in source.digests.items():
         path = source.folder / name
@@ -86,15 +86,17 @@ def load_model(source: Source) -> BlipForConditionalGeneration:
 
 
 def load_preprocessing(source: Source) -> tuple[BlipImageProcessorPil, Preprocessing]:
-    """Return transformers' image processor, and its constants for the captioner. Raises ExportError."""
+    """Return the image processor of transformers, and its constants for `captions.py`. Raises ExportError."""
     processor = BlipImageProcessorPil.from_pretrained(source.folder, local_files_only=True)
     size = processor.size
     if size["height"] != size["width"] or processor.resample != _BICUBIC or not processor.do_rescale:
-        raise ExportError(f"{source.folder} wants another preprocessing than a bicubic resize to a square")
+        raise ExportError(
+            f"{source.folder} needs a preprocessing that is not supported. Only a bicubic resize to a square is"
+        )
     return processor, Preprocessing(size["height"], tuple(processor.image_mean), tuple(processor.image_std))
 
 
 def sha256(path: Path) -> str:
-    """Return a file's digest in hexadecimal."""
+    """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
