@@ -1,9 +1,10 @@
 import json
+from io import StringIO
 from typing import get_type_hints
 
 import pytest
 
-from image_pipeline import errors
+from image_pipeline import errors, settings
 from image_pipeline.http import handler, schemas
 from image_pipeline.http.requests import Event
 from image_pipeline.models import ThumbnailSize
@@ -19,7 +20,7 @@ ERROR_CLASSES = [
 ]
 
 
-def answer_to(error: errors.PipelineError) -> tuple[int, dict[str, object]]:
+def answer_to(error: Exception) -> tuple[int, dict[str, object]]:
     def operation(_: Event) -> "schemas.Failure":
         raise error
 
@@ -44,6 +45,16 @@ def test_an_error_without_a_status_is_a_500_with_its_message() -> None:
         message = "Something new went wrong."
 
     assert answer_to(NewError()) == (500, {"current_status": "failure", "error": "Something new went wrong."})
+
+
+def test_a_wrong_setting_is_one_line_in_the_log_and_a_500(logged: StringIO) -> None:
+    assert answer_to(settings.SettingError("the environment variable X is not set")) == (
+        500,
+        {"current_status": "failure", "error": handler.UNEXPECTED},
+    )
+    [line] = logged.getvalue().splitlines()
+    assert json.loads(line)["message"] == "the environment variable X is not set"
+    assert "exception" not in json.loads(line)
 
 
 def test_each_thumbnail_size_is_described() -> None:

@@ -2,6 +2,9 @@
 
 import os
 
+# The logical id of the table in template.yaml. sam local sets it as the name, because it cannot resolve references.
+TABLE_IN_TEMPLATE = "ImagesTable"
+
 
 class SettingError(Exception):
     """A setting is missing or invalid. The log names the setting; a client only sees a status of 500."""
@@ -9,7 +12,13 @@ class SettingError(Exception):
 
 def table_name() -> str:
     """Return the name of the DynamoDB table."""
-    return _text("TABLE_NAME")
+    name = _text("TABLE_NAME")
+    if is_sam_local() and name == TABLE_IN_TEMPLATE:
+        raise SettingError(
+            "sam local has no DynamoDB table and no S3 bucket. `make local` starts them; to use those of a deployment, "
+            "name them in a file for --env-vars, as events/env.local.json does"
+        )
+    return name
 
 
 def bucket_name() -> str:

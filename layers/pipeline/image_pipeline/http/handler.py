@@ -6,7 +6,7 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
-from image_pipeline import deadline, errors
+from image_pipeline import deadline, errors, settings
 from image_pipeline.http import bodies
 from image_pipeline.http.requests import Event
 from image_pipeline.observability import logger
@@ -54,6 +54,9 @@ def api_handler(*raises: type[errors.PipelineError]) -> Callable[[Operation], Ha
                     return _answer(HTTPStatus.OK, operation(event))
             except errors.PipelineError as error:
                 return _refusal(error)
+            except settings.SettingError as error:
+                logger.error(str(error), reason=type(error).__name__)
+                return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(UNEXPECTED))
             except Exception:  # noqa: BLE001 - a client must not see a stack trace
                 logger.exception("unexpected error")
                 return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(UNEXPECTED))
