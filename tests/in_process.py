@@ -14,7 +14,7 @@ from image_pipeline.observability import logger
 from image_pipeline.storage import clients
 from tools import template
 from tools.aws_stand_in import create_resources
-from tools.local_api import DEMO_MODEL
+from tools.local_api import DEMO_MODEL, forget_clients
 
 
 @pytest.fixture(scope="session")
@@ -55,11 +55,6 @@ def new_clients(aws: None) -> Iterator[None]:  # noqa: ARG001 - its environment 
     forget_clients()
     yield
     forget_clients()
-
-
-def forget_clients() -> None:
-    for cached in (clients.session, clients.dynamodb, clients.s3):
-        cached.cache_clear()
 
 
 @pytest.fixture

@@ -56,8 +56,6 @@ def run(
             "POWERTOOLS_LOG_LEVEL": "WARNING",
             "POWERTOOLS_METRICS_DISABLED": "true",
         }
-        for cached in (clients.session, clients.dynamodb, clients.s3):
-            cached.cache_clear()
         captioner = get_captioner()
         port = listener.getsockname()[1]
         gateway = LocalGateway(described, host, port)
@@ -66,6 +64,12 @@ def run(
         )
         with serving(server):
             yield LocalApi(f"http://{host}:{port}", gateway.routes, captioner)
+
+
+def forget_clients() -> None:
+    """Forget the AWS clients of the functions, because the next ones get another environment."""
+    for cached in (clients.session, clients.dynamodb, clients.s3):
+        cached.cache_clear()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -89,8 +93,10 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
     for name in [name for name in before if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ |= variables
+    forget_clients()
     try:
         yield
     finally:
         os.environ.clear()
         os.environ |= before
+        forget_clients()

@@ -28,3 +28,10 @@ def test_a_command_invokes_its_function(command: str) -> None:
     answer = json.loads(done.stdout)
     assert answer["statusCode"] == (404 if "not_found" in command else 200)
     assert json.loads(answer["body"])
+
+
+def test_sam_local_alone_says_what_to_do() -> None:
+    command = ["sam", "local", "invoke", "--skip-pull-image", "GetStatsFunction", "-e", "events/get_stats.json"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env=sam.environment())
+    assert json.loads(done.stdout)["statusCode"] == 500
+    assert "`make local` starts them" in done.stderr

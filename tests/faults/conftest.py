@@ -11,8 +11,9 @@ import pytest
 from image_pipeline.storage import clients
 from tests.faults.injection import Fault
 from tests.faults.world import World
-from tests.in_process import aws, forget_clients, new_clients, quiet, table_definition, variables
+from tests.in_process import aws, new_clients, quiet, table_definition, variables
 from tools.containers import dynamodb_local, storage
+from tools.local_api import forget_clients
 
 __all__ = ["aws", "new_clients", "quiet", "table_definition", "variables"]
 
