@@ -1,4 +1,4 @@
-"""Make colour/press.icc, the profile of inks without a profile: `python -m tools.press_profile FOGRA39L.ti3`.
+"""Make press.icc, the ICC profile for CMYK images that contain none: `python -m tools.press_profile FOGRA39L.ti3`.
 
 FOGRA39L.ti3 is in the Debian package icc-profiles-free, with the zlib licence. It contains the measured colours of
 1,617 mixtures of inks, printed with offset on coated paper (ISO 12647-2).

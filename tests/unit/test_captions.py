@@ -110,7 +110,7 @@ def test_pixels_are_squashed_scaled_and_normalised() -> None:
 
 
 def twelve_megapixels(image: Image.Image, size: tuple[int, int] = (4000, 3000)) -> tuple[Image.Image, Image.Image]:
-    """Enlarge `image` to a JPEG. Return the JPEG as the pipeline decodes it, and decoded in full."""
+    """Make a JPEG of 12 megapixels from `image`. Return it twice: decoded by the pipeline, and decoded in full size."""
     content = encode(image.convert("RGB").resize(size, Image.Resampling.BICUBIC), "JPEG", quality=90)
     in_part = pictures.flatten(pictures.decode(content, datetime.now(UTC), settings.max_image_pixels()))
     assert in_part.width <= size[0] / 2

@@ -25,7 +25,7 @@ COLOURS = [(230, 60, 60), (60, 200, 90), (20, 40, 160), (128, 128, 128), (250, 2
 
 
 def to_light(encoded: Any, gamma: float | None) -> Any:
-    """Return light from 0 to 1. Without a `gamma`, uses the curve of sRGB."""
+    """Return linear light from 0 to 1 for an encoded value. Without a `gamma`, the curve of sRGB is used."""
     value = np.asarray(encoded) / 255
     if gamma is not None:
         return value**gamma

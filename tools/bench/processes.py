@@ -17,7 +17,7 @@ WITHOUT_TORCH = str(ROOT / ".venv" / "bin" / "python")
 
 
 class MeasurementError(Exception):
-    """A measured process failed. The message contains the end of its output."""
+    """A measured process failed. The message contains its last output."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def lambda_handler(event, context):
 
 @dataclass(frozen=True)
 class _Start:
-    """Seconds until the process first asks for an event, of the first call, and of a later call."""
+    """Times of one start, in seconds: until the process asks for an event, for the first call, and for a later call."""
 
     init: float
     first: float

@@ -78,9 +78,9 @@ def assemble(written: Path, precision: str, folder: Path) -> None:
 
 
 def _share_embedding(graph: onnx.GraphProto) -> None:
-    """Read the embedding of a token from the quantised output projection, if the two are tied.
+    """Let the graph read token embeddings from the quantised output projection, if the two have the same weights.
 
-    Otherwise the graph also contains the embedding in fp32, which is the largest tensor.
+    Otherwise the graph would also contain the embedding in fp32, which is the largest tensor.
     """
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     for node in [node for node in graph.node if node.op_type == "Gather"]:

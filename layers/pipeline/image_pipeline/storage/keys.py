@@ -42,7 +42,7 @@ def listing_shard(image_id: str) -> int:
 
 
 def listing_position(record: ImageRecord) -> str:
-    """Return the sort key of an image in the listing index. Sort keys in alphabetical order are in order of time."""
+    """Return the sort key of an image in the listing index. The sort keys of newer images are greater."""
     return f"{record.processed_at.isoformat(timespec='microseconds')}#{record.image_id}"
 
 

@@ -50,7 +50,7 @@ def save(claim: Claim, record: ImageRecord) -> None:
 def fail(claim: Claim, outcome: Literal["damaged", "failure"]) -> None:
     """Store for a week that an upload failed, and count it, in one transaction.
 
-    Raises StorageError unless both are known to be done, for example because the upload has succeeded.
+    Raises StorageError if this did not happen or is uncertain, for example if another attempt has stored the image.
     """
     expiry = datetime.now(UTC) + FAILURE_RETENTION
     _commit(claim, {"status": "failure", "expires_at": int(expiry.timestamp())}, {"failure": 1}, outcome)

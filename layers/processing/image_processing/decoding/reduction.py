@@ -12,10 +12,10 @@ _PIXELS_PER_STRIP = 1_000_000
 
 
 def working_size(largest_thumbnail: int) -> tuple[int, int]:
-    """Return the least longer and the least shorter side of a reduced image, in pixels.
+    """Return the smallest size of a reduced image: its longer and its shorter side, in pixels.
 
-    They are nearly twice what is needed, so that a second reduction shows no aliasing (docs/decisions.md). For a
-    largest thumbnail of 512 pixels they are 960 and 720.
+    Both are nearly twice as long as the use of the image needs. So a second reduction shows no aliasing
+    (docs/decisions.md). For a largest thumbnail of 512 pixels they are 960 and 720.
     """
     for_caption = _CAPTION_SIDE * 15 // 8
     return max(largest_thumbnail * 15 // 8, for_caption), max(largest_thumbnail * 45 // 32, for_caption)

@@ -1,1 +1,1 @@
-"""What a JPEG or PNG file consists of. Reads the structure of a file without decoding its pixels."""
+"""Reads the structure of JPEG and PNG files without decoding pixels."""

@@ -128,7 +128,7 @@ class Scans:
 
     @property
     def are_all_there(self) -> bool:
-        """Whether no further scan is needed, according to the headers."""
+        """True if the scans so far contain the whole image, according to their headers."""
         return self._begun == set(self.frame.blocks) and not self.frame.is_progressive
 
     @property
