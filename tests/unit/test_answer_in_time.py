@@ -20,8 +20,8 @@ from image_pipeline.threads import ThreadPool
 from image_processing import captions
 from image_processing.captions import Captioner
 from tests.events import load_event, upload_event
-from tests.image_records import IMAGE_ID, finished, store
 from tests.pictures import scene_png
+from tools.image_records import IMAGE_ID, finished, store
 from tools.local_api import DEMO_MODEL
 from tools.local_gateway import LocalContext
 

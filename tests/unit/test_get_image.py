@@ -8,7 +8,7 @@ from functions.get_image import app
 from image_pipeline.storage import clients, records
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event
-from tests.image_records import IMAGE_ID, finished, store
+from tools.image_records import IMAGE_ID, finished, store
 from tools.local_gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")

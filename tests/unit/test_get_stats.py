@@ -7,7 +7,7 @@ from functions.get_stats import app
 from image_pipeline.storage import records
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event
-from tests.image_records import finished, store
+from tools.image_records import finished, store
 from tools.local_gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")

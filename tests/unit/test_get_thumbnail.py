@@ -13,7 +13,7 @@ from functions.get_thumbnail import app
 from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage import clients, presigning, thumbnail_store
 from tests.events import load_event
-from tests.image_records import IMAGE_ID, finished, store
+from tools.image_records import IMAGE_ID, finished, store
 from tools.local_gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")

@@ -21,8 +21,8 @@ from image_pipeline.storage import claims, clients, records
 from image_processing import captions
 from image_processing.captions import Captioner
 from tests.events import upload_event
-from tests.image_records import finished
 from tests.pictures import encode, scene_png
+from tools.image_records import finished
 from tools.local_gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")

@@ -11,7 +11,7 @@ from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage import keys, records
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event
-from tests.image_records import finished, store
+from tools.image_records import finished, store
 from tools.local_gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")

@@ -17,7 +17,7 @@ from image_pipeline.errors import DeadlineError, ImageNotFoundError, StorageErro
 from image_pipeline.models import Statistics
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
-from tests.image_records import IMAGE_ID, finished, store
+from tools.image_records import IMAGE_ID, finished, store
 from tools.local_gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")

@@ -12,8 +12,8 @@ from image_pipeline.errors import StorageError
 from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage import clients, keys, table, thumbnail_store
 from tests.events import load_event, upload_event
-from tests.image_records import IMAGE_ID
 from tests.pictures import scene_png
+from tools.image_records import IMAGE_ID
 from tools.local_gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")

@@ -20,8 +20,8 @@ from functions.sweep_thumbnails import app as sweep_thumbnails
 from functions.upload_image import app as upload_image
 from image_pipeline import settings
 from tests.events import load_event
-from tests.image_records import IMAGE_ID, finished, store
 from tools import template
+from tools.image_records import IMAGE_ID, finished, store
 from tools.local_gateway import LocalContext
 
 ROOT = Path(__file__).parent.parent.parent

@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 from image_pipeline.storage import clients, records
 from image_pipeline.threads import ThreadPool
-from tests.image_records import finished, store
 from tools.containers import dynamodb_local, storage
+from tools.image_records import finished, store
 
 _IMAGES = 500
 _LIMIT = 50

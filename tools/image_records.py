@@ -1,4 +1,4 @@
-"""Records of processed images, for tests that need stored images without processing a file."""
+"""Records of processed images, for tests and benchmarks that need stored images without processing files."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
