@@ -67,12 +67,13 @@ def test_the_stream_reports_expired_images_and_the_filter_passes_them(world: Wor
 def stream_records() -> list[dict[str, Any]]:
     url = clients.dynamodb().meta.endpoint_url
     streams = boto3.client("dynamodbstreams", endpoint_url=url)
-    (stream,) = streams.list_streams(TableName=settings.table_name())["Streams"]
-    shards = streams.describe_stream(StreamArn=stream["StreamArn"])["StreamDescription"]["Shards"]
+    # DynamoDB Local also keeps the streams of deleted tables with this name.
+    stream = clients.dynamodb().describe_table(TableName=settings.table_name())["Table"]["LatestStreamArn"]
+    shards = streams.describe_stream(StreamArn=stream)["StreamDescription"]["Shards"]
     found = []
     for shard in shards:
         iterator = streams.get_shard_iterator(
-            StreamArn=stream["StreamArn"], ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+            StreamArn=stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
         )
         found += streams.get_records(ShardIterator=iterator["ShardIterator"])["Records"]
     return [dict(record) for record in found]
