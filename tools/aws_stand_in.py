@@ -21,7 +21,7 @@ from tools.template import Template, functions
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_STORAGE_TYPES = ("AWS::S3::Bucket", "AWS::DynamoDB::Table")
+_STORAGE_TYPES = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue")
 
 
 class QuietRequestHandler(RequestHandler):
@@ -72,7 +72,7 @@ def run(host: str, port: int = 0) -> Iterator[dict[str, str]]:
 
 
 def create_resources(template: Template) -> dict[str, str]:
-    """Create the bucket and the table of the template. Return the environment variables of the functions.
+    """Create the buckets, the queues and the table of the template. Return the environment variables of the functions.
 
     The AWS clients of this process must point to a stand-in. moto's CloudFormation resolves the references in the
     variables: each variable becomes an output of a stack.
@@ -84,6 +84,9 @@ def create_resources(template: Template) -> dict[str, str]:
     for resource in resources.values():
         # Nothing here reads the stream, and moto copies the whole stream at each transaction.
         resource["Properties"].pop("StreamSpecification", None)
+        # moto's CloudFormation does not know these.
+        resource["Properties"].pop("NotificationConfiguration", None)
+        resource.pop("DependsOn", None)
     storage = {
         "Parameters": template["Parameters"],
         "Resources": resources,

@@ -18,7 +18,7 @@ from openapi_spec_validator import validate
 from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import is_typeddict
 
-from image_pipeline.errors import ImageNotFoundError, PipelineError
+from image_pipeline.errors import UNEXPECTED, ImageNotFoundError, PipelineError
 from image_pipeline.http import bodies, handler, requests, schemas
 from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage.claims import KEY_RETENTION
@@ -53,6 +53,34 @@ _REQUESTS: dict[str, Json] = {
                 "schema": {"type": "string", "format": "cursor"},
             },
         ]
+    },
+    "getImage": {
+        "parameters": [
+            {
+                "name": "wait",
+                "in": "query",
+                "description": "How many seconds to wait until the image is finished or has failed.",
+                "schema": {"type": "integer", "minimum": 0, "maximum": requests.LONGEST_WAIT, "default": 0},
+            }
+        ]
+    },
+    "createUpload": {
+        "requestBody": {
+            "required": True,
+            "description": "The file that will be uploaded.",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            "filename": {"type": "string", "description": "Shown to clients, never used as a path."},
+                            "content_type": {"enum": list(requests.CONTENT_TYPES)},
+                        },
+                        "required": ["content_type"],
+                    }
+                }
+            },
+        },
     },
     "uploadImage": {
         "parameters": [
@@ -151,11 +179,12 @@ def text() -> str:
 
 def _operation(operation_id: str, path: str, operation: Callable[..., Any]) -> Json:
     summary = str(inspect.getdoc(inspect.getmodule(operation))).partition("\n")[0].partition(": ")[2]
+    request = _REQUESTS.get(operation_id, {})
     parameters = [
         {"name": name, "in": "path", "required": True, **described}
         for name, described in _PATH_PARAMETERS.items()
         if f"{{{name}}}" in path
-    ]
+    ] + request.get("parameters", [])
     body = get_type_hints(operation, localns={"schemas": schemas})["return"]
     returned = get_args(body) or (body,)
     success: Json = {
@@ -168,10 +197,10 @@ def _operation(operation_id: str, path: str, operation: Callable[..., Any]) -> J
     return {
         "operationId": operation_id,
         "summary": summary[0].upper() + summary[1:],
+        **request,
         **({"parameters": parameters} if parameters else {}),
-        **_REQUESTS.get(operation_id, {}),
         "responses": {
-            "200": success,
+            str(int(handler.SUCCESS[operation])): success,
             **_refusals(handler.ERRORS[operation]),
             **{str(int(status)): _reference("responses", status.phrase.replace(" ", "")) for status in _GATEWAY},
         },
@@ -188,7 +217,7 @@ def _refusals(raises: tuple[type[PipelineError], ...]) -> dict[str, Json]:
             body = bodies.image_missing if error is ImageNotFoundError else bodies.failure
             examples[handler.status_of(error)][error.__name__] = {"value": body(error.message)}
     descriptions[HTTPStatus.INTERNAL_SERVER_ERROR].append("Anything unforeseen.")
-    examples[HTTPStatus.INTERNAL_SERVER_ERROR]["Unforeseen"] = {"value": bodies.failure(handler.UNEXPECTED)}
+    examples[HTTPStatus.INTERNAL_SERVER_ERROR]["Unforeseen"] = {"value": bodies.failure(UNEXPECTED)}
     answers: dict[str, Json] = {}
     for status in sorted(descriptions):
         missing = ImageNotFoundError in raises and status == handler.status_of(ImageNotFoundError)

@@ -1,8 +1,8 @@
-"""GET /api/images/{image_id}: one finished image."""
+"""GET /api/images/{image_id}: one image in any state."""
 
 from typing import TYPE_CHECKING
 
-from image_pipeline.errors import ImageNotFoundError
+from image_pipeline.errors import ImageNotFoundError, InvalidRequestError
 from image_pipeline.http import bodies, requests
 from image_pipeline.http.handler import api_handler
 from image_pipeline.storage import clients, records
@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from image_pipeline.http import schemas
 
 
-@api_handler(ImageNotFoundError)
+@api_handler(ImageNotFoundError, InvalidRequestError)
 def lambda_handler(event: requests.Event) -> "schemas.ImageDetails":
-    return bodies.image_details(records.get(requests.image_id(event)))
+    image = records.wait(requests.image_id(event), requests.wait_seconds(event))
+    return bodies.image_details(image)
 
 
 clients.prepare(clients.dynamodb)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     errors.ImageTooLargeError,
     errors.RequestRunningError,
     errors.RequestKeyReusedError,
+    errors.ImageNotFoundError,
     errors.CaptionError,
 )
 def lambda_handler(event: Event) -> "schemas.Image":

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 import pytest
 
-from functions.sweep_thumbnails import app
+from functions.follow_images import app
 from image_pipeline import settings
 from image_pipeline.errors import StorageError
 from image_pipeline.storage import clients, table
@@ -19,7 +19,7 @@ from tools.local_gateway import LocalContext
 
 
 def sweep(event: dict[str, Any]) -> None:
-    app.lambda_handler(event, LocalContext("SweepThumbnailsFunction"))
+    app.lambda_handler(event, LocalContext("FollowImagesFunction"))
 
 
 def upload_and_be_killed(world: World) -> None:
@@ -56,7 +56,7 @@ def test_the_stream_reports_expired_images_and_the_filter_passes_them(world: Wor
     assert len(list(world.expire())) == 1
     request = table.serialize({"pk": "REQUEST#a-key", "sk": "REQUEST"})
     clients.dynamodb().delete_item(TableName=settings.table_name(), Key=request)
-    (event_source,) = template.functions(template.read())["SweepThumbnailsFunction"]["Events"].values()
+    (event_source,) = template.functions(template.read())["FollowImagesFunction"]["Events"].values()
     (pattern,) = (filtered["Pattern"] for filtered in event_source["Properties"]["FilterCriteria"]["Filters"])
     events = [record for record in stream_records() if matches(json.loads(pattern), record)]
     assert len(events) == 1

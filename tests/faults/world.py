@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
+from functions.follow_images import app as follow_images
 from functions.get_image import app as get_image
 from functions.get_stats import app as get_stats
 from functions.get_thumbnail import app as get_thumbnail
 from functions.list_images import app as list_images
-from functions.sweep_thumbnails import app as sweep_thumbnails
 from functions.upload_image import app as upload_image
 from image_pipeline import settings
 from image_pipeline.storage import clients, table
@@ -134,7 +134,7 @@ class World:
             if item["sk"] == "IMAGE" and "expires_at" in item:
                 key = table.serialize({"pk": item["pk"], "sk": item["sk"]})
                 clients.dynamodb().delete_item(TableName=settings.table_name(), Key=key)
-                event = load_event("sweep_thumbnails")
+                event = load_event("follow_images_removed")
                 event["Records"][0]["dynamodb"]["Keys"] = key
                 yield event
 
@@ -144,7 +144,7 @@ class World:
         Call this last. `check` fails after it, because it deletes the items of failures but not their count.
         """
         for event in self.expire():
-            sweep_thumbnails.lambda_handler(event, LocalContext("SweepThumbnailsFunction"))
+            follow_images.lambda_handler(event, LocalContext("FollowImagesFunction"))
         finished = {item["image_id"] for item in stored() if item["sk"] == "IMAGE"}
         assert {key.partition("/")[0] for key in keys()} == finished, "an object has no record"
         assert set(self.acknowledged) <= finished

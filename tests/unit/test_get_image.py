@@ -46,7 +46,7 @@ def test_an_unknown_image_is_not_found() -> None:
 
 
 def test_a_failed_image_is_not_found() -> None:
-    records.fail(Claim(IMAGE_ID, "attempt", None), "failure")
+    records.fail(Claim(IMAGE_ID, "attempt", None), "failure", "a.jpg", "It failed.")
     assert get("get_image") == (404, MISSING)
 
 

@@ -50,7 +50,7 @@ def test_an_error_without_a_status_is_a_500_with_its_message() -> None:
 def test_a_wrong_setting_is_one_line_in_the_log_and_a_500(logged: StringIO) -> None:
     assert answer_to(settings.SettingError("the environment variable X is not set")) == (
         500,
-        {"current_status": "failure", "error": handler.UNEXPECTED},
+        {"current_status": "failure", "error": errors.UNEXPECTED},
     )
     [line] = logged.getvalue().splitlines()
     assert json.loads(line)["message"] == "the environment variable X is not set"

@@ -152,13 +152,13 @@ def test_a_lease_is_half_a_minute_to_the_millisecond(monkeypatch: pytest.MonkeyP
 
 def test_an_attempt_that_lost_its_claim_stores_nothing(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
     slow = claims.claim(KEY, digest(scene_png()))
-    claims.reserve(slow)
+    claims.reserve(slow, "a.jpg")
     pass_time(monkeypatch, 31)
     _, body, _ = post(scene_png())
     with pytest.raises(StorageError):
         records.save(slow, finished(slow.image_id))
     with pytest.raises(StorageError):
-        records.fail(slow, "failure")
+        records.fail(slow, "failure", "a.jpg", "It failed.")
     listed = [item["image_id"] for item in table_items("IMAGE#") if item["status"] == "success"]
     assert listed == [body["data"]["image_id"]]
     assert counts() == (1, 0)

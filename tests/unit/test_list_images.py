@@ -31,7 +31,7 @@ def test_an_empty_list_says_so() -> None:
 
 
 def test_failures_are_not_listed() -> None:
-    records.fail(Claim("b480bcff-7fff-45b2-93cf-7a534fe39821", "attempt", None), "failure")
+    records.fail(Claim("b480bcff-7fff-45b2-93cf-7a534fe39821", "attempt", None), "failure", "a.jpg", "It failed.")
     assert "data" in get()[1]
 
 

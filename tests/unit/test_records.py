@@ -125,14 +125,14 @@ def test_a_record_never_replaces_another(table_items: Items) -> None:
 
 
 def test_an_item_is_never_reserved_twice(table_items: Items) -> None:
-    claims.reserve(Claim(IMAGE_ID, "first", None))
+    claims.reserve(Claim(IMAGE_ID, "first", None), "a.jpg")
     with pytest.raises(StorageError):
-        claims.reserve(Claim(IMAGE_ID, "second", None))
+        claims.reserve(Claim(IMAGE_ID, "second", None), "a.jpg")
     assert [item["attempt"] for item in table_items("IMAGE#")] == ["first"]
 
 
 def test_a_reserved_item_is_kept_for_an_hour(table_items: Items) -> None:
-    claims.reserve(Claim(IMAGE_ID, "attempt", None))
+    claims.reserve(Claim(IMAGE_ID, "attempt", None), "a.jpg")
     assert 0 <= time.time() + 3600 - int(table_items("IMAGE#")[0]["expires_at"]) < 60
 
 
@@ -149,7 +149,7 @@ def test_a_success_is_not_taken_for_the_failure_of_the_same_attempt(table_items:
     record = finished()
     store(record, "attempt")
     with pytest.raises(StorageError):
-        records.fail(Claim(record.image_id, "attempt", None), "failure")
+        records.fail(Claim(record.image_id, "attempt", None), "failure", "a.jpg", "It failed.")
     assert records.get(record.image_id) == record
     assert [item.get("failure") for item in table_items("STATS")] == [None]
 
@@ -244,7 +244,7 @@ def test_the_pauses_between_conflicts_are_random_and_grow(monkeypatch: pytest.Mo
 
 
 def test_a_failure_is_counted_kept_for_a_week_and_not_an_image(table_items: Items) -> None:
-    records.fail(Claim(IMAGE_ID, "attempt", None), "failure")
+    records.fail(Claim(IMAGE_ID, "attempt", None), "failure", "a.jpg", "It failed.")
     with pytest.raises(ImageNotFoundError):
         records.get(IMAGE_ID)
     (item,) = table_items("IMAGE#")

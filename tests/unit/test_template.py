@@ -12,11 +12,11 @@ import pytest
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
+from functions.follow_images import app as follow_images
 from functions.get_image import app as get_image
 from functions.get_stats import app as get_stats
 from functions.get_thumbnail import app as get_thumbnail
 from functions.list_images import app as list_images
-from functions.sweep_thumbnails import app as sweep_thumbnails
 from functions.upload_image import app as upload_image
 from image_pipeline import settings
 from tests.events import load_event
@@ -75,7 +75,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 def test_each_route_leads_to_its_function(resources: Resources, functions: Resources) -> None:
-    assert set(functions) == {*ROUTES.values(), "SweepThumbnailsFunction"}
+    assert set(functions) == {*ROUTES.values(), "FollowImagesFunction"}
     (api,) = of_type(resources, "AWS::ApiGateway::RestApi").values()
     found = {
         (method, path): operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
@@ -178,7 +178,7 @@ def test_bucket_and_table_outlive_the_stack_and_the_bucket_is_private(resources:
         ("GetImageFunction", get_image.lambda_handler, "get_image"),
         ("GetThumbnailFunction", get_thumbnail.lambda_handler, "get_thumbnail_small"),
         ("GetStatsFunction", get_stats.lambda_handler, "get_stats"),
-        ("SweepThumbnailsFunction", sweep_thumbnails.lambda_handler, "sweep_thumbnails"),
+        ("FollowImagesFunction", follow_images.lambda_handler, "follow_images"),
     ],
 )
 def test_a_function_is_given_the_variables_that_it_reads_and_no_others(

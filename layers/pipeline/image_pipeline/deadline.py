@@ -55,7 +55,6 @@ def remaining() -> float:
 
 def _gateway_waits_ms(event: Mapping[str, Any]) -> float:
     """Return how long API Gateway will still wait, in milliseconds, or infinity if the event does not say."""
-    timeout_ms = settings.gateway_timeout_seconds() * 1000
     if settings.is_sam_local():
         # SAM puts the time of its own start into every event.
         return math.inf
@@ -63,5 +62,5 @@ def _gateway_waits_ms(event: Mapping[str, Any]) -> float:
         case {"requestContext": {"requestTimeEpoch": int(requested_at)}}:
             age = int(time.time() * 1000) - requested_at
             if age < _OLDEST_REQUEST_MS:
-                return timeout_ms - _MARGIN_MS - age
+                return settings.gateway_timeout_seconds() * 1000 - _MARGIN_MS - age
     return math.inf

@@ -7,6 +7,9 @@ from image_pipeline.models import ThumbnailSize
 
 *_FIRST_SIZES, _LAST_SIZE = [f"'{size}'" for size in ThumbnailSize]
 
+# The message for everything that has no error class.
+UNEXPECTED = "The request could not be processed. Please try again."
+
 
 class PipelineError(Exception):
     """Base class of these errors. `message` is used when none is given."""
@@ -48,6 +51,12 @@ class UndecodableImageError(PipelineError):
     """The file begins like a JPEG or PNG but cannot be decoded."""
 
     message = "The image is damaged or incomplete and cannot be decoded. Please send the whole file again."
+
+
+class FileNotUploadedError(PipelineError):
+    """The file of a direct upload is not in the bucket any more."""
+
+    message = "The uploaded file was removed before it was processed. Please upload it again."
 
 
 class RequestRunningError(PipelineError):

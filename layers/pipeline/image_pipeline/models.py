@@ -67,6 +67,15 @@ class ImageRecord:
 
 
 @dataclass(frozen=True)
+class UnfinishedImage:
+    """An image that waits for its file, is being processed, or failed. `error` is None unless it failed."""
+
+    image_id: str
+    original_name: str
+    error: str | None
+
+
+@dataclass(frozen=True)
 class Statistics:
     """Numbers of successful and failed uploads. The time is the sum over the successful ones, in seconds."""
 

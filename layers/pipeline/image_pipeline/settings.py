@@ -31,6 +31,21 @@ def thumbnails_url() -> str:
     return _text("THUMBNAILS_URL")
 
 
+def uploads_bucket() -> str:
+    """Return the name of the S3 bucket for the files of direct uploads."""
+    return _text("UPLOADS_BUCKET")
+
+
+def uploads_url() -> str:
+    """Return the URL of the bucket for the files of direct uploads."""
+    return _text("UPLOADS_URL")
+
+
+def leftovers_queue_url() -> str:
+    """Return the URL of the SQS queue of images whose files are still to be deleted."""
+    return _text("LEFTOVERS_QUEUE_URL")
+
+
 def model_path() -> str:
     """Return the path of the folder that holds the exported caption model."""
     return _text("MODEL_PATH")
@@ -54,6 +69,11 @@ def is_sam_local() -> bool:
 def max_upload_bytes() -> int:
     """Return the largest accepted file size. A Lambda event of 6 MB holds 4.5 MB of file as base64."""
     return _number("MAX_UPLOAD_BYTES", 1, 4_500_000)
+
+
+def max_direct_upload_bytes() -> int:
+    """Return the largest accepted file size of a direct upload. The worker has the whole file in memory."""
+    return _number("MAX_DIRECT_UPLOAD_BYTES", 1, 200_000_000)
 
 
 def max_image_pixels() -> int:

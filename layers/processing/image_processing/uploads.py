@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal
 
 from image_pipeline import deadline, observability, settings
-from image_pipeline.errors import DeadlineError, StorageError, UndecodableImageError
+from image_pipeline.errors import UNEXPECTED, DeadlineError, PipelineError, StorageError, UndecodableImageError
 from image_pipeline.models import ImageRecord, ThumbnailSize, Upload
 from image_pipeline.observability import logger
 from image_pipeline.storage import claims, clients, keys, records, thumbnail_store
@@ -24,54 +24,72 @@ def process(upload: Upload) -> ImageRecord:
     If the upload has an Idempotency-Key and an earlier attempt succeeded, returns the record of that attempt.
 
     Raises UnsupportedImageError, ImageTooLargeError, RequestRunningError and RequestKeyReusedError, after which
-    nothing is stored. After any other error, such as UndecodableImageError, CaptionError, StorageError or
-    DeadlineError, a failure is counted and no thumbnail is left, unless storage fails at that too.
+    nothing is stored, and ImageNotFoundError if the image of an earlier attempt was deleted. After any other error,
+    such as UndecodableImageError, CaptionError, StorageError or DeadlineError, a failure is counted and no thumbnail is
+    left, unless storage fails at that too.
     """
-    start = time.perf_counter()
-    received_at = datetime.now(UTC)
+    start, received_at = time.perf_counter(), datetime.now(UTC)
     sha256 = hashlib.sha256(upload.content).hexdigest()
     try:
         picture = pictures.decode(upload.content, received_at, settings.max_image_pixels())
-    except UndecodableImageError:
+    except UndecodableImageError as error:
         # If an earlier attempt has counted this failure, claim() raises the same error here.
-        _fail(claims.claim(upload.idempotency_key, sha256), "damaged")
+        _fail(claims.claim(upload.idempotency_key, sha256), "damaged", upload.original_name, error)
         raise
     claim = claims.claim(upload.idempotency_key, sha256)
     if claim.is_finished:
         return records.get(claim.image_id)
-    extension = thumbnails.EXTENSIONS[picture.metadata.format]
-    thumbnail_keys = {size: keys.thumbnail(claim.image_id, size, extension) for size in ThumbnailSize}
     try:
-        caption = _store_thumbnails_and_caption(picture, thumbnail_keys, claim)
-        record = ImageRecord(
-            image_id=claim.image_id,
-            original_name=upload.original_name,
-            processed_at=datetime.now(UTC),
-            time_taken=Decimal(round((time.perf_counter() - start) * 1e6)) / 1_000_000,
-            metadata=picture.metadata,
-            thumbnails=thumbnail_keys,
-            caption=caption,
-            caption_model=captions.get_captioner().model,
-            sha256=sha256,
-        )
-        records.save(claim, record)
-    except Exception:
-        if _fail(claim, "failure"):
+        return _finish(upload.original_name, picture, sha256, claim, start)
+    except Exception as error:
+        if _fail(claim, "failure", upload.original_name, error):
             _delete_thumbnails(claim.image_id)
         raise
+
+
+def process_claimed(upload: Upload, claim: Claim) -> ImageRecord:
+    """Process the file of a direct upload and return its stored record.
+
+    Raises UndecodableImageError, UnsupportedImageError or ImageTooLargeError if the file cannot be processed. After any
+    other error, such as CaptionError, StorageError or DeadlineError, another attempt may succeed.
+    """
+    start, received_at = time.perf_counter(), datetime.now(UTC)
+    picture = pictures.decode(upload.content, received_at, settings.max_image_pixels())
+    return _finish(upload.original_name, picture, hashlib.sha256(upload.content).hexdigest(), claim, start)
+
+
+def _finish(original_name: str, picture: Picture, sha256: str, claim: Claim, start: float) -> ImageRecord:
+    """Make thumbnails and caption of a decoded image, and store them with the record."""
+    extension = thumbnails.EXTENSIONS[picture.metadata.format]
+    thumbnail_keys = {size: keys.thumbnail(claim.image_id, size, extension) for size in ThumbnailSize}
+    caption = _store_thumbnails_and_caption(picture, thumbnail_keys, claim, original_name)
+    record = ImageRecord(
+        image_id=claim.image_id,
+        original_name=original_name,
+        processed_at=datetime.now(UTC),
+        time_taken=Decimal(round((time.perf_counter() - start) * 1e6)) / 1_000_000,
+        metadata=picture.metadata,
+        thumbnails=thumbnail_keys,
+        caption=caption,
+        caption_model=captions.get_captioner().model,
+        sha256=sha256,
+    )
+    records.save(claim, record)
     observability.count_processed(float(record.time_taken))
     logger.info("image processed", image_id=claim.image_id, seconds=float(record.time_taken))
     return record
 
 
-def _store_thumbnails_and_caption(picture: Picture, thumbnail_keys: Mapping[ThumbnailSize, str], claim: Claim) -> str:
+def _store_thumbnails_and_caption(
+    picture: Picture, thumbnail_keys: Mapping[ThumbnailSize, str], claim: Claim, original_name: str
+) -> str:
     """Make and store the thumbnails, and write the caption at the same time. Return the caption."""
     # Make the clients before the threads start, because boto3 cannot make clients in several threads at once.
     clients.dynamodb()
     clients.s3()
     # The pool waits for its threads, so no thumbnail is stored after a failure was cleaned up.
     with ThreadPool(len(thumbnail_keys) + 1, thread_name_prefix="thumbnail") as pool:
-        reserved = pool.submit(claims.reserve, claim)
+        reserved = pool.submit(claims.reserve, claim, original_name)
 
         def store(size: ThumbnailSize) -> None:
             content = thumbnails.make(picture, size.pixels)
@@ -93,11 +111,12 @@ def _caption(picture: Picture) -> str:
         return captions.get_captioner().caption(pictures.flatten(picture))
 
 
-def _fail(claim: Claim, outcome: Literal["damaged", "failure"]) -> bool:
+def _fail(claim: Claim, outcome: Literal["damaged", "failure"], original_name: str, error: Exception) -> bool:
     """Count a failure. Return whether it is stored; if not, the upload may have succeeded."""
     observability.count_failed()
+    message = str(error) if isinstance(error, PipelineError) else UNEXPECTED
     try:
-        records.fail(claim, outcome)
+        records.fail(claim, outcome, original_name, message)
     except (StorageError, DeadlineError):
         logger.exception("failure not recorded", image_id=claim.image_id)
         return False

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
-from image_pipeline.models import ImageRecord, Statistics, ThumbnailSize
+from image_pipeline.models import ImageRecord, Statistics, ThumbnailSize, UnfinishedImage
 from image_pipeline.storage import thumbnail_store
+from image_pipeline.storage.file_store import UploadForm
 
 if TYPE_CHECKING:
     from image_pipeline.http import schemas
@@ -51,9 +52,33 @@ def image_list(records: list[ImageRecord], next_page: str | None) -> "schemas.Im
     return body
 
 
-def image_details(record: ImageRecord) -> "schemas.ImageDetails":
+def image_details(found: ImageRecord | UnfinishedImage) -> "schemas.ImageDetails":
     """Return the body for one image, inside the outer object that all reading routes use."""
-    return {"current_status": "success", "data": image(record)}
+    if isinstance(found, ImageRecord):
+        return {"current_status": "success", "data": image(found)}
+    data: schemas.UnfinishedData = {"image_id": found.image_id, "original_name": found.original_name}
+    if found.error is None:
+        return {"current_status": "success", "data": {"image_status": "processing", "data": data, "error": None}}
+    return {"current_status": "success", "data": {"image_status": "failure", "data": data, "error": found.error}}
+
+
+def image_deleted() -> "schemas.ImageDeleted":
+    """Return the body for a deleted image."""
+    return {"current_status": "success", "data": "Image deleted.", "error": None}
+
+
+def upload_requested(image_id: str, form: UploadForm) -> "schemas.RequestedUpload":
+    """Return the body for a direct upload: where and how to send the file, and where to ask for the result."""
+    return {
+        "current_status": "success",
+        "data": {
+            "image_id": image_id,
+            "upload": {"url": form.url, "fields": form.fields},
+            "expires_at": form.expires_at.isoformat(timespec="seconds"),
+            "max_bytes": form.max_bytes,
+            "status_url": f"images/{image_id}",
+        },
+    }
 
 
 def thumbnail(url: str) -> "schemas.Thumbnail":

@@ -19,6 +19,7 @@ _REMOVED = re.compile(
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # change the direction of text
     "\u2028\u2029\ufeff]"  # line separator, paragraph separator, byte order mark
 )
+_SURROGATES = re.compile("[\ud800-\udfff]")
 # At most 255 characters. The cut does not split an emoji sequence, or a letter from its accent, unless one of them is
 # longer than 255 characters.
 _BEGINNING = re.compile(
@@ -28,12 +29,18 @@ _BEGINNING = re.compile(
 
 
 def shown(part: MultipartPart) -> str:
-    """Return the file name of a part without its path, or "unnamed".
+    """Return the file name of a part, made safe by `cleaned`. `part` must come from a parser with HEADER_CHARSET."""
+    name = _extended(part.disposition) or (part.filename or "").encode(HEADER_CHARSET).decode(errors="replace")
+    return cleaned(name)
+
+
+def cleaned(name: str) -> str:
+    """Return a file name without its path, or "unnamed".
 
     Removes control characters and characters that change the direction of text. Keeps joiners, tags and unknown
-    characters, because emoji and some scripts need them. `part` must come from a parser with HEADER_CHARSET.
+    characters, because emoji and some scripts need them. Replaces lone surrogates, which are not valid in UTF-8.
     """
-    name = _extended(part.disposition) or (part.filename or "").encode(HEADER_CHARSET).decode(errors="replace")
+    name = _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", name)
     name = _REMOVED.sub("", name.replace("\\", "/").rpartition("/")[2]).strip()
     beginning = _BEGINNING.match(name)
     return beginning[0] if beginning else "unnamed"

@@ -22,6 +22,7 @@ STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
     errors.UndecodableImageError: HTTPStatus.BAD_REQUEST,
     errors.ImageNotFoundError: HTTPStatus.NOT_FOUND,
     errors.ThumbnailNotFoundError: HTTPStatus.NOT_FOUND,
+    errors.FileNotUploadedError: HTTPStatus.NOT_FOUND,
     errors.RequestRunningError: HTTPStatus.CONFLICT,
     errors.RequestKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ImageTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -33,16 +34,19 @@ STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
 # The errors that any operation may raise, and the further errors of each operation. docs/openapi.json lists both.
 COMMON_ERRORS: tuple[type[errors.PipelineError], ...] = (errors.StorageError, errors.DeadlineError)
 ERRORS: dict[Operation, tuple[type[errors.PipelineError], ...]] = {}
+# The status of the answer if an operation succeeds.
+SUCCESS: dict[Operation, HTTPStatus] = {}
 
-UNEXPECTED = "The request could not be processed. Please try again."
 _RETRY_AFTER_SECONDS = "2"
 
 
-def api_handler(*raises: type[errors.PipelineError]) -> Callable[[Operation], Handler]:
+def api_handler(
+    *raises: type[errors.PipelineError], success: HTTPStatus = HTTPStatus.OK
+) -> Callable[[Operation], Handler]:
     """Make a Lambda handler from an operation.
 
-    The operation takes an API Gateway event (payload version 1.0) and returns the body of a 200. `raises` are the
-    errors that it may raise besides COMMON_ERRORS.
+    The operation takes an API Gateway event (payload version 1.0) and returns the body of an answer with the status
+    `success`. `raises` are the errors that it may raise besides COMMON_ERRORS.
     """
 
     def decorate(operation: Operation) -> Handler:
@@ -51,17 +55,17 @@ def api_handler(*raises: type[errors.PipelineError]) -> Callable[[Operation], Ha
         def handler(event: Event, context: deadline.Context) -> Answer:
             try:
                 with deadline.of(event, context):
-                    return _answer(HTTPStatus.OK, operation(event))
+                    return _answer(success, operation(event))
             except errors.PipelineError as error:
                 return _refusal(error)
             except settings.SettingError as error:
                 logger.error(str(error), reason=type(error).__name__)
-                return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(UNEXPECTED))
+                return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(errors.UNEXPECTED))
             except Exception:  # noqa: BLE001 - a client must not see a stack trace
                 logger.exception("unexpected error")
-                return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(UNEXPECTED))
+                return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(errors.UNEXPECTED))
 
-        ERRORS[operation] = raises
+        ERRORS[operation], SUCCESS[operation] = raises, success
         return handler
 
     return decorate

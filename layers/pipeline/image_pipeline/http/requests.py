@@ -1,18 +1,24 @@
 """The parameters of a request, read from an API Gateway event (payload version 1.0) and checked."""
 
+import json
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from image_pipeline.errors import ImageNotFoundError, InvalidRequestError, InvalidThumbnailSizeError
-from image_pipeline.http import cursors
+from image_pipeline.http import cursors, file_names
 from image_pipeline.models import ThumbnailSize
 
 Event = Mapping[str, Any]
 DEFAULT_PAGE = 50
 LARGEST_PAGE = 100
 LONGEST_KEY = 255
+# API Gateway waits 29 s for an answer.
+LONGEST_WAIT = 20
+CONTENT_TYPES = ("image/jpeg", "image/png")
+_JSON_HINT = 'Send for example: {"filename": "photo.jpg", "content_type": "image/jpeg"}'
 # Visible ASCII without quotes. The IETF draft puts quotes around the key; they are not part of it.
 KEY_PATTERN = f'"?([!#-~]{{1,{LONGEST_KEY}}})"?'
 
@@ -71,6 +77,33 @@ def idempotency_key(event: Event) -> str | None:
             " such as a UUID."
         )
     return match[1]
+
+
+def wait_seconds(event: Event) -> float:
+    """Return the value of `?wait=` in seconds, or 0 without it. Raises InvalidRequestError."""
+    text = _query(event).get("wait", "0")
+    if not re.fullmatch(r"[0-9]{1,2}", text) or int(text) > LONGEST_WAIT:
+        raise InvalidRequestError(f"Invalid wait. Please use a whole number of seconds from 0 to {LONGEST_WAIT}.")
+    return int(text)
+
+
+def file_to_upload(event: Event) -> tuple[str, str]:
+    """Return the file name and the content type from the JSON body of a direct upload. Raises InvalidRequestError."""
+    body = event.get("body") or ""
+    try:
+        wanted = json.loads(b64decode(body) if event.get("isBase64Encoded") else body)
+    except ValueError:
+        raise InvalidRequestError(f"The request body is not JSON. {_JSON_HINT}") from None
+    match wanted:
+        case {"content_type": str(content_type), **others} if content_type in CONTENT_TYPES:
+            name = others.get("filename", "")
+        case {"content_type": _}:
+            raise InvalidRequestError(f"Invalid content_type. Please use {' or '.join(CONTENT_TYPES)}.")
+        case _:
+            raise InvalidRequestError(f"The field 'content_type' is missing. {_JSON_HINT}")
+    if not isinstance(name, str):
+        raise InvalidRequestError("Invalid filename. Please use text.")
+    return file_names.cleaned(name), content_type
 
 
 def _query(event: Event) -> Mapping[str, str]:

@@ -65,11 +65,70 @@ class Image(TypedDict):
     error: None
 
 
+class UnfinishedData(TypedDict):
+    """The data of an image that is not finished."""
+
+    image_id: Uuid
+    original_name: str
+
+
+class ProcessingImage(TypedDict):
+    """An image that waits for its file or is being processed."""
+
+    image_status: Literal["processing"]
+    data: UnfinishedData
+    error: None
+
+
+class FailedImage(TypedDict):
+    """An image that could not be processed."""
+
+    image_status: Literal["failure"]
+    data: UnfinishedData
+    error: str
+    """Why it failed, and what to do."""
+
+
 class ImageDetails(TypedDict):
-    """A processed image, inside the outer object that all reading routes use."""
+    """An image in any state, inside the outer object that all reading routes use."""
 
     current_status: Literal["success"]
-    data: Image
+    data: Image | ProcessingImage | FailedImage
+
+
+class ImageDeleted(TypedDict):
+    """The image is deleted."""
+
+    current_status: Literal["success"]
+    data: Literal["Image deleted."]
+    error: None
+
+
+class UploadForm(TypedDict):
+    """A form for S3: send all fields, and then the file in the field `file`, as multipart/form-data."""
+
+    url: Url
+    fields: dict[str, str]
+
+
+class UploadTarget(TypedDict):
+    """Where to send the file of a direct upload."""
+
+    image_id: Uuid
+    upload: UploadForm
+    expires_at: Moment
+    """After this time S3 refuses the file."""
+    max_bytes: int
+    """The largest file that S3 accepts."""
+    status_url: RelativeReference
+    """The image. Resolve it against the URL of this request."""
+
+
+class RequestedUpload(TypedDict):
+    """A direct upload, ready for its file."""
+
+    current_status: Literal["success"]
+    data: UploadTarget
 
 
 class ImageList(TypedDict):

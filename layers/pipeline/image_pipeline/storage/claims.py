@@ -1,5 +1,7 @@
 """Claims: which attempt may process an upload, and how an upload with an Idempotency-Key ended.
 
+A direct upload has an image item from the start. A worker claims this item for as long as it may run.
+
 An upload with an Idempotency-Key has a request item. An attempt claims this item for as long as a function may run.
 After that time another attempt may take the item over, for an image with another id. The transaction that stores the
 image also writes the outcome to the request item. Therefore an attempt that has lost its claim stores nothing.
@@ -11,8 +13,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
-from image_pipeline import settings
+from image_pipeline import deadline, settings
 from image_pipeline.errors import (
+    ImageNotFoundError,
     RequestKeyReusedError,
     RequestRunningError,
     StorageError,
@@ -27,7 +30,10 @@ if TYPE_CHECKING:
 Outcome = Literal["success", "damaged", "failure"]
 
 KEY_RETENTION = timedelta(hours=24)
-_UNFINISHED_RETENTION = timedelta(hours=1)
+# As long as the queue keeps a message about the file.
+REQUEST_RETENTION = timedelta(days=4)
+# Longer than any attempt runs.
+UNFINISHED_RETENTION = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -35,12 +41,14 @@ class Claim:
     """The right of one attempt to process an upload.
 
     `is_finished` means that there is nothing to process: an earlier attempt has stored the image with this id.
+    `is_reserved` means that the image item exists and has the id of this attempt.
     """
 
     image_id: str
     attempt: str
     idempotency_key: str | None
     is_finished: bool = False
+    is_reserved: bool = False
 
 
 def claim(idempotency_key: str | None, sha256: str) -> Claim:
@@ -81,16 +89,67 @@ def claim(idempotency_key: str | None, sha256: str) -> Claim:
     return Claim(earlier["image_id"], earlier["attempt"], idempotency_key, is_finished=True)
 
 
-def reserve(claim: Claim) -> None:
-    """Create the image item. Must happen before any thumbnail is stored. Raises StorageError.
+def reserve(claim: Claim, original_name: str) -> None:
+    """Create the image item, unless the claim has one. Must happen before any thumbnail is stored. Raises StorageError.
 
     If the attempt dies, the item expires after an hour and its thumbnails are deleted with it.
     """
-    expiry = int(time.time() + _UNFINISHED_RETENTION.total_seconds())
-    item = {**keys.image(claim.image_id), "status": "processing", "attempt": claim.attempt, "expires_at": expiry}
-
+    if claim.is_reserved:
+        return
+    item = {
+        **keys.image(claim.image_id),
+        "status": "processing",
+        "attempt": claim.attempt,
+        "original_name": original_name,
+        "expires_at": int(time.time() + UNFINISHED_RETENTION.total_seconds()),
+    }
     if table.put(item, ConditionExpression="attribute_not_exists(pk)") is not None:
         raise StorageError
+
+
+def request(image_id: str, original_name: str) -> None:
+    """Create the image item of a direct upload, before its file exists. Raises StorageError."""
+    item = {
+        **keys.image(image_id),
+        "status": "requested",
+        "attempt": str(uuid4()),
+        "original_name": original_name,
+        "expires_at": int(time.time() + REQUEST_RETENTION.total_seconds()),
+    }
+    if table.put(item, ConditionExpression="attribute_not_exists(pk)") is not None:
+        raise StorageError
+
+
+def take(image_id: str) -> tuple[Claim, str]:
+    """Claim a direct upload whose file has arrived. Return the claim and the original name.
+
+    The claim lasts until this invocation ends. Raises ImageNotFoundError if there is nothing to do: the image is
+    finished, has failed, was deleted or has expired. Raises RequestRunningError while another attempt runs, and
+    StorageError.
+    """
+    item = table.find(keys.image(image_id))
+    if item is None:
+        raise ImageNotFoundError
+    now, attempt = time.time(), str(uuid4())
+    taken = {
+        **item,
+        "status": "processing",
+        "attempt": attempt,
+        # One second later than Lambda ends the function, the attempt has certainly ended.
+        "lease": int((now + deadline.remaining() + 1) * 1000),
+        "expires_at": int(now + REQUEST_RETENTION.total_seconds()),
+    }
+    refusing = table.put(
+        taken,
+        ConditionExpression="#status = :requested OR (#status = :processing AND lease <= :now_ms)",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues=table.serialize(
+            {":requested": "requested", ":processing": "processing", ":now_ms": int(now * 1000)}
+        ),
+    )
+    if refusing is None:
+        return Claim(image_id, attempt, None, is_reserved=True), item["original_name"]
+    raise RequestRunningError if refusing["status"] == "processing" else ImageNotFoundError
 
 
 def settle(claim: Claim, outcome: Outcome) -> "list[TransactWriteItemTypeDef]":

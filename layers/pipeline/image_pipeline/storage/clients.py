@@ -14,6 +14,7 @@ from image_pipeline.errors import DeadlineError
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
 
 # The longest that a call takes, with all its retries. botocore's own timeouts are 60 s per try.
 LONGEST_CALL_SECONDS = 10
@@ -38,6 +39,14 @@ def dynamodb() -> "DynamoDBClient":
 def s3() -> "S3Client":
     """Return the S3 client. Its calls raise DeadlineError when too little time is left."""
     client = session().client("s3", config=_TIMEOUTS)
+    client.meta.events.register("before-call", _refuse_late_call)
+    return client
+
+
+@cache
+def sqs() -> "SQSClient":
+    """Return the SQS client. Its calls raise DeadlineError when too little time is left."""
+    client = session().client("sqs", config=_TIMEOUTS)
     client.meta.events.register("before-call", _refuse_late_call)
     return client
 

@@ -1,5 +1,6 @@
 """The keys of all items in the table, the listing index, and the objects in the bucket."""
 
+from uuid import UUID
 from zlib import crc32
 
 from image_pipeline.models import ImageRecord, ThumbnailSize
@@ -7,6 +8,7 @@ from image_pipeline.models import ImageRecord, ThumbnailSize
 LISTING_SHARDS = range(4)
 STATISTICS_SHARDS = range(8)
 _IMAGE = "IMAGE#"
+_UPLOADS = "uploads/"
 
 ItemKey = dict[str, str]
 
@@ -44,6 +46,21 @@ def listing_shard(image_id: str) -> int:
 def listing_position(record: ImageRecord) -> str:
     """Return the sort key of an image in the listing index. The sort keys of newer images are greater."""
     return f"{record.processed_at.isoformat(timespec='microseconds')}#{record.image_id}"
+
+
+def uploaded_file(image_id: str) -> str:
+    """Return the S3 key of the file of a direct upload."""
+    return f"{_UPLOADS}{image_id}"
+
+
+def image_of_file(key: str) -> str | None:
+    """Return the image id in the S3 key of an uploaded file, or None for any other key."""
+    image_id = key.removeprefix(_UPLOADS)
+    try:
+        is_ours = key.startswith(_UPLOADS) and str(UUID(image_id)) == image_id
+    except ValueError:
+        return None
+    return image_id if is_ours else None
 
 
 def thumbnail(image_id: str, size: ThumbnailSize, extension: str) -> str:

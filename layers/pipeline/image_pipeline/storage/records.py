@@ -5,6 +5,7 @@ transaction stores the outcome of an upload and counts it.
 """
 
 import random
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,10 +14,18 @@ from heapq import merge
 from itertools import chain, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
 
-from image_pipeline import settings
+from image_pipeline import deadline, settings
 from image_pipeline.errors import ImageNotFoundError
-from image_pipeline.models import CaptionModel, ImageMetadata, ImageRecord, Statistics, ThumbnailSize
+from image_pipeline.models import (
+    CaptionModel,
+    ImageMetadata,
+    ImageRecord,
+    Statistics,
+    ThumbnailSize,
+    UnfinishedImage,
+)
 from image_pipeline.storage import claims, clients, keys, table
 from image_pipeline.storage.claims import Claim, Outcome
 from image_pipeline.threads import ThreadPool
@@ -26,6 +35,7 @@ if TYPE_CHECKING:
 
 FAILURE_RETENTION = timedelta(days=7)
 _LISTING_INDEX = "listing"
+_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,13 +57,19 @@ def save(claim: Claim, record: ImageRecord) -> None:
     _commit(claim, item, {"success": 1, "total_processing_time": record.time_taken}, "success")
 
 
-def fail(claim: Claim, outcome: Literal["damaged", "failure"]) -> None:
-    """Store for a week that an upload failed, and count it, in one transaction.
+def fail(claim: Claim, outcome: Literal["damaged", "failure"], original_name: str, message: str) -> None:
+    """Store for a week that an upload failed and why, and count it, in one transaction. `message` is for clients.
 
     Raises StorageError if this did not happen or is uncertain, for example if another attempt has stored the image.
     """
     expiry = datetime.now(UTC) + FAILURE_RETENTION
-    _commit(claim, {"status": "failure", "expires_at": int(expiry.timestamp())}, {"failure": 1}, outcome)
+    item = {
+        "status": "failure",
+        "original_name": original_name,
+        "error": message,
+        "expires_at": int(expiry.timestamp()),
+    }
+    _commit(claim, item, {"failure": 1}, outcome)
 
 
 def get(image_id: str) -> ImageRecord:
@@ -62,6 +78,51 @@ def get(image_id: str) -> ImageRecord:
     if item is None or item["status"] != "success":
         raise ImageNotFoundError
     return _from_attributes(item)
+
+
+def find(image_id: str) -> ImageRecord | UnfinishedImage:
+    """Return an image in any state. Raises ImageNotFoundError and StorageError."""
+    item = table.find(keys.image(image_id))
+    if item is None or item["status"] == "deleted":
+        raise ImageNotFoundError
+    if item["status"] == "success":
+        return _from_attributes(item)
+    return UnfinishedImage(image_id, item["original_name"], item.get("error"))
+
+
+def wait(image_id: str, seconds: float) -> ImageRecord | UnfinishedImage:
+    """Return an image as soon as it is finished or has failed, or in its current state after `seconds`.
+
+    Raises ImageNotFoundError and StorageError.
+    """
+    end = time.monotonic() + min(seconds, deadline.remaining() - clients.LONGEST_CALL_SECONDS - _POLL_SECONDS)
+    while True:
+        image = find(image_id)
+        if isinstance(image, ImageRecord) or image.error is not None or time.monotonic() >= end:
+            return image
+        time.sleep(_POLL_SECONDS)
+
+
+def delete(image_id: str) -> None:
+    """Delete an image in any state. Raises ImageNotFoundError and StorageError.
+
+    An item without content stays until no attempt can be running any more. The stream of the table has two events: now
+    and when this item expires. Both times the files of the image are deleted, so none that a late attempt has stored
+    is left.
+    """
+    key = keys.image(image_id)
+    if (table.find(key) or {"status": "deleted"})["status"] == "deleted":
+        raise ImageNotFoundError
+    expiry = time.time() + claims.UNFINISHED_RETENTION.total_seconds()
+    deleted = {**key, "status": "deleted", "attempt": str(uuid4()), "expires_at": int(expiry)}
+    refusing = table.put(
+        deleted,
+        ConditionExpression="attribute_exists(pk) AND #status <> :deleted",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues=table.serialize({":deleted": "deleted"}),
+    )
+    if refusing is not None:
+        raise ImageNotFoundError
 
 
 def newest(limit: int, before: str | None = None) -> Page:
@@ -93,11 +154,15 @@ def statistics() -> Statistics:
 def _commit(claim: Claim, item: Mapping[str, Any], counts: Mapping[str, Any], outcome: Outcome) -> None:
     """Write the image item, add `counts` to a statistics item and settle the claim, in one transaction."""
     key = keys.image(claim.image_id)
+    condition = "attempt = :attempt AND #status = :processing"
+    if not claim.is_reserved:
+        # A failed attempt may have no image item. A deleted image has one, so it does not come back.
+        condition = f"attribute_not_exists(pk) OR ({condition})"
     image: TransactWriteItemTypeDef = {
         "Put": {
             "TableName": settings.table_name(),
             "Item": table.serialize({**key, **item, "attempt": claim.attempt}),
-            "ConditionExpression": "attribute_not_exists(pk) OR (attempt = :attempt AND #status = :processing)",
+            "ConditionExpression": condition,
             "ExpressionAttributeNames": {"#status": "status"},
             "ExpressionAttributeValues": table.serialize({":attempt": claim.attempt, ":processing": "processing"}),
         }

@@ -5,7 +5,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from functions.sweep_thumbnails import app
+from functions.follow_images import app
 from functions.upload_image import app as upload_image
 from image_pipeline import settings
 from image_pipeline.errors import StorageError
@@ -24,7 +24,7 @@ class KilledError(BaseException):
 
 
 def sweep(event: dict[str, Any]) -> None:
-    app.lambda_handler(event, LocalContext("SweepThumbnailsFunction"))
+    app.lambda_handler(event, LocalContext("FollowImagesFunction"))
 
 
 @pytest.mark.parametrize("extension", ["jpg", "png"])
@@ -35,12 +35,12 @@ def test_only_the_thumbnails_of_the_removed_image_are_deleted(
     for size in ThumbnailSize:
         thumbnail_store.put(keys.thumbnail(IMAGE_ID, size, extension), b"x")
     thumbnail_store.put(other, b"x")
-    sweep(load_event("sweep_thumbnails"))
+    sweep(load_event("follow_images_removed"))
     assert bucket_keys() == [other]
 
 
 def test_missing_thumbnails_are_not_an_error() -> None:
-    sweep(load_event("sweep_thumbnails"))
+    sweep(load_event("follow_images_removed"))
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_bucket_that_does_not_answer_raises_an_error_so_that_lambda_repeats_th
 
     monkeypatch.setattr(clients.s3(), "delete_objects", refuse)
     with pytest.raises(StorageError):
-        sweep(load_event("sweep_thumbnails"))
+        sweep(load_event("follow_images_removed"))
 
 
 def test_the_thumbnails_of_a_killed_upload_are_deleted_with_its_item(
@@ -70,7 +70,7 @@ def test_the_thumbnails_of_a_killed_upload_are_deleted_with_its_item(
     (item,) = boto3.resource("dynamodb").Table(settings.table_name()).scan()["Items"]
     assert item["status"] == "processing"
     assert item["expires_at"]
-    event = load_event("sweep_thumbnails")
+    event = load_event("follow_images_removed")
     event["Records"][0]["dynamodb"]["Keys"] = table.serialize({"pk": item["pk"], "sk": item["sk"]})
     sweep(event)
     assert bucket_keys() == []

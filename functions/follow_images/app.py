@@ -1,0 +1,49 @@
+"""The stream of the table: delete the files of each image that was deleted or whose item was removed.
+
+An upload that dies half-way leaves an item that expires after an hour. DynamoDB then removes the item.
+
+If S3 fails, the image id goes to a queue. This function gets it again from there, and tries for days.
+"""
+
+from typing import Any
+
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from image_pipeline.errors import StorageError
+from image_pipeline.observability import logger
+from image_pipeline.storage import clients, file_store, keys, leftovers, thumbnail_store
+
+_stream = BatchProcessor(EventType.DynamoDBStreams, raise_on_entire_batch_failure=False)
+_queue = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+@logger.inject_lambda_context
+def lambda_handler(event: dict[str, Any], context: object) -> PartialItemFailureResponse:  # noqa: ARG001 - Lambda passes both
+    if event["Records"][0]["eventSource"] == "aws:sqs":
+        return process_partial_response(event, _again, _queue)
+    return process_partial_response(event, _follow, _stream)
+
+
+def _follow(change: DynamoDBRecord) -> None:
+    image_id = keys.image_id(change["dynamodb"]["Keys"]["pk"]["S"])
+    try:
+        _delete_files(image_id)
+    except StorageError:
+        logger.exception("files not deleted", image_id=image_id)
+        leftovers.send(image_id)
+
+
+def _again(message: SQSRecord) -> None:
+    _delete_files(message.body)
+
+
+def _delete_files(image_id: str) -> None:
+    thumbnail_store.delete_all(image_id)
+    file_store.delete(image_id)
+    logger.info("files deleted", image_id=image_id)
+
+
+clients.prepare(clients.s3)

@@ -1,0 +1,60 @@
+"""Uploaded files in S3, on their way to the worker. Only this module and thumbnail_store call S3."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from image_pipeline import settings
+from image_pipeline.errors import FileNotUploadedError, ImageTooLargeError, StorageError
+from image_pipeline.storage import keys
+from image_pipeline.storage.clients import s3
+
+UPLOAD_TIME = timedelta(minutes=15)
+
+
+@dataclass(frozen=True)
+class UploadForm:
+    """A presigned POST: the fields of a form that S3 accepts at `url` until `expires_at`."""
+
+    url: str
+    fields: dict[str, str]
+    expires_at: datetime
+    max_bytes: int
+
+
+def upload_form(image_id: str, content_type: str) -> UploadForm:
+    """Return a form with which anybody can upload the file of this image, with this content type. S3 is not called."""
+    limit = settings.max_direct_upload_bytes()
+    expires_at = datetime.now(UTC) + UPLOAD_TIME
+    signed = s3().generate_presigned_post(
+        settings.uploads_bucket(),
+        keys.uploaded_file(image_id),
+        Fields={"Content-Type": content_type},
+        Conditions=[{"Content-Type": content_type}, ["content-length-range", 1, limit]],
+        ExpiresIn=int(UPLOAD_TIME.total_seconds()),
+    )
+    # boto3 names the global endpoint. It redirects to other regions, and browsers do not follow with a form.
+    return UploadForm(settings.uploads_url(), signed["fields"], expires_at, limit)
+
+
+def get(image_id: str) -> bytes:
+    """Return the uploaded file. Raises FileNotUploadedError, ImageTooLargeError and StorageError."""
+    limit = settings.max_direct_upload_bytes()
+    try:
+        response = s3().get_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(image_id))
+        if response["ContentLength"] > limit:
+            raise ImageTooLargeError(f"The file is larger than {limit:,} bytes. Please send a smaller image.")
+        return response["Body"].read()
+    except s3().exceptions.NoSuchKey:
+        raise FileNotUploadedError from None
+    except (ClientError, BotoCoreError) as error:
+        raise StorageError from error
+
+
+def delete(image_id: str) -> None:
+    """Delete the uploaded file, if there is one. Raises StorageError."""
+    try:
+        s3().delete_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(image_id))
+    except (ClientError, BotoCoreError) as error:
+        raise StorageError from error

@@ -1,0 +1,15 @@
+"""The queue of images whose files S3 did not delete. No other module calls SQS."""
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from image_pipeline import settings
+from image_pipeline.errors import StorageError
+from image_pipeline.storage.clients import sqs
+
+
+def send(image_id: str) -> None:
+    """Remember that the files of this image must still be deleted. Raises StorageError."""
+    try:
+        sqs().send_message(QueueUrl=settings.leftovers_queue_url(), MessageBody=image_id)
+    except (ClientError, BotoCoreError) as error:
+        raise StorageError from error
