@@ -44,7 +44,9 @@ def aws(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], table_defini
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("MODEL_PATH", str(DEMO_MODEL))
-        clients.s3().create_bucket(Bucket=variables["BUCKET_NAME"])
+        for name in ("BUCKET_NAME", "UPLOADS_BUCKET"):
+            clients.s3().create_bucket(Bucket=variables[name])
+        clients.sqs().create_queue(QueueName=variables["LEFTOVERS_QUEUE_URL"].rpartition("/")[2])
         clients.dynamodb().create_table(TableName=variables["TABLE_NAME"], **table_definition)
         yield
 

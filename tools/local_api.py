@@ -68,7 +68,7 @@ def run(
 
 def forget_clients() -> None:
     """Forget the AWS clients of the functions, because the next ones get another environment."""
-    for cached in (clients.session, clients.dynamodb, clients.s3):
+    for cached in (clients.session, clients.dynamodb, clients.s3, clients.sqs):
         cached.cache_clear()
 
 

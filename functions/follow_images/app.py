@@ -27,8 +27,8 @@ def lambda_handler(event: dict[str, Any], context: object) -> PartialItemFailure
     return process_partial_response(event, _follow, _stream)
 
 
-def _follow(change: DynamoDBRecord) -> None:
-    image_id = keys.image_id(change["dynamodb"]["Keys"]["pk"]["S"])
+def _follow(record: DynamoDBRecord) -> None:
+    image_id = keys.image_id(record["dynamodb"]["Keys"]["pk"]["S"])
     try:
         _delete_files(image_id)
     except StorageError:
@@ -36,8 +36,8 @@ def _follow(change: DynamoDBRecord) -> None:
         leftovers.send(image_id)
 
 
-def _again(message: SQSRecord) -> None:
-    _delete_files(message.body)
+def _again(record: SQSRecord) -> None:
+    _delete_files(record.body)
 
 
 def _delete_files(image_id: str) -> None:

@@ -24,13 +24,13 @@ def lambda_handler(event: dict[str, Any], context: deadline.Context) -> PartialI
         return process_partial_response(event, _process, _processor)
 
 
-def _process(message: SQSRecord) -> None:
+def _process(record: SQSRecord) -> None:
     # A test event of S3 has no records.
-    for record in json.loads(message.body).get("Records", []):
+    for notified in json.loads(record.body).get("Records", []):
         try:
-            direct_uploads.process(unquote_plus(record["s3"]["object"]["key"]))
+            direct_uploads.process(unquote_plus(notified["s3"]["object"]["key"]))
         except Exception:
-            logger.exception("upload not processed", message_id=message.message_id)
+            logger.exception("upload not processed", message_id=record.message_id)
             raise
 
 

@@ -8,7 +8,6 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from functions.follow_images import app
 from functions.upload_image import app as upload_image
 from image_pipeline import settings
-from image_pipeline.errors import StorageError
 from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage import clients, keys, table, thumbnail_store
 from tests.events import load_event, upload_event
@@ -16,6 +15,7 @@ from tests.pictures import scene_png
 from tools.image_records import IMAGE_ID
 from tools.local_gateway import LocalContext
 
+OTHER_ID = "0" + IMAGE_ID[1:]
 pytestmark = pytest.mark.usefixtures("aws")
 
 
@@ -23,38 +23,73 @@ class KilledError(BaseException):
     """Simulates the end of the process. No code of a function catches it."""
 
 
-def sweep(event: dict[str, Any]) -> None:
-    app.lambda_handler(event, LocalContext("FollowImagesFunction"))
+def follow(event: dict[str, Any]) -> list[str]:
+    """Return the ids of the records that failed."""
+    answer = app.lambda_handler(event, LocalContext("FollowImagesFunction"))
+    return [str(failure["itemIdentifier"]) for failure in answer["batchItemFailures"]]
 
 
-@pytest.mark.parametrize("extension", ["jpg", "png"])
-def test_only_the_thumbnails_of_the_removed_image_are_deleted(
-    bucket_keys: Callable[[], list[str]], extension: str
-) -> None:
-    other = keys.thumbnail("0" + IMAGE_ID[1:], ThumbnailSize.SMALL, extension)
-    for size in ThumbnailSize:
-        thumbnail_store.put(keys.thumbnail(IMAGE_ID, size, extension), b"x")
-    thumbnail_store.put(other, b"x")
-    sweep(load_event("follow_images_removed"))
-    assert bucket_keys() == [other]
+def leftovers() -> list[str]:
+    found = clients.sqs().receive_message(QueueUrl=settings.leftovers_queue_url(), MaxNumberOfMessages=10)
+    return [message["Body"] for message in found.get("Messages", [])]
 
 
-def test_missing_thumbnails_are_not_an_error() -> None:
-    sweep(load_event("follow_images_removed"))
+@pytest.fixture
+def files(aws: None) -> None:  # noqa: ARG001 - it is needed first
+    """Store the files of two images: IMAGE_ID and OTHER_ID."""
+    for image_id in (IMAGE_ID, OTHER_ID):
+        for size in ThumbnailSize:
+            thumbnail_store.put(keys.thumbnail(image_id, size, "jpg"), b"x")
+        clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(image_id), Body=b"x")
 
 
-@pytest.mark.parametrize(
-    "error", [ClientError({"Error": {"Code": "SlowDown"}}, "DeleteObjects"), ReadTimeoutError(endpoint_url="test")]
-)
-def test_a_bucket_that_does_not_answer_raises_an_error_so_that_lambda_repeats_the_event(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
+def stored_keys() -> set[str]:
+    buckets = (settings.bucket_name(), settings.uploads_bucket())
+    listed = [clients.s3().list_objects_v2(Bucket=bucket).get("Contents", []) for bucket in buckets]
+    return {item["Key"] for items in listed for item in items}
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("event", ["follow_images_removed", "follow_images_deleted", "follow_images_leftover"])
+def test_only_the_files_of_the_image_are_deleted(event: str) -> None:
+    assert follow(load_event(event)) == []
+    thumbnails = {keys.thumbnail(OTHER_ID, size, "jpg") for size in ThumbnailSize}
+    assert stored_keys() == {*thumbnails, keys.uploaded_file(OTHER_ID)}
+    assert leftovers() == []
+
+
+def test_missing_files_are_not_an_error() -> None:
+    assert follow(load_event("follow_images_removed")) == []
+
+
+REFUSALS = [ClientError({"Error": {"Code": "SlowDown"}}, "DeleteObjects"), ReadTimeoutError(endpoint_url="test")]
+
+
+@pytest.fixture(params=REFUSALS)
+def refusing_s3(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, aws: None) -> None:  # noqa: ARG001
     def refuse(**_: Any) -> None:
-        raise error
+        raise request.param
 
     monkeypatch.setattr(clients.s3(), "delete_objects", refuse)
-    with pytest.raises(StorageError):
-        sweep(load_event("follow_images_removed"))
+
+
+@pytest.mark.usefixtures("refusing_s3")
+def test_files_that_s3_does_not_delete_wait_in_a_queue() -> None:
+    assert follow(load_event("follow_images_removed")) == []
+    assert leftovers() == [IMAGE_ID]
+
+
+@pytest.mark.usefixtures("refusing_s3")
+def test_a_leftover_that_s3_still_refuses_stays_in_the_queue() -> None:
+    event = load_event("follow_images_leftover")
+    assert follow(event) == [event["Records"][0]["messageId"]]
+
+
+@pytest.mark.usefixtures("refusing_s3")
+def test_a_record_that_cannot_be_queued_is_repeated_by_lambda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEFTOVERS_QUEUE_URL", "https://queue.amazonaws.com/123456789012/gone")
+    event = load_event("follow_images_removed")
+    assert follow(event) == [event["Records"][0]["dynamodb"]["SequenceNumber"]]
 
 
 def test_the_thumbnails_of_a_killed_upload_are_deleted_with_its_item(
@@ -72,5 +107,5 @@ def test_the_thumbnails_of_a_killed_upload_are_deleted_with_its_item(
     assert item["expires_at"]
     event = load_event("follow_images_removed")
     event["Records"][0]["dynamodb"]["Keys"] = table.serialize({"pk": item["pk"], "sk": item["sk"]})
-    sweep(event)
+    assert follow(event) == []
     assert bucket_keys() == []

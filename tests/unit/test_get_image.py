@@ -1,11 +1,12 @@
 import json
+import time
 from io import StringIO
 from typing import Any
 
 import pytest
 
 from functions.get_image import app
-from image_pipeline.storage import clients, records
+from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event
 from tools.image_records import IMAGE_ID, finished, store
@@ -45,9 +46,81 @@ def test_an_unknown_image_is_not_found() -> None:
     assert get("get_image_not_found") == (404, MISSING)
 
 
-def test_a_failed_image_is_not_found() -> None:
+def test_a_failed_image_says_why() -> None:
     records.fail(Claim(IMAGE_ID, "attempt", None), "failure", "a.jpg", "It failed.")
+    data = {"image_id": IMAGE_ID, "original_name": "a.jpg"}
+    shown = {"image_status": "failure", "data": data, "error": "It failed."}
+    assert get("get_image") == (200, {"current_status": "success", "data": shown})
+
+
+def test_an_image_is_processing_from_the_moment_its_upload_is_requested() -> None:
+    claims.request(IMAGE_ID, "a.jpg")
+    data = {"image_id": IMAGE_ID, "original_name": "a.jpg"}
+    shown = {"image_status": "processing", "data": data, "error": None}
+    assert get("get_image") == (200, {"current_status": "success", "data": shown})
+    claims.take(IMAGE_ID)
+    assert get("get_image") == (200, {"current_status": "success", "data": shown})
+
+
+def test_a_failed_image_of_an_older_version_is_shown() -> None:
+    table.put({**keys.image(IMAGE_ID), "status": "failure", "attempt": "x", "expires_at": 1})
+    status, body = get("get_image")
+    assert (status, body["data"]["image_status"]) == (200, "failure")
+    assert body["data"]["data"]["original_name"] == "unnamed"
+    assert body["data"]["error"]
+
+
+def get_waiting(seconds: str) -> tuple[int, dict[str, Any]]:
+    event = load_event("get_image")
+    event["queryStringParameters"] = {"wait": seconds}
+    answer = app.lambda_handler(event, LocalContext("GetImageFunction"))
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_a_client_may_wait_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    claims.request(IMAGE_ID, "a.jpg")
+    claim, _ = claims.take(IMAGE_ID)
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            records.save(claim, finished(IMAGE_ID))
+
+    monkeypatch.setattr(time, "sleep", pause)
+    status, body = get_waiting("20")
+    assert (status, body["data"]["image_status"]) == (200, "success")
+    assert len(pauses) == 3
+
+
+def test_waiting_ends_in_time_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    claims.request(IMAGE_ID, "a.jpg")
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+
+    def pause(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(time, "sleep", pause)
+    start = now
+    status, body = get_waiting("20")
+    assert (status, body["data"]["image_status"]) == (200, "processing")
+    # The gateway waits 29 s, and a call to AWS takes at most 10 s.
+    assert 15 < now - start < 19
+
+
+def test_a_deleted_image_is_not_found() -> None:
+    store(finished(IMAGE_ID))
+    records.delete(IMAGE_ID)
     assert get("get_image") == (404, MISSING)
+
+
+@pytest.mark.parametrize("seconds", ["", "-1", "21", "1.5", "x", "²", "100"])
+def test_an_invalid_wait_is_refused(seconds: str) -> None:
+    status, body = get_waiting(seconds)
+    assert status == 400
+    assert body["error"] == "Invalid wait. Please use a whole number of seconds from 0 to 20."
 
 
 def test_an_invalid_id_is_not_found_without_a_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +173,7 @@ def test_an_unexpected_error_is_logged_and_not_shown(monkeypatch: pytest.MonkeyP
     def fail(_: str) -> None:
         raise ZeroDivisionError("in the works")
 
-    monkeypatch.setattr(records, "get", fail)
+    monkeypatch.setattr(records, "find", fail)
     status, body = get("get_image")
     assert status == 500
     assert "works" not in json.dumps(body)

@@ -248,7 +248,7 @@ def test_a_failure_is_counted_kept_for_a_week_and_not_an_image(table_items: Item
     with pytest.raises(ImageNotFoundError):
         records.get(IMAGE_ID)
     (item,) = table_items("IMAGE#")
-    assert set(item) == {"pk", "sk", "status", "attempt", "expires_at"}
+    assert set(item) == {"pk", "sk", "status", "attempt", "original_name", "error", "expires_at"}
     assert 0 <= time.time() + 7 * 86400 - int(item["expires_at"]) < 60
     assert records.statistics() == Statistics(success=0, failure=1, total_processing_time=Decimal(0))
 

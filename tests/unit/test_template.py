@@ -9,17 +9,23 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
+from functions.create_upload import app as create_upload
+from functions.delete_image import app as delete_image
 from functions.follow_images import app as follow_images
 from functions.get_image import app as get_image
 from functions.get_stats import app as get_stats
 from functions.get_thumbnail import app as get_thumbnail
 from functions.list_images import app as list_images
+from functions.process_upload import app as process_upload
 from functions.upload_image import app as upload_image
 from image_pipeline import settings
+from image_pipeline.storage import claims, clients, keys
 from tests.events import load_event
+from tests.pictures import scene_png
 from tools import template
 from tools.image_records import IMAGE_ID, finished, store
 from tools.local_gateway import LocalContext
@@ -30,6 +36,8 @@ ROUTES = {
     ("get", "/api/images"): "ListImagesFunction",
     ("get", "/api/images/{image_id}"): "GetImageFunction",
     ("get", "/api/images/{image_id}/thumbnails/{size}"): "GetThumbnailFunction",
+    ("delete", "/api/images/{image_id}"): "DeleteImageFunction",
+    ("post", "/api/uploads"): "CreateUploadFunction",
     ("get", "/api/stats"): "GetStatsFunction",
     ("head", "/api/images"): "ListImagesFunction",
     ("head", "/api/images/{image_id}"): "GetImageFunction",
@@ -37,7 +45,9 @@ ROUTES = {
     ("head", "/api/stats"): "GetStatsFunction",
 }
 # Variables that exist only for `sam local`. See template.yaml.
-LOCAL_ONLY = {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_DYNAMODB"}
+LOCAL_ONLY = {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS"}
+# Functions that run in the container image.
+IMAGES = {"UploadImageFunction", "ProcessUploadFunction"}
 
 Resources = dict[str, dict[str, Any]]
 
@@ -75,7 +85,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 def test_each_route_leads_to_its_function(resources: Resources, functions: Resources) -> None:
-    assert set(functions) == {*ROUTES.values(), "FollowImagesFunction"}
+    assert set(functions) == {*ROUTES.values(), "FollowImagesFunction", "ProcessUploadFunction"}
     (api,) = of_type(resources, "AWS::ApiGateway::RestApi").values()
     found = {
         (method, path): operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
@@ -129,7 +139,7 @@ def test_no_action_and_no_resource_is_a_wildcard(resources: Resources) -> None:
                 # A reference to a resource of this stack, or to a path below it.
                 reference = resource.get("Fn::GetAtt") or resource["Fn::Sub"].removeprefix("${").split(".Arn}")
                 assert reference[0] in resources
-                assert reference[1] in {"Arn", "/index/listing", "/stream/*", "/*/thumbnails/*"}
+                assert reference[1] in {"Arn", "/index/listing", "/stream/*", "/*/thumbnails/*", "/uploads/*"}
 
 
 def test_a_function_writes_only_to_its_own_log_group_with_a_retention_time(
@@ -146,18 +156,20 @@ def test_a_function_writes_only_to_its_own_log_group_with_a_retention_time(
     assert len(groups) == len(functions)
 
 
-def test_the_upload_function_is_an_image_and_the_others_use_the_layer(functions: Resources) -> None:
-    image = functions["UploadImageFunction"]["Properties"]
-    assert image["PackageType"] == "Image"
-    assert not {"Runtime", "Handler", "Layers"} & set(image)
-    for function in (function for name, function in functions.items() if name != "UploadImageFunction"):
+def test_two_functions_are_images_and_the_others_use_the_layer(functions: Resources) -> None:
+    for name in IMAGES:
+        image = functions[name]["Properties"]
+        assert image["PackageType"] == "Image"
+        assert not {"Runtime", "Handler", "Layers"} & set(image)
+    for function in (function for name, function in functions.items() if name not in IMAGES):
         (layer,) = function["Properties"]["Layers"]
         assert layer["Ref"].startswith("PipelineLayer")
         assert function["Properties"]["Runtime"] == "python3.13"
 
 
-def test_bucket_and_table_outlive_the_stack_and_the_bucket_is_private(resources: Resources) -> None:
-    bucket, table = resources["ThumbnailsBucket"], resources["ImagesTable"]
+@pytest.mark.parametrize("name", ["ThumbnailsBucket", "UploadsBucket"])
+def test_buckets_and_table_outlive_the_stack_and_the_buckets_are_private(resources: Resources, name: str) -> None:
+    bucket, table = resources[name], resources["ImagesTable"]
     assert bucket["DeletionPolicy"] == table["DeletionPolicy"] == "Retain"
     # An option that is left out is off, so all four must be there.
     assert bucket["Properties"]["PublicAccessBlockConfiguration"] == {
@@ -169,6 +181,10 @@ def test_bucket_and_table_outlive_the_stack_and_the_bucket_is_private(resources:
     assert bucket["Properties"]["BucketEncryption"]
 
 
+def refuse(**_: Any) -> None:
+    raise ClientError({"Error": {"Code": "SlowDown"}}, "DeleteObject")
+
+
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize(
     ("function", "handler", "event"),
@@ -178,15 +194,25 @@ def test_bucket_and_table_outlive_the_stack_and_the_bucket_is_private(resources:
         ("GetImageFunction", get_image.lambda_handler, "get_image"),
         ("GetThumbnailFunction", get_thumbnail.lambda_handler, "get_thumbnail_small"),
         ("GetStatsFunction", get_stats.lambda_handler, "get_stats"),
-        ("FollowImagesFunction", follow_images.lambda_handler, "follow_images"),
+        ("CreateUploadFunction", create_upload.lambda_handler, "create_upload"),
+        ("ProcessUploadFunction", process_upload.lambda_handler, "process_upload"),
+        ("DeleteImageFunction", delete_image.lambda_handler, "delete_image"),
+        ("FollowImagesFunction", follow_images.lambda_handler, "follow_images_removed"),
     ],
 )
 def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
     functions: Resources, monkeypatch: pytest.MonkeyPatch, function: str, handler: Callable[[Any, Any], Any], event: str
 ) -> None:
-    store(finished(IMAGE_ID))
     for minutes in range(1, 4):  # enough for a second page
         store(finished(minutes=minutes))
+    if function == "ProcessUploadFunction":
+        claims.request(IMAGE_ID, "scene.png")
+        key = keys.uploaded_file(IMAGE_ID)
+        clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=key, Body=scene_png())
+    else:
+        store(finished(IMAGE_ID))
+    if function == "FollowImagesFunction":
+        monkeypatch.setattr(clients.s3(), "delete_object", refuse)
     read: set[str] = set()
 
     def recorded(name: str) -> str:
@@ -195,7 +221,8 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
 
     monkeypatch.setattr(settings, "_text", recorded)
     answer = handler(load_event(event), LocalContext(function))
-    assert answer is None or answer["statusCode"] == 200
+    assert answer.get("statusCode", 200) in {200, 201}
+    assert not answer.get("batchItemFailures")
     given = set(functions[function]["Properties"]["Environment"]["Variables"])
     assert {name for name in given - LOCAL_ONLY if not name.startswith("POWERTOOLS_")} == read
 
@@ -225,7 +252,7 @@ def test_powertools_gets_a_namespace_where_metrics_are_written(functions: Resour
     for name, function in functions.items():
         variables = set(function["Properties"]["Environment"]["Variables"])
         assert {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL"} <= variables
-        assert ("POWERTOOLS_METRICS_NAMESPACE" in variables) == (name == "UploadImageFunction")
+        assert ("POWERTOOLS_METRICS_NAMESPACE" in variables) == (name in IMAGES)
 
 
 def test_the_upload_function_may_run_as_long_as_the_gateway_waits(functions: Resources) -> None:

@@ -60,7 +60,8 @@ def _gateway_waits_ms(event: Mapping[str, Any]) -> float:
         return math.inf
     match event:
         case {"requestContext": {"requestTimeEpoch": int(requested_at)}}:
+            timeout_ms = settings.gateway_timeout_seconds() * 1000
             age = int(time.time() * 1000) - requested_at
             if age < _OLDEST_REQUEST_MS:
-                return settings.gateway_timeout_seconds() * 1000 - _MARGIN_MS - age
+                return timeout_ms - _MARGIN_MS - age
     return math.inf

@@ -92,7 +92,7 @@ def file_to_upload(event: Event) -> tuple[str, str]:
     body = event.get("body") or ""
     try:
         wanted = json.loads(b64decode(body) if event.get("isBase64Encoded") else body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise InvalidRequestError(f"The request body is not JSON. {_JSON_HINT}") from None
     match wanted:
         case {"content_type": str(content_type), **others} if content_type in CONTENT_TYPES:

@@ -32,6 +32,8 @@ Outcome = Literal["success", "damaged", "failure"]
 KEY_RETENTION = timedelta(hours=24)
 # As long as the queue keeps a message about the file.
 REQUEST_RETENTION = timedelta(days=4)
+# Lambda runs no function longer than this.
+_LONGEST_FUNCTION_SECONDS = 900
 # Longer than any attempt runs.
 UNFINISHED_RETENTION = timedelta(hours=1)
 
@@ -135,8 +137,8 @@ def take(image_id: str) -> tuple[Claim, str]:
         **item,
         "status": "processing",
         "attempt": attempt,
-        # One second later than Lambda ends the function, the attempt has certainly ended.
-        "lease": int((now + deadline.remaining() + 1) * 1000),
+        # One second after Lambda ends the function, the attempt has certainly ended.
+        "lease": int((now + min(deadline.remaining(), _LONGEST_FUNCTION_SECONDS) + 1) * 1000),
         "expires_at": int(now + REQUEST_RETENTION.total_seconds()),
     }
     refusing = table.put(

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LONGEST_CALL_SECONDS = 10
 _TIMEOUTS = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
 
+# boto3 signs presigned forms with an older version otherwise.
+_SIGNATURES = Config(signature_version="s3v4")
+
 
 @cache
 def session() -> boto3.Session:
@@ -38,7 +41,7 @@ def dynamodb() -> "DynamoDBClient":
 @cache
 def s3() -> "S3Client":
     """Return the S3 client. Its calls raise DeadlineError when too little time is left."""
-    client = session().client("s3", config=_TIMEOUTS)
+    client = session().client("s3", config=_TIMEOUTS.merge(_SIGNATURES))
     client.meta.events.register("before-call", _refuse_late_call)
     return client
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from image_pipeline import deadline, settings
-from image_pipeline.errors import ImageNotFoundError
+from image_pipeline.errors import UNEXPECTED, ImageNotFoundError
 from image_pipeline.models import (
     CaptionModel,
     ImageMetadata,
@@ -87,7 +87,9 @@ def find(image_id: str) -> ImageRecord | UnfinishedImage:
         raise ImageNotFoundError
     if item["status"] == "success":
         return _from_attributes(item)
-    return UnfinishedImage(image_id, item["original_name"], item.get("error"))
+    # Items of older versions have no name and no error.
+    name, is_failed = item.get("original_name", "unnamed"), item["status"] == "failure"
+    return UnfinishedImage(image_id, name, item.get("error", UNEXPECTED) if is_failed else None)
 
 
 def wait(image_id: str, seconds: float) -> ImageRecord | UnfinishedImage:

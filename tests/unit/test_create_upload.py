@@ -1,0 +1,89 @@
+import json
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from functions.create_upload import app
+from image_pipeline.storage import keys
+from tests.events import load_event
+from tools.local_gateway import LocalContext
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+Items = Callable[[str], list[dict[str, Any]]]
+
+
+def create(body: Any) -> tuple[int, dict[str, Any]]:
+    event = load_event("create_upload")
+    event["body"] = body if isinstance(body, str | None) else json.dumps(body)
+    answer = app.lambda_handler(event, LocalContext("CreateUploadFunction"))
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_the_answer_says_where_to_send_the_file_and_where_to_ask() -> None:
+    status, body = create({"filename": "holiday.jpg", "content_type": "image/jpeg"})
+    assert (status, body["current_status"]) == (201, "success")
+    data = body["data"]
+    assert data["status_url"] == f"images/{data['image_id']}"
+    assert data["max_bytes"] == 50_000_000
+    left = datetime.fromisoformat(data["expires_at"]).timestamp() - time.time()
+    assert abs(left - timedelta(minutes=15).total_seconds()) < 5
+    assert data["upload"]["url"].startswith("https://")
+
+
+def test_the_form_is_bound_to_one_key_one_type_and_a_size() -> None:
+    _, body = create({"content_type": "image/png"})
+    fields = body["data"]["upload"]["fields"]
+    key = keys.uploaded_file(body["data"]["image_id"])
+    assert (fields["key"], fields["Content-Type"]) == (key, "image/png")
+    conditions = json.loads(b64decode(fields["policy"]))["conditions"]
+    assert {"Content-Type": "image/png"} in conditions
+    assert {"key": key} in conditions
+    assert ["content-length-range", 1, 50_000_000] in conditions
+    assert fields["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
+
+
+def test_the_image_item_exists_before_the_file(table_items: Items) -> None:
+    _, body = create({"filename": "C:\\photos\\a\u202e.jpg", "content_type": "image/jpeg"})
+    (item,) = table_items("IMAGE#")
+    assert item["pk"] == f"IMAGE#{body['data']['image_id']}"
+    assert (item["status"], item["original_name"]) == ("requested", "a.jpg")
+    assert 4 * 86400 - 60 < int(item["expires_at"]) - time.time() <= 4 * 86400
+
+
+def test_the_name_may_be_missing_or_not_valid_in_utf8(table_items: Items) -> None:
+    create({"content_type": "image/jpeg"})
+    create('{"filename": "\\ud800.jpg", "content_type": "image/jpeg"}')
+    assert {item["original_name"] for item in table_items("IMAGE#")} == {"unnamed", "\N{REPLACEMENT CHARACTER}.jpg"}
+
+
+def test_a_body_in_base64_is_read() -> None:
+    event = load_event("create_upload")
+    event |= {"body": b64encode(event["body"].encode()).decode(), "isBase64Encoded": True}
+    assert app.lambda_handler(event, LocalContext("CreateUploadFunction"))["statusCode"] == 201
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (None, "The request body is not JSON."),
+        ("{", "The request body is not JSON."),
+        ("[" * 100_000, "The request body is not JSON."),
+        ([], "The field 'content_type' is missing."),
+        ("null", "The field 'content_type' is missing."),
+        ({}, "The field 'content_type' is missing."),
+        ({"content_type": 1}, "Invalid content_type. Please use image/jpeg or image/png."),
+        ({"content_type": "image/gif"}, "Invalid content_type. Please use image/jpeg or image/png."),
+        ({"content_type": "image/png", "filename": 1}, "Invalid filename. Please use text."),
+        ({"content_type": "image/png", "filename": None}, "Invalid filename. Please use text."),
+    ],
+)
+def test_a_malformed_body_is_refused_and_stores_nothing(table_items: Items, body: Any, message: str) -> None:
+    status, answer = create(body)
+    assert status == 400
+    assert answer["error"].startswith(message)
+    assert table_items("IMAGE#") == []

@@ -1,0 +1,77 @@
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from functions.delete_image import app
+from image_pipeline.errors import ImageNotFoundError, StorageError
+from image_pipeline.storage import claims, records
+from image_pipeline.storage.claims import Claim
+from tests.events import load_event
+from tools.image_records import IMAGE_ID, finished, store
+from tools.local_gateway import LocalContext
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+Items = Callable[[str], list[dict[str, Any]]]
+DELETED = {"current_status": "success", "data": "Image deleted.", "error": None}
+MISSING = {"current_status": "failure", "data": "Image does not exist. Please view another one.", "error": None}
+
+
+def delete() -> tuple[int, dict[str, Any]]:
+    answer = app.lambda_handler(load_event("delete_image"), LocalContext("DeleteImageFunction"))
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_an_image_is_deleted_once_and_then_missing() -> None:
+    store(finished(IMAGE_ID))
+    assert delete() == (200, DELETED)
+    assert delete() == (404, MISSING)
+    assert records.newest(10).records == []
+    with pytest.raises(ImageNotFoundError):
+        records.get(IMAGE_ID)
+
+
+def test_an_unknown_image_is_not_found_and_leaves_no_item(table_items: Items) -> None:
+    assert delete() == (404, MISSING)
+    assert table_items("IMAGE#") == []
+
+
+def test_no_content_stays_and_the_item_expires_when_no_attempt_can_run(table_items: Items) -> None:
+    store(finished(IMAGE_ID))
+    delete()
+    (item,) = table_items("IMAGE#")
+    assert set(item) == {"pk", "sk", "status", "attempt", "expires_at"}
+    assert 3500 < int(item["expires_at"]) - time.time() < 3700
+
+
+def test_the_statistics_keep_a_deleted_image() -> None:
+    store(finished(IMAGE_ID))
+    delete()
+    assert records.statistics().success == 1
+
+
+def test_a_requested_or_failed_image_can_be_deleted() -> None:
+    claims.request(IMAGE_ID, "a.jpg")
+    assert delete() == (200, DELETED)
+    with pytest.raises(ImageNotFoundError):
+        claims.take(IMAGE_ID)
+
+
+@pytest.mark.parametrize("way", ["direct", "form"])
+def test_an_image_that_is_deleted_while_it_is_processed_does_not_come_back(way: str) -> None:
+    if way == "direct":
+        claims.request(IMAGE_ID, "a.jpg")
+        claim, _ = claims.take(IMAGE_ID)
+    else:
+        claim = Claim(IMAGE_ID, "attempt", None)
+        claims.reserve(claim, "a.jpg")
+    assert delete() == (200, DELETED)
+    with pytest.raises(StorageError):
+        records.save(claim, finished(IMAGE_ID))
+    with pytest.raises(StorageError):
+        records.fail(claim, "failure", "a.jpg", "It failed.")
+    assert records.statistics().success == records.statistics().failure == 0
+    assert delete() == (404, MISSING)

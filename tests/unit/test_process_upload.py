@@ -1,0 +1,190 @@
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from functions.process_upload import app
+from image_pipeline import settings
+from image_pipeline.errors import CaptionError, StorageError
+from image_pipeline.models import ImageRecord, UnfinishedImage
+from image_pipeline.storage import claims, clients, keys, records
+from image_processing.captions import Captioner
+from tests.events import load_event
+from tests.pictures import scene_png
+from tools.image_records import IMAGE_ID
+from tools.local_gateway import LocalContext
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+Keys = Callable[[], list[str]]
+MESSAGE_ID = load_event("process_upload")["Records"][0]["messageId"]
+
+
+def send(content: bytes) -> None:
+    """Upload the file of IMAGE_ID, as S3 stores it."""
+    clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(IMAGE_ID), Body=content)
+
+
+def process(event: dict[str, Any] | None = None) -> list[str]:
+    """Return the ids of the messages that failed."""
+    answer = app.lambda_handler(event or load_event("process_upload"), LocalContext("ProcessUploadFunction"))
+    return [str(failure["itemIdentifier"]) for failure in answer["batchItemFailures"]]
+
+
+def uploaded() -> list[str]:
+    found = clients.s3().list_objects_v2(Bucket=settings.uploads_bucket())
+    return [item["Key"] for item in found.get("Contents", [])]
+
+
+def counts() -> tuple[int, int]:
+    totals = records.statistics()
+    return totals.success, totals.failure
+
+
+def failed() -> str | None:
+    image = records.find(IMAGE_ID)
+    assert isinstance(image, UnfinishedImage)
+    return image.error
+
+
+@pytest.fixture
+def requested(aws: None) -> None:  # noqa: ARG001 - it is needed first
+    claims.request(IMAGE_ID, "scene.png")
+
+
+@pytest.mark.usefixtures("requested")
+def test_a_file_becomes_a_finished_image(bucket_keys: Keys) -> None:
+    send(scene_png())
+    assert process() == []
+    image = records.find(IMAGE_ID)
+    assert isinstance(image, ImageRecord)
+    assert image.original_name == "scene.png"
+    assert image.caption
+    assert set(bucket_keys()) == set(image.thumbnails.values())
+    assert uploaded() == []
+    assert counts() == (1, 0)
+
+
+@pytest.mark.usefixtures("requested")
+def test_a_message_that_comes_twice_is_processed_once() -> None:
+    send(scene_png())
+    assert process() == []
+    first = records.find(IMAGE_ID)
+    assert process() == []
+    assert records.find(IMAGE_ID) == first
+    assert counts() == (1, 0)
+
+
+@pytest.mark.usefixtures("requested")
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"GIF89a", "Unsupported image file."),
+        (scene_png()[:60], "The image is damaged or incomplete"),
+        (b"x", "Unsupported image file."),
+    ],
+)
+def test_a_file_that_is_no_image_fails_with_a_message_and_is_done(content: bytes, message: str) -> None:
+    send(content)
+    assert process() == []
+    assert (failed() or "").startswith(message)
+    assert uploaded() == []
+    assert counts() == (0, 1)
+    assert process() == []
+    assert counts() == (0, 1)
+
+
+@pytest.mark.usefixtures("requested")
+def test_a_file_that_is_gone_fails() -> None:
+    assert process() == []
+    assert failed() == "The uploaded file was removed before it was processed. Please upload it again."
+
+
+@pytest.mark.usefixtures("requested")
+def test_a_file_over_the_limit_fails_without_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_DIRECT_UPLOAD_BYTES", "100")
+    send(scene_png())
+    assert process() == []
+    assert (failed() or "").startswith("The file is larger than 100 bytes.")
+
+
+def test_a_file_without_an_item_is_deleted() -> None:
+    send(scene_png())
+    assert process() == []
+    assert uploaded() == []
+    assert counts() == (0, 0)
+
+
+@pytest.mark.usefixtures("requested")
+def test_a_deleted_image_is_not_processed(bucket_keys: Keys) -> None:
+    send(scene_png())
+    records.delete(IMAGE_ID)
+    assert process() == []
+    assert uploaded() == bucket_keys() == []
+    assert counts() == (0, 0)
+
+
+def test_a_test_event_and_a_foreign_key_are_ignored() -> None:
+    assert process(load_event("process_upload_test_event")) == []
+    event = load_event("process_upload")
+    event["Records"][0]["body"] = event["Records"][0]["body"].replace("uploads%2F", "elsewhere%2F+a%2F")
+    assert process(event) == []
+
+
+@pytest.mark.usefixtures("requested")
+def test_another_attempt_that_runs_keeps_the_message_in_the_queue() -> None:
+    send(scene_png())
+    claims.take(IMAGE_ID)
+    assert process() == [MESSAGE_ID]
+    assert uploaded()
+
+
+@pytest.mark.usefixtures("requested")
+def test_an_attempt_that_died_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    send(scene_png())
+    claims.take(IMAGE_ID)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 902)
+    assert process() == []
+    assert counts() == (1, 0)
+
+
+@pytest.mark.usefixtures("requested")
+@pytest.mark.parametrize("error", [CaptionError(), StorageError(), ZeroDivisionError()])
+def test_an_error_that_is_not_the_files_fault_is_tried_again(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    send(scene_png())
+
+    def fail(*_: Any) -> str:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Captioner, "caption", fail)
+        assert process() == [MESSAGE_ID]
+    assert failed() is None
+    assert uploaded()
+    assert counts() == (0, 0)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 902)
+    assert process() == []
+    assert counts() == (1, 0)
+
+
+@pytest.mark.usefixtures("requested")
+def test_one_bad_message_does_not_stop_the_others() -> None:
+    send(scene_png())
+    event = load_event("process_upload")
+    bad = event["Records"][0] | {"messageId": "bad", "body": "{"}
+    event["Records"].insert(0, bad)
+    assert process(event) == ["bad"]
+    assert counts() == (1, 0)
+
+
+def test_no_personal_data_is_logged(logged: Any) -> None:
+    claims.request(IMAGE_ID, "my-name.png")
+    send(scene_png())
+    process()
+    lines = [json.loads(line) for line in logged.getvalue().splitlines()]
+    assert lines
+    assert "my-name" not in logged.getvalue()
