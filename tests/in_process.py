@@ -22,7 +22,8 @@ def variables() -> dict[str, str]:
     """The environment variables of the functions, as CloudFormation resolves them. Takes 0.1 s, so once is enough."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        return create_resources(template.read())
+        variables, _ = create_resources(template.read())
+        return variables
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from moto.core.model_instances import reset_model_data
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
+from tools import moto_transactions
 from tools.request_handler import RequestHandler
 from tools.template import Template, functions
 
@@ -53,7 +54,7 @@ def run(host: str, port: int = 0) -> Iterator[dict[str, str]]:
     app = _OneAtATime(DomainDispatcherApplication(create_backend_app))
     server = make_server(host, port, app, threaded=True, request_handler=QuietRequestHandler)
     url = f"http://{host}:{server.port}"
-    with serving(server):
+    with moto_transactions.fast(), serving(server):
         # moto keeps its state in the process, also after the server has ended.
         with requests.Session() as session:
             session.trust_env = False  # requests to this machine must not go through a proxy
@@ -71,10 +72,11 @@ def run(host: str, port: int = 0) -> Iterator[dict[str, str]]:
         }
 
 
-def create_resources(template: Template) -> dict[str, str]:
-    """Create the buckets, the queues and the table of the template. Return the environment variables of the functions.
+def create_resources(template: Template) -> tuple[dict[str, str], dict[str, str]]:
+    """Create the buckets, the queues and the table of the template.
 
-    The AWS clients of this process must point to a stand-in. moto's CloudFormation resolves the references in the
+    Returns the environment variables of the functions, and the physical name of each resource by its logical id. The
+    AWS clients of this process must point to a stand-in. moto's CloudFormation resolves the references in the
     variables: each variable becomes an output of a stack.
     """
     variables = dict(_environment(template))
@@ -82,8 +84,6 @@ def create_resources(template: Template) -> dict[str, str]:
         {name: found for name, found in template["Resources"].items() if found["Type"] in _STORAGE_TYPES}
     )
     for resource in resources.values():
-        # Nothing here reads the stream, and moto copies the whole stream at each transaction.
-        resource["Properties"].pop("StreamSpecification", None)
         # moto's CloudFormation does not know these.
         resource["Properties"].pop("NotificationConfiguration", None)
         resource.pop("DependsOn", None)
@@ -96,7 +96,32 @@ def create_resources(template: Template) -> dict[str, str]:
     cloudformation = boto3.client("cloudformation")
     cloudformation.create_stack(StackName="image-pipeline", TemplateBody=json.dumps(storage))
     (stack,) = cloudformation.describe_stacks(StackName="image-pipeline")["Stacks"]
-    return {output["OutputKey"].replace("0", "_"): output["OutputValue"] for output in stack["Outputs"]}
+    listed = cloudformation.describe_stack_resources(StackName="image-pipeline")["StackResources"]
+    names = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in listed}
+    for logical_id, name in names.items():
+        _notify(name, template["Resources"][logical_id]["Properties"].get("NotificationConfiguration", {}), names)
+    outputs = {output["OutputKey"].replace("0", "_"): output["OutputValue"] for output in stack["Outputs"]}
+    return outputs, names
+
+
+def _notify(bucket: str, configuration: dict[str, Any], names: dict[str, str]) -> None:
+    """Let S3 send a message to the queues in the notification configuration of the template."""
+    for queue in configuration.get("QueueConfigurations", []):
+        url = names[queue["Queue"]["Fn::GetAtt"][0]]
+        attributes = boto3.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        rules = queue["Filter"]["S3Key"]["Rules"]
+        boto3.client("s3").put_bucket_notification_configuration(
+            Bucket=bucket,
+            NotificationConfiguration={
+                "QueueConfigurations": [
+                    {
+                        "QueueArn": attributes["Attributes"]["QueueArn"],
+                        "Events": [queue["Event"]],
+                        "Filter": {"Key": {"FilterRules": rules}},
+                    }
+                ]
+            },
+        )
 
 
 def _environment(template: Template) -> Iterator[tuple[str, Any]]:

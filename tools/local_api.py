@@ -13,7 +13,7 @@ from werkzeug.serving import make_server
 
 from image_pipeline.storage import clients
 from image_processing.captions import Captioner, get_captioner
-from tools import aws_stand_in, template
+from tools import aws_stand_in, local_events, template
 from tools.aws_stand_in import QuietRequestHandler, create_resources, serving
 from tools.local_gateway import LocalGateway
 from tools.request_handler import RequestHandler
@@ -48,9 +48,11 @@ def run(
     """
     with _listen(host, port) as listener, aws_stand_in.run(host) as aws, _environment(aws):
         described = template.read()
-        os.environ |= create_resources(described)
+        variables, resources = create_resources(described)
+        os.environ |= variables
         os.environ |= {
             "THUMBNAILS_URL": f"{aws['AWS_ENDPOINT_URL']}/{os.environ['BUCKET_NAME']}",
+            "UPLOADS_URL": f"{aws['AWS_ENDPOINT_URL']}/{os.environ['UPLOADS_BUCKET']}",
             "MODEL_PATH": str(model),
             "AWS_SAM_LOCAL": "true",
             "POWERTOOLS_LOG_LEVEL": "WARNING",
@@ -62,7 +64,7 @@ def run(
         server = make_server(
             host, port, gateway.app, threaded=True, request_handler=request_handler, fd=listener.fileno()
         )
-        with serving(server):
+        with local_events.running(described, resources), serving(server):
             yield LocalApi(f"http://{host}:{port}", gateway.routes, captioner)
 
 

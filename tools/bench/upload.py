@@ -55,7 +55,8 @@ def main(folder: str, photograph: str, tokens: str, rounds: str) -> None:
     }
     os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_CONFIG_FILE": os.devnull}
     with mock_aws():
-        os.environ |= create_resources(template.read())
+        variables, _ = create_resources(template.read())
+        os.environ |= variables
         os.environ |= {
             "MODEL_PATH": folder,
             "MAX_CAPTION_TOKENS": tokens,
