@@ -1,6 +1,7 @@
 """A client of the API, as a user would write it."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.contract.described import described
 
 TIMEOUT_SECONDS = 60
 _LISTED_SECONDS = 10
+_WAITS = 4
 _BOUNDARY = "a-boundary"
 
 
@@ -40,6 +42,32 @@ class Client:
         body = body.replace(b"BOUNDARY", _BOUNDARY.encode())
         return self.post(body, f"multipart/form-data; boundary={_BOUNDARY}")
 
+    def request_upload(self, **body: Any) -> requests.Response:
+        return self._send("POST", "/api/uploads", json=body)
+
+    def upload_directly(self, content: bytes, filename: str, content_type: str = "image/png") -> str:
+        """Request an upload and send the file. Return the image id."""
+        response = self.request_upload(filename=filename, content_type=content_type)
+        assert response.status_code == requests.codes.created, response.text
+        requested: dict[str, Any] = response.json()["data"]
+        form = requested["upload"]
+        sent = requests.post(
+            form["url"], data=form["fields"], files={"file": (filename, content)}, timeout=TIMEOUT_SECONDS
+        )
+        assert sent.ok, sent.text
+        return str(requested["image_id"])
+
+    def wait(self, image_id: str) -> dict[str, Any]:
+        """Wait until an image is finished or has failed. Return it."""
+        for _ in range(_WAITS):
+            image: dict[str, Any] = self.get(f"/api/images/{image_id}?wait=15").json()["data"]
+            if image["image_status"] != "processing":
+                return image
+        raise AssertionError("the image is still being processed")
+
+    def delete(self, image_id: str) -> requests.Response:
+        return self._send("DELETE", f"/api/images/{image_id}")
+
     def get(self, path: str) -> requests.Response:
         return self._send("GET", path)
 
@@ -48,10 +76,21 @@ class Client:
 
     def wait_until_listed(self, *image_ids: str) -> None:
         """Wait at most 10 s until new images are in the list. A real DynamoDB index is updated with a delay."""
+        self.wait_until("an uploaded image is not in the list", lambda: set(image_ids) <= self._listed())
+
+    def wait_until_not_listed(self, image_id: str) -> None:
+        self.wait_until("a deleted image is in the list", lambda: image_id not in self._listed())
+
+    @staticmethod
+    def wait_until(message: str, holds: Callable[[], bool]) -> None:
+        """Wait at most 10 s until a condition holds. Raise AssertionError with a message otherwise."""
         deadline = time.monotonic() + _LISTED_SECONDS
-        while not set(image_ids) <= set(self.get("/api/images?limit=100").json().get("content", {})):
-            assert time.monotonic() < deadline, "an uploaded image is not in the list"
+        while not holds():
+            assert time.monotonic() < deadline, message
             time.sleep(0.2)
+
+    def _listed(self) -> set[str]:
+        return set(self.get("/api/images?limit=100").json().get("content", {}))
 
     def statistics(self) -> dict[str, Any]:
         data: dict[str, Any] = self.get("/api/stats").json()["data"]

@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Iterator
+from random import Random
 from typing import Any
 
 import pytest
 import requests
+from PIL import Image
 
 from tests.contract.client import Client
 from tests.http_api import api
-from tests.pictures import scene_png
+from tests.pictures import encode, scene_png
 
 __all__ = ["api"]
 
@@ -37,3 +39,9 @@ def demo_model() -> None:
     """Skip a test of captions if the API uses another model: only the captions of the demo model are known."""
     if "API_URL" in os.environ and os.environ.get("API_MODEL") != "demo":
         pytest.skip("the API at API_URL captions with another model than the demo model (API_MODEL=demo)")
+
+
+@pytest.fixture(scope="session")
+def noise() -> bytes:
+    """A PNG of about 5 MB that cannot be compressed."""
+    return encode(Image.frombytes("RGB", (1300, 1300), Random(5).randbytes(1300 * 1300 * 3)))

@@ -20,7 +20,7 @@ from tests.pictures import scene_png
         ("GET", "/api/images/x/thumbnails"),
         ("GET", "/api/images/x/thumbnails/small/more"),
         ("PUT", "/api/images"),
-        ("DELETE", "/api/images/x"),
+        ("PATCH", "/api/images/x"),
         ("POST", "/api/stats"),
     ],
 )
