@@ -3,7 +3,7 @@
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from socketserver import BaseServer
@@ -99,18 +99,22 @@ def create_resources(template: Template) -> tuple[dict[str, str], dict[str, str]
     listed = cloudformation.describe_stack_resources(StackName="image-pipeline")["StackResources"]
     names = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in listed}
     for logical_id, name in names.items():
-        _notify(name, template["Resources"][logical_id]["Properties"].get("NotificationConfiguration", {}), names)
+        configuration = template["Resources"][logical_id]["Properties"].get("NotificationConfiguration", {})
+        notify(name, configuration, names, boto3.client)
     outputs = {output["OutputKey"].replace("0", "_"): output["OutputValue"] for output in stack["Outputs"]}
     return outputs, names
 
 
-def _notify(bucket: str, configuration: dict[str, Any], names: dict[str, str]) -> None:
-    """Let S3 send a message to the queues in the notification configuration of the template."""
+def notify(bucket: str, configuration: dict[str, Any], urls: dict[str, str], client: Callable[[Any], Any]) -> None:
+    """Let S3 send messages to queues, as the notification configuration of a bucket in the template says.
+
+    `urls` has the URL of each queue by its logical id. `client` makes the client of a service.
+    """
     for queue in configuration.get("QueueConfigurations", []):
-        url = names[queue["Queue"]["Fn::GetAtt"][0]]
-        attributes = boto3.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        url = urls[queue["Queue"]["Fn::GetAtt"][0]]
+        attributes = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         rules = queue["Filter"]["S3Key"]["Rules"]
-        boto3.client("s3").put_bucket_notification_configuration(
+        client("s3").put_bucket_notification_configuration(
             Bucket=bucket,
             NotificationConfiguration={
                 "QueueConfigurations": [

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from errno import EADDRINUSE
 from pathlib import Path
 
+import boto3
 from samcli.local.apigw.route import Route
 from werkzeug.serving import make_server
 
@@ -64,7 +65,7 @@ def run(
         server = make_server(
             host, port, gateway.app, threaded=True, request_handler=request_handler, fd=listener.fileno()
         )
-        with local_events.running(described, resources), serving(server):
+        with local_events.running(described, resources, boto3.client, gateway.call), serving(server):
             yield LocalApi(f"http://{host}:{port}", gateway.routes, captioner)
 
 

@@ -10,27 +10,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import boto3
-
-from tools.local_gateway import LocalContext
-from tools.template import Template, functions, handler
+from tools.template import Template, functions
 
 Json = dict[str, Any]
-Invoke = Callable[[list[Json]], set[str]]
+Call = Callable[[str, Json], Json]
+_Invoke = Callable[[list[Json]], set[str]]
 _POLL_SECONDS = 0.2
 _REGION = "us-east-1"
 
 
 @contextmanager
-def running(template: Template, resources: dict[str, str]) -> Iterator[None]:
-    """Deliver events until the block ends. `resources` has the name of each queue and table by its logical id."""
+def running(template: Template, names: dict[str, str], client: Callable[[Any], Any], call: Call) -> Iterator[None]:
+    """Deliver events until the block ends.
+
+    `names` has the name of each table and the URL of each queue by its logical id. `client` makes the client of an AWS
+    service. `call` calls a function, by its logical id, with an event, and returns its answer.
+    """
     stop = threading.Event()
     threads = []
-    for name, properties in functions(template).items():
+    for function, properties in functions(template).items():
         for source in properties["Events"].values():
-            deliver = _source(source, resources, _invoker(name, properties))
+            deliver = _source(source, names, client, _invoker(function, call))
             if deliver:
-                threads.append(threading.Thread(target=_poll, args=(deliver, stop), name=f"events-{name}", daemon=True))
+                threads.append(threading.Thread(target=_poll, args=(deliver, stop), name=f"events of {function}"))
     for thread in threads:
         thread.start()
     try:
@@ -48,28 +50,29 @@ def matches(pattern: Any, value: Any) -> bool:  # noqa: ANN401 - JSON
     return all(name in value and matches(part, value[name]) for name, part in pattern.items())
 
 
-def _source(source: Json, resources: dict[str, str], invoke: Invoke) -> Callable[[], None] | None:
+def _source(
+    source: Json, names: dict[str, str], client: Callable[[Any], Any], invoke: _Invoke
+) -> Callable[[], None] | None:
     match source:
         case {"Type": "SQS", "Properties": {"Queue": {"Fn::GetAtt": [queue, "Arn"]}}}:
-            return _queue(resources[queue], source["Properties"].get("BatchSize", 10), invoke)
+            return _queue(client("sqs"), names[queue], source["Properties"].get("BatchSize", 10), invoke)
         case {"Type": "DynamoDB", "Properties": {"Stream": {"Fn::GetAtt": [table, "StreamArn"]}}}:
+            arn = client("dynamodb").describe_table(TableName=names[table])["Table"]["LatestStreamArn"]
             filters = [json.loads(each["Pattern"]) for each in source["Properties"]["FilterCriteria"]["Filters"]]
-            return _stream(resources[table], filters, invoke)
+            return _stream(client("dynamodbstreams"), arn, filters, invoke)
     return None
 
 
-def _invoker(name: str, properties: Json) -> Invoke:
+def _invoker(function: str, call: Call) -> _Invoke:
     """Return a function that sends records to a Lambda function, and returns the ids of those that failed."""
 
     def invoke(records: list[Json]) -> set[str]:
-        answer = handler(properties)({"Records": records}, LocalContext(name, seconds=120))
-        return {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        return {failure["itemIdentifier"] for failure in call(function, {"Records": records})["batchItemFailures"]}
 
     return invoke
 
 
-def _queue(url: str, batch_size: int, invoke: Invoke) -> Callable[[], None]:
-    sqs = boto3.client("sqs")
+def _queue(sqs: Any, url: str, batch_size: int, invoke: _Invoke) -> Callable[[], None]:  # noqa: ANN401
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
 
     def deliver() -> None:
@@ -87,7 +90,7 @@ def _queue(url: str, batch_size: int, invoke: Invoke) -> Callable[[], None]:
     return deliver
 
 
-def _message(message: Any, arn: str) -> Json:  # noqa: ANN401 - boto3's type of a message
+def _message(message: Any, arn: str) -> Json:  # noqa: ANN401
     return {
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],
@@ -101,26 +104,32 @@ def _message(message: Any, arn: str) -> Json:  # noqa: ANN401 - boto3's type of 
     }
 
 
-def _stream(table: str, filters: list[Json], invoke: Invoke) -> Callable[[], None]:
-    streams = boto3.client("dynamodbstreams")
-    arn = boto3.client("dynamodb").describe_table(TableName=table)["Table"]["LatestStreamArn"]
-    (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
-    iterator = streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")
-    position = iterator["ShardIterator"]
+def _stream(streams: Any, arn: str, filters: list[Json], invoke: _Invoke) -> Callable[[], None]:  # noqa: ANN401
+    positions: dict[str, str | None] = {}
+
+    def find_shards() -> None:
+        for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+            name = shard["ShardId"]
+            if name not in positions:
+                start = streams.get_shard_iterator(StreamArn=arn, ShardId=name, ShardIteratorType="TRIM_HORIZON")
+                positions[name] = start["ShardIterator"]
 
     def deliver() -> None:
-        nonlocal position
-        found = streams.get_records(ShardIterator=position)
-        records = [_change(record, arn) for record in found["Records"]]
-        wanted = [record for record in records if any(matches(pattern, record) for pattern in filters)]
-        # Lambda sends the batch again if a record failed.
-        if not wanted or not invoke(wanted):
-            position = found["NextShardIterator"]
+        if not any(positions.values()):
+            find_shards()
+        for shard, position in positions.items():
+            if position is not None:
+                found = streams.get_records(ShardIterator=position)
+                records = [_change(record, arn) for record in found["Records"]]
+                wanted = [record for record in records if any(matches(pattern, record) for pattern in filters)]
+                # Lambda sends the batch again if a record failed. A closed shard has no next iterator.
+                if not wanted or not invoke(wanted):
+                    positions[shard] = found.get("NextShardIterator")
 
     return deliver
 
 
-def _change(record: Any, arn: str) -> Json:  # noqa: ANN401 - boto3's type of a record
+def _change(record: Any, arn: str) -> Json:  # noqa: ANN401
     changed = dict(record["dynamodb"])
     changed["ApproximateCreationDateTime"] = changed["ApproximateCreationDateTime"].timestamp()
     return {**record, "dynamodb": changed, "eventSourceARN": arn}

@@ -6,7 +6,7 @@ Only one part of SAM is replaced: its Docker runner, by one that calls the handl
 import json
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from io import BytesIO
@@ -36,7 +36,8 @@ class LocalGateway:
         stacks, _ = SamLocalStackProvider.get_stacks(template_file=str(PATH))
         api = ApiProvider(stacks).api
         self.routes: list[Route] = sorted(api.routes, key=lambda route: (route.path, route.methods))
-        service = LocalApigwService(api, _InProcessRunner(template), port=port, host=host)
+        self._functions = functions(template)
+        service = LocalApigwService(api, _InProcessRunner(self.call), port=port, host=host)
         service.create()
         flask_app = service._app  # noqa: SLF001 - SAM has no public name for it
         # SAM's gateway has no gateway responses. A client sees this one most often.
@@ -44,6 +45,18 @@ class LocalGateway:
         for status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
             flask_app.register_error_handler(status, lambda _: _gateway_response(unknown_route))
         self.app: WSGIApplication = _TextBodies(flask_app, api.binary_media_types)
+
+    def call(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
+        """Call the handler of a function as the Lambda runtime does. An exception becomes an error document."""
+        properties = self._functions[function]
+        timeout = properties["Timeout"]
+        context = LocalContext(function, seconds=timeout) if isinstance(timeout, int) else LocalContext(function)
+        try:
+            answer: dict[str, Any] = handler(properties)(event, context)
+        except Exception as error:  # noqa: BLE001 - the runtime continues after any exception
+            traceback.print_exc()
+            return {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": []}
+        return answer
 
 
 class _TextBodies:
@@ -90,8 +103,8 @@ class LocalContext:
 class _InProcessRunner:
     """Replaces SAM's runner of Docker containers."""
 
-    def __init__(self, template: Template) -> None:
-        self._functions = functions(template)
+    def __init__(self, call: Callable[[str, dict[str, Any]], dict[str, Any]]) -> None:
+        self._call = call
 
     def is_debugging(self) -> bool:
         return False
@@ -104,12 +117,4 @@ class _InProcessRunner:
         stderr: "StreamWriter | None" = None,  # noqa: ARG002 - SAM's interface
         tenant_id: str | None = None,  # noqa: ARG002
     ) -> None:
-        """Call the handler as the Lambda runtime does. An exception becomes an error document."""
-        properties = self._functions[function_identifier]
-        context = LocalContext(function_identifier)
-        try:
-            answer = handler(properties)(json.loads(event), context)
-        except Exception as error:  # noqa: BLE001 - the runtime continues after any exception
-            traceback.print_exc()
-            answer = {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": []}
-        stdout.write_str(json.dumps(answer))
+        stdout.write_str(json.dumps(self._call(function_identifier, json.loads(event))))

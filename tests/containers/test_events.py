@@ -73,7 +73,7 @@ def in_containers(echoing: template.Template, tmp_path_factory: pytest.TempPathF
             resource["Properties"]["CodeUri"] = str(ECHO)
     file = tmp_path_factory.mktemp("echo") / "template.yaml"
     file.write_text(json.dumps(described))
-    with sam.start_api(_free_port(), quiet=True, template=file) as api:
+    with sam.start("start-api", _free_port(), quiet=True, template=file) as api:
         yield api.url
 
 

@@ -1,16 +1,21 @@
 """Run the API in containers: `python -m tools.containers local`. With `e2e`, run the tests against it."""
 
 import argparse
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import boto3
 import docker
+from botocore.config import Config
 from docker.errors import DockerException
 
+from tools import local_events, template
 from tools.containers import base_image, cold_starts, sam, storage
 from tools.containers.errors import ContainersError
 
@@ -51,16 +56,36 @@ def _interrupt(*_: object) -> None:
 
 
 @contextmanager
-def _running(model: str, precision: str, port: int, *, quiet: bool) -> Iterator[sam.RunningApi]:
+def _running(model: str, precision: str, port: int, *, quiet: bool) -> Iterator[sam.RunningSam]:
     client = _docker()
-    with storage.running(client), base_image.available(client) as description:
+    with storage.running(client) as names, base_image.available(client) as description:
         print(description, flush=True)
         sam.build(model, precision)
         try:
-            with sam.start_api(port, quiet=quiet) as api:
+            with (
+                sam.start("start-api", port, quiet=quiet) as api,
+                sam.start("start-lambda", port + 1, quiet=True) as functions,
+                local_events.running(template.read(), names, storage.client, _caller(functions.url)),
+            ):
                 yield api
         finally:
             storage.remove_containers(client)
+
+
+def _caller(url: str) -> local_events.Call:
+    """Return a function that calls a Lambda function in its container."""
+    patience = Config(read_timeout=300, retries={"total_max_attempts": 1})
+    client = boto3.Session("local", "local", region_name="us-east-1").client(
+        "lambda", endpoint_url=url, config=patience
+    )
+
+    def call(function: str, event: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any] = json.load(
+            client.invoke(FunctionName=function, Payload=json.dumps(event).encode())["Payload"]
+        )
+        return answer
+
+    return call
 
 
 def _docker() -> docker.DockerClient:

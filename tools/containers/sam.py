@@ -24,8 +24,8 @@ LOGS = Path("build/containers")
 
 
 @dataclass(frozen=True)
-class RunningApi:
-    """A running `sam local start-api`. `url` is the base URL of all routes."""
+class RunningSam:
+    """A running `sam local start-api` or `start-lambda`. `url` is its address."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -33,7 +33,7 @@ class RunningApi:
     def wait(self) -> None:
         """Wait until the process ends, and raise ContainersError."""
         self.process.wait()
-        raise ContainersError("sam local start-api ended")
+        raise ContainersError("sam local ended")
 
 
 def environment() -> dict[str, str]:
@@ -77,8 +77,10 @@ def build(model: str, precision: str) -> None:
 
 
 @contextmanager
-def start_api(port: int, *, quiet: bool, template: Path | None = None) -> Iterator[RunningApi]:
-    """Serve `template`, or the result of `sam build`, on 127.0.0.1 until the block ends.
+def start(command: str, port: int, *, quiet: bool, template: Path | None = None) -> Iterator[RunningSam]:
+    """Run `sam local start-api` or `start-lambda` on 127.0.0.1 until the block ends.
+
+    It serves `template`, or the result of `sam build`.
 
     The output of SAM goes to the terminal or, if `quiet`, to a file. Raises ContainersError.
     """
@@ -88,15 +90,15 @@ def start_api(port: int, *, quiet: bool, template: Path | None = None) -> Iterat
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise ContainersError(f"cannot listen on 127.0.0.1:{port}: {error.strerror}") from error
-    command: list[str | Path] = [_SAM, "local", "start-api", "--port", str(port)]
-    command += ["--config-file", _CONFIGURATION, "--config-env", "local"]
-    command += ["--template", template] if template else []
+    arguments: list[str | Path] = [_SAM, "local", command, "--port", str(port)]
+    arguments += ["--config-file", _CONFIGURATION, "--config-env", "local"]
+    arguments += ["--template", template] if template else []
     LOGS.mkdir(parents=True, exist_ok=True)
-    log_file = LOGS / f"start-api-{port}.log"
+    log_file = LOGS / f"{command}-{port}.log"
     with (
         log_file.open("wb") as log,
         subprocess.Popen(
-            command,
+            arguments,
             stdin=subprocess.DEVNULL,
             stdout=log if quiet else None,
             stderr=subprocess.STDOUT if quiet else None,
@@ -106,7 +108,7 @@ def start_api(port: int, *, quiet: bool, template: Path | None = None) -> Iterat
     ):
         try:
             _wait(process, port, log_file)
-            yield RunningApi(f"http://127.0.0.1:{port}", process)
+            yield RunningSam(f"http://127.0.0.1:{port}", process)
         finally:
             process.send_signal(signal.SIGINT)  # sam removes its containers
             try:
@@ -124,4 +126,4 @@ def _wait(process: subprocess.Popen[bytes], port: int, log_file: Path) -> None:
             time.sleep(0.1)
         else:
             return
-    raise ContainersError(f"sam local start-api did not start; see {log_file}")
+    raise ContainersError(f"sam local did not start; see {log_file}")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -24,6 +25,7 @@ VARIABLES_FILE = Path("events/env.local.json")
 NETWORK = "image-pipeline"
 
 _START_SECONDS = 60
+_UPLOADS_QUEUE = "uploads"
 
 
 def variables() -> dict[str, str]:
@@ -51,22 +53,24 @@ def function_environment() -> dict[str, str]:
 
 
 @contextmanager
-def running(client: docker.DockerClient) -> Iterator[None]:
-    """Serve S3 and DynamoDB, with the bucket and table of the template, to this machine and NETWORK."""
+def running(docker_client: docker.DockerClient) -> Iterator[dict[str, str]]:
+    """Serve S3, SQS and DynamoDB, with buckets, queues and table of the template, to this machine and NETWORK.
+
+    Yields the name of the table and the URLs of the queues, by logical id.
+    """
     settings = variables()
     s3, dynamodb = (urlsplit(settings[f"AWS_ENDPOINT_URL_{service}"]) for service in ("S3", "DYNAMODB"))
     host = s3.hostname
     if not (host and host == dynamodb.hostname and s3.port and dynamodb.port):
         raise ContainersError(f"{VARIABLES_FILE} must contain one address, with a port for S3 and a port for DynamoDB")
-    if client.networks.list(names=[f"^{NETWORK}$"]) and _answers(host, s3.port):
+    if docker_client.networks.list(names=[f"^{NETWORK}$"]) and _answers(host, s3.port):
         raise ContainersError("another make local or make e2e is running. Stop it first")
     with (
-        _network(client, host),
+        _network(docker_client, host),
         aws_stand_in.run(host, s3.port),
-        dynamodb_local.run(client, host, dynamodb.port),
+        dynamodb_local.run(docker_client, host, dynamodb.port),
     ):
-        _create_resources(settings)
-        yield
+        yield _create_resources(settings)
 
 
 def _answers(host: str, port: int) -> bool:
@@ -107,10 +111,23 @@ def _remove_network(client: docker.DockerClient) -> None:
         network.remove()
 
 
-def _create_resources(settings: dict[str, str]) -> None:
-    s3 = _session().client("s3", endpoint_url=settings["AWS_ENDPOINT_URL_S3"])
-    s3.create_bucket(Bucket=settings["BUCKET_NAME"])
+def _create_resources(settings: dict[str, str]) -> dict[str, str]:
+    """Create buckets, queues and table. Return the names that `local_events` needs."""
+    for name in ("BUCKET_NAME", "UPLOADS_BUCKET"):
+        client("s3").create_bucket(Bucket=settings[name])
     create_table(settings["AWS_ENDPOINT_URL_DYNAMODB"], settings["TABLE_NAME"])
+    leftovers = settings["LEFTOVERS_QUEUE_URL"].rpartition("/")[2]
+    queues = {"UploadsQueue": _UPLOADS_QUEUE, "LeftoversQueue": leftovers}
+    urls = {logical_id: client("sqs").create_queue(QueueName=name)["QueueUrl"] for logical_id, name in queues.items()}
+    bucket = template.read()["Resources"]["UploadsBucket"]["Properties"]
+    aws_stand_in.notify(settings["UPLOADS_BUCKET"], bucket["NotificationConfiguration"], urls, client)
+    return {**urls, "ImagesTable": settings["TABLE_NAME"]}
+
+
+def client(service: Any) -> Any:  # noqa: ANN401 - one of many clients
+    """Return a client of S3, SQS, DynamoDB or DynamoDB Streams, for this machine."""
+    kind = "DYNAMODB" if service.startswith("dynamodb") else service.upper()
+    return _session().client(service, endpoint_url=variables()[f"AWS_ENDPOINT_URL_{kind}"])
 
 
 def create_table(url: str, name: str) -> None:
