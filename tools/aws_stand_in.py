@@ -81,7 +81,11 @@ def create_resources(template: Template) -> tuple[dict[str, str], dict[str, str]
     """
     variables = dict(_environment(template))
     resources = deepcopy(
-        {name: found for name, found in template["Resources"].items() if found["Type"] in _STORAGE_TYPES}
+        {
+            name: found
+            for name, found in template["Resources"].items()
+            if found["Type"] in _STORAGE_TYPES and "Condition" not in found
+        }
     )
     for resource in resources.values():
         # moto's CloudFormation does not know these.
@@ -89,6 +93,7 @@ def create_resources(template: Template) -> tuple[dict[str, str], dict[str, str]
         resource.pop("DependsOn", None)
     storage = {
         "Parameters": template["Parameters"],
+        "Conditions": template["Conditions"],
         "Resources": resources,
         # Output names may only contain letters and digits.
         "Outputs": {name.replace("_", "0"): {"Value": value} for name, value in variables.items()},

@@ -42,7 +42,7 @@ def _again(record: SQSRecord) -> None:
 
 def _delete_files(image_id: str) -> None:
     thumbnail_store.delete_all(image_id)
-    file_store.delete(image_id)
+    file_store.delete_all(image_id)
     logger.info("files deleted", image_id=image_id)
 
 

@@ -1,6 +1,8 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import BytesIO
 from itertools import count, cycle
@@ -90,6 +92,7 @@ def test_the_format_of_a_stored_image_stays_the_same(table_items: Items) -> None
         "pk": "IMAGE#b480bcff-7fff-45b2-93cf-7a534fe39821",
         "sk": "IMAGE",
         "status": "success",
+        "event": "ImageProcessed",
         "listing": "LIST#0",
         "listed_at": "2025-03-16T12:00:00.826114+00:00#b480bcff-7fff-45b2-93cf-7a534fe39821",
         "image_id": "b480bcff-7fff-45b2-93cf-7a534fe39821",
@@ -248,9 +251,23 @@ def test_a_failure_is_counted_kept_for_a_week_and_not_an_image(table_items: Item
     with pytest.raises(ImageNotFoundError):
         records.get(IMAGE_ID)
     (item,) = table_items("IMAGE#")
-    assert set(item) == {"pk", "sk", "status", "attempt", "original_name", "error", "expires_at"}
+    assert set(item) == {"pk", "sk", "status", "event", "attempt", "original_name", "error", "expires_at"}
     assert 0 <= time.time() + 7 * 86400 - int(item["expires_at"]) < 60
     assert records.statistics() == Statistics(success=0, failure=1, total_processing_time=Decimal(0))
+
+
+def test_an_image_expires_after_the_retention_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RETENTION_DAYS", "30")
+    now = datetime.now(UTC)
+    store(replace(finished(IMAGE_ID), processed_at=now))
+    assert len(records.newest(10).records) == 1
+    records.get(IMAGE_ID)
+    # DynamoDB removes an item some time after it has expired.
+    monkeypatch.setattr(time, "time", (now + timedelta(days=30, seconds=1)).timestamp)
+    assert records.newest(10).records == []
+    for read in (records.get, records.find, records.delete):
+        with pytest.raises(ImageNotFoundError):
+            read(IMAGE_ID)
 
 
 def test_sums_are_exact_decimals() -> None:

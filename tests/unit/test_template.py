@@ -120,7 +120,7 @@ def test_no_gateway_response_is_declared_that_api_gateway_ignores() -> None:
 def test_every_function_has_a_role_of_its_own_and_no_managed_policy(resources: Resources, functions: Resources) -> None:
     roles = [function["Properties"]["Role"]["Fn::GetAtt"][0] for function in functions.values()]
     assert len(set(roles)) == len(functions)
-    assert set(roles) == set(of_type(resources, "AWS::IAM::Role"))
+    assert {*roles, "EventsPipeRole"} == set(of_type(resources, "AWS::IAM::Role"))
     for role in roles:
         assert "ManagedPolicyArns" not in resources[role]["Properties"]
         (trust,) = resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
@@ -139,7 +139,14 @@ def test_no_action_and_no_resource_is_a_wildcard(resources: Resources) -> None:
                 # A reference to a resource of this stack, or to a path below it.
                 reference = resource.get("Fn::GetAtt") or resource["Fn::Sub"].removeprefix("${").split(".Arn}")
                 assert reference[0] in resources
-                assert reference[1] in {"Arn", "/index/listing", "/stream/*", "/*/thumbnails/*", "/uploads/*"}
+                assert reference[1] in {
+                    "Arn",
+                    "/index/listing",
+                    "/stream/*",
+                    "/*/thumbnails/*",
+                    "/uploads/*",
+                    "/originals/*",
+                }
 
 
 def test_a_function_writes_only_to_its_own_log_group_with_a_retention_time(
@@ -211,6 +218,7 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
         clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=key, Body=scene_png())
     else:
         store(finished(IMAGE_ID))
+    monkeypatch.setenv("KEEP_ORIGINALS_DAYS", "7")
     if function == "FollowImagesFunction":
         monkeypatch.setattr(clients.s3(), "delete_object", refuse)
     read: set[str] = set()

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from PIL import Image
 
 from functions.upload_image import app
+from image_pipeline import settings
 from image_pipeline.errors import CaptionError
 from image_pipeline.storage import clients, thumbnail_store
 from image_processing import captions
@@ -204,7 +205,7 @@ def test_thumbnails_that_cannot_be_deleted_are_logged(monkeypatch: pytest.Monkey
     monkeypatch.delenv("MAX_CAPTION_TOKENS")
     monkeypatch.setattr(clients.s3(), "delete_objects", lambda **_: {"Errors": [{"Code": "AccessDenied"}]})
     assert post(upload_event(scene_png()))[0] == 500
-    assert "thumbnails not removed" in logged.getvalue()
+    assert "files not deleted" in logged.getvalue()
 
 
 def test_a_failing_clean_up_does_not_hide_the_first_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,3 +297,29 @@ def test_an_image_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "open", counting_open)
     assert post(upload_event(scene_png()))[1]["data"]["caption"] == RED_LEFT_OF_BLUE.caption
     assert len(loads) == 1
+
+
+def original() -> bytes | None:
+    found = clients.s3().list_objects_v2(Bucket=settings.uploads_bucket()).get("Contents", [])
+    keys = [item["Key"] for item in found]
+    assert len(keys) <= 1
+    return clients.s3().get_object(Bucket=settings.uploads_bucket(), Key=keys[0])["Body"].read() if keys else None
+
+
+@pytest.mark.parametrize("days", ["0", "30"])
+def test_the_original_is_kept_if_the_setting_says_so(monkeypatch: pytest.MonkeyPatch, days: str) -> None:
+    monkeypatch.setenv("KEEP_ORIGINALS_DAYS", days)
+    content = scene_png()
+    status, body = post(upload_event(content))
+    assert status == 200
+    assert original() == (content if days == "30" else None)
+    if days == "30":
+        head = clients.s3().head_object(Bucket=settings.uploads_bucket(), Key=f"originals/{body['data']['image_id']}")
+        assert head["ContentType"] == "image/png"
+
+
+def test_no_original_is_kept_of_an_upload_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEEP_ORIGINALS_DAYS", "30")
+    monkeypatch.delenv("MAX_CAPTION_TOKENS")
+    assert post(upload_event(scene_png()))[0] == 500
+    assert original() is None

@@ -76,6 +76,16 @@ def max_direct_upload_bytes() -> int:
     return _number("MAX_DIRECT_UPLOAD_BYTES", 1, 200_000_000)
 
 
+def retention_days() -> int:
+    """Return after how many days an image is deleted. 0 means never."""
+    return _number("RETENTION_DAYS", 0, 36_500)
+
+
+def keep_originals() -> bool:
+    """Tell whether uploaded files are kept after they are processed. The bucket deletes them after some days."""
+    return _number("KEEP_ORIGINALS_DAYS", 0, 36_500) > 0
+
+
 def max_image_pixels() -> int:
     """Return the largest accepted image size. Above 89 million pixels, decoding needs too much memory."""
     return _number("MAX_IMAGE_PIXELS", 1, 89_000_000)

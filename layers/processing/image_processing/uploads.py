@@ -11,11 +11,13 @@ from image_pipeline import deadline, observability, settings
 from image_pipeline.errors import UNEXPECTED, DeadlineError, PipelineError, StorageError, UndecodableImageError
 from image_pipeline.models import ImageRecord, ThumbnailSize, Upload
 from image_pipeline.observability import logger
-from image_pipeline.storage import claims, clients, keys, records, thumbnail_store
+from image_pipeline.storage import claims, clients, file_store, keys, records, thumbnail_store
 from image_pipeline.storage.claims import Claim
 from image_pipeline.threads import ThreadPool
 from image_processing import captions, pictures, thumbnails
 from image_processing.pictures import Picture
+
+CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png"}
 
 
 def process(upload: Upload) -> ImageRecord:
@@ -40,10 +42,10 @@ def process(upload: Upload) -> ImageRecord:
     if claim.is_finished:
         return records.get(claim.image_id)
     try:
-        return _finish(upload.original_name, picture, sha256, claim, start)
+        return _finish(upload, picture, sha256, claim, start)
     except Exception as error:
         if _fail(claim, "failure", upload.original_name, error):
-            _delete_thumbnails(claim.image_id)
+            _delete_files(claim.image_id)
         raise
 
 
@@ -55,17 +57,17 @@ def process_claimed(upload: Upload, claim: Claim) -> ImageRecord:
     """
     start, received_at = time.perf_counter(), datetime.now(UTC)
     picture = pictures.decode(upload.content, received_at, settings.max_image_pixels())
-    return _finish(upload.original_name, picture, hashlib.sha256(upload.content).hexdigest(), claim, start)
+    return _finish(upload, picture, hashlib.sha256(upload.content).hexdigest(), claim, start)
 
 
-def _finish(original_name: str, picture: Picture, sha256: str, claim: Claim, start: float) -> ImageRecord:
+def _finish(upload: Upload, picture: Picture, sha256: str, claim: Claim, start: float) -> ImageRecord:
     """Make thumbnails and caption of a decoded image, and store them with the record."""
     extension = thumbnails.EXTENSIONS[picture.metadata.format]
     thumbnail_keys = {size: keys.thumbnail(claim.image_id, size, extension) for size in ThumbnailSize}
-    caption = _store_thumbnails_and_caption(picture, thumbnail_keys, claim, original_name)
+    caption = _store_files_and_caption(upload, picture, thumbnail_keys, claim)
     record = ImageRecord(
         image_id=claim.image_id,
-        original_name=original_name,
+        original_name=upload.original_name,
         processed_at=datetime.now(UTC),
         time_taken=Decimal(round((time.perf_counter() - start) * 1e6)) / 1_000_000,
         metadata=picture.metadata,
@@ -80,16 +82,16 @@ def _finish(original_name: str, picture: Picture, sha256: str, claim: Claim, sta
     return record
 
 
-def _store_thumbnails_and_caption(
-    picture: Picture, thumbnail_keys: Mapping[ThumbnailSize, str], claim: Claim, original_name: str
+def _store_files_and_caption(
+    upload: Upload, picture: Picture, thumbnail_keys: Mapping[ThumbnailSize, str], claim: Claim
 ) -> str:
-    """Make and store the thumbnails, and write the caption at the same time. Return the caption."""
+    """Store the thumbnails and, if it is kept, the uploaded file. Write the caption at the same time and return it."""
     # Make the clients before the threads start, because boto3 cannot make clients in several threads at once.
     clients.dynamodb()
     clients.s3()
     # The pool waits for its threads, so no thumbnail is stored after a failure was cleaned up.
-    with ThreadPool(len(thumbnail_keys) + 1, thread_name_prefix="thumbnail") as pool:
-        reserved = pool.submit(claims.reserve, claim, original_name)
+    with ThreadPool(len(thumbnail_keys) + 2, thread_name_prefix="files") as pool:
+        reserved = pool.submit(claims.reserve, claim, upload.original_name)
 
         def store(size: ThumbnailSize) -> None:
             content = thumbnails.make(picture, size.pixels)
@@ -97,7 +99,13 @@ def _store_thumbnails_and_caption(
             reserved.result()
             thumbnail_store.put(thumbnail_keys[size], content)
 
+        def keep() -> None:
+            reserved.result()
+            file_store.keep(claim.image_id, upload.content, CONTENT_TYPES[picture.metadata.format])
+
         stored = [pool.submit(store, size) for size in thumbnail_keys]
+        if settings.keep_originals():
+            stored.append(pool.submit(keep))
         caption = _caption(picture)
     for future in stored:
         future.result()
@@ -123,8 +131,10 @@ def _fail(claim: Claim, outcome: Literal["damaged", "failure"], original_name: s
     return True
 
 
-def _delete_thumbnails(image_id: str) -> None:
+def _delete_files(image_id: str) -> None:
     try:
         thumbnail_store.delete_all(image_id)
+        if settings.keep_originals():
+            file_store.delete_all(image_id)
     except (StorageError, DeadlineError):
-        logger.exception("thumbnails not removed", image_id=image_id)
+        logger.exception("files not deleted", image_id=image_id)

@@ -1,4 +1,7 @@
-"""Uploaded files in S3, on their way to the worker. Only this module and thumbnail_store call S3."""
+"""Uploaded files in S3: those that wait for the worker, and those that are kept.
+
+Only this module and thumbnail_store call S3.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -52,9 +55,29 @@ def get(image_id: str) -> bytes:
         raise StorageError from error
 
 
-def delete(image_id: str) -> None:
-    """Delete the uploaded file, if there is one. Raises StorageError."""
+def keep(image_id: str, content: bytes, content_type: str) -> None:
+    """Store the uploaded file of a processed image. Raises StorageError."""
     try:
-        s3().delete_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(image_id))
+        s3().put_object(
+            Bucket=settings.uploads_bucket(), Key=keys.original(image_id), Body=content, ContentType=content_type
+        )
+    except (ClientError, BotoCoreError) as error:
+        raise StorageError from error
+
+
+def delete(image_id: str) -> None:
+    """Delete the file of a direct upload, if there is one. Raises StorageError."""
+    _delete(keys.uploaded_file(image_id))
+
+
+def delete_all(image_id: str) -> None:
+    """Delete the file of a direct upload and the kept file, if there are any. Raises StorageError."""
+    for key in (keys.uploaded_file(image_id), keys.original(image_id)):
+        _delete(key)
+
+
+def _delete(key: str) -> None:
+    try:
+        s3().delete_object(Bucket=settings.uploads_bucket(), Key=key)
     except (ClientError, BotoCoreError) as error:
         raise StorageError from error

@@ -53,6 +53,11 @@ def uploaded_file(image_id: str) -> str:
     return f"{_UPLOADS}{image_id}"
 
 
+def original(image_id: str) -> str:
+    """Return the S3 key of the uploaded file of a processed image, if it is kept."""
+    return f"originals/{image_id}"
+
+
 def image_of_file(key: str) -> str | None:
     """Return the image id in the S3 key of an uploaded file, or None for any other key."""
     image_id = key.removeprefix(_UPLOADS)

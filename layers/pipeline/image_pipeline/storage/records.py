@@ -4,6 +4,7 @@ The statistics are spread over several items, because one DynamoDB partition tak
 transaction stores the outcome of an upload and counts it.
 """
 
+import math
 import random
 import time
 from collections.abc import Iterator, Mapping
@@ -50,10 +51,13 @@ def save(claim: Claim, record: ImageRecord) -> None:
     """Store a finished image and count it in one transaction. Raises StorageError unless both are known to be done."""
     item = {
         "status": "success",
+        "event": "ImageProcessed",
         "listing": keys.listing(keys.listing_shard(record.image_id)),
         "listed_at": keys.listing_position(record),
         **_to_attributes(record),
     }
+    if days := settings.retention_days():
+        item["expires_at"] = int((record.processed_at + timedelta(days=days)).timestamp())
     _commit(claim, item, {"success": 1, "total_processing_time": record.time_taken}, "success")
 
 
@@ -65,6 +69,7 @@ def fail(claim: Claim, outcome: Literal["damaged", "failure"], original_name: st
     expiry = datetime.now(UTC) + FAILURE_RETENTION
     item = {
         "status": "failure",
+        "event": "ImageFailed",
         "original_name": original_name,
         "error": message,
         "expires_at": int(expiry.timestamp()),
@@ -74,17 +79,15 @@ def fail(claim: Claim, outcome: Literal["damaged", "failure"], original_name: st
 
 def get(image_id: str) -> ImageRecord:
     """Return a finished image. Raises ImageNotFoundError and StorageError."""
-    item = table.find(keys.image(image_id))
-    if item is None or item["status"] != "success":
+    item = _current(image_id)
+    if item["status"] != "success":
         raise ImageNotFoundError
     return _from_attributes(item)
 
 
 def find(image_id: str) -> ImageRecord | UnfinishedImage:
     """Return an image in any state. Raises ImageNotFoundError and StorageError."""
-    item = table.find(keys.image(image_id))
-    if item is None or item["status"] == "deleted":
-        raise ImageNotFoundError
+    item = _current(image_id)
     if item["status"] == "success":
         return _from_attributes(item)
     # Items of older versions have no name and no error.
@@ -112,11 +115,10 @@ def delete(image_id: str) -> None:
     and when this item expires. Both times the files of the image are deleted, so none that a late attempt has stored
     is left.
     """
+    _current(image_id)
     key = keys.image(image_id)
-    if (table.find(key) or {"status": "deleted"})["status"] == "deleted":
-        raise ImageNotFoundError
     expiry = time.time() + claims.UNFINISHED_RETENTION.total_seconds()
-    deleted = {**key, "status": "deleted", "attempt": str(uuid4()), "expires_at": int(expiry)}
+    deleted = {**key, "status": "deleted", "event": "ImageDeleted", "attempt": str(uuid4()), "expires_at": int(expiry)}
     refusing = table.put(
         deleted,
         ConditionExpression="attribute_exists(pk) AND #status <> :deleted",
@@ -153,6 +155,17 @@ def statistics() -> Statistics:
     )
 
 
+def _current(image_id: str) -> table.Item:
+    """Return the image item. Raises ImageNotFoundError if there is none, or if it was deleted or has expired.
+
+    DynamoDB removes expired items up to some days later.
+    """
+    item = table.find(keys.image(image_id))
+    if item is None or item["status"] == "deleted" or item.get("expires_at", math.inf) <= time.time():
+        raise ImageNotFoundError
+    return item
+
+
 def _commit(claim: Claim, item: Mapping[str, Any], counts: Mapping[str, Any], outcome: Outcome) -> None:
     """Write the image item, add `counts` to a statistics item and settle the claim, in one transaction."""
     key = keys.image(claim.image_id)
@@ -187,10 +200,17 @@ def _commit(claim: Claim, item: Mapping[str, Any], counts: Mapping[str, Any], ou
 
 def _query_listing(shard: int, page_size: int, before: str | None) -> Iterator[dict[str, Any]]:
     """Query one shard. Return its items, newest first; the iterator queries again when it has used up a result."""
-    condition, values = "listing = :listing", {":listing": keys.listing(shard)}
+    condition, values = "listing = :listing", {":listing": keys.listing(shard), ":now": int(time.time())}
     if before is not None:
         condition, values = f"{condition} AND listed_at < :before", values | {":before": before}
-    response = table.query(condition, values, IndexName=_LISTING_INDEX, ScanIndexForward=False, Limit=page_size)
+    response = table.query(
+        condition,
+        values,
+        FilterExpression="attribute_not_exists(expires_at) OR expires_at > :now",
+        IndexName=_LISTING_INDEX,
+        ScanIndexForward=False,
+        Limit=page_size,
+    )
 
     def older() -> Iterator[dict[str, Any]]:
         if "LastEvaluatedKey" in response:
