@@ -1,0 +1,90 @@
+"""The command that uploads a folder, as a user runs it."""
+
+import csv
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+import requests
+from PIL import Image
+
+from tests.contract.client import Client
+from tests.http_api import api
+from tests.pictures import encode
+from tools.demo_model import scenes
+
+__all__ = ["api"]
+
+FILES = 24
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes in two folders, one of them twice, a file of 5 MB, a damaged file, and files of other kinds."""
+    path, rng = tmp_path_factory.mktemp("pictures"), Random(24)
+    (path / "more").mkdir()
+    drawn = [encode(scenes.draw(scenes.random_scene(rng))) for _ in range(FILES)]
+    for number, content in enumerate(drawn):
+        (path / ("more" if number % 2 else ".") / f"{number}.PNG").write_bytes(content)
+    (path / "again.png").write_bytes(drawn[0])
+    (path / "large.png").write_bytes(encode(Image.frombytes("RGB", (1300, 1300), rng.randbytes(1300 * 1300 * 3))))
+    (path / "damaged.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
+    (path / "notes.txt").write_text("not a picture")
+    return path
+
+
+def start(api: Client, folder: Path, result: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "tools/upload_folder.py", api.url, str(folder), "--csv", str(result)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def listed(api: Client) -> list[str]:
+    names, url = [], f"{api.url}/api/images?limit=100"
+    while url:
+        page = requests.get(url, timeout=60).json()
+        names += [image["data"]["original_name"] for image in page.get("content", {}).values()]
+        url = requests.compat.urljoin(url, page["next"]) if "next" in page else ""
+    return names
+
+
+@pytest.mark.parametrize("interruption", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_upload_goes_on_without_duplicates(
+    api: Client, folder: Path, tmp_path: Path, interruption: signal.Signals
+) -> None:
+    before, result = len(listed(api)), tmp_path / "captions.csv"
+    for seconds in (1.0, 1.5):
+        with start(api, folder, result) as process:
+            time.sleep(seconds)
+            process.send_signal(interruption)
+    with start(api, folder, result) as process:
+        output, _ = process.communicate(timeout=120)
+    # The damaged file is a failure.
+    assert process.returncode == 1
+    assert f"success: {FILES + 2}  failure: 1" in output.decode()
+    assert "damaged.jpg  failure: The image is damaged or incomplete" in output.decode()
+    with result.open() as file:
+        rows = {row["file"]: row for row in csv.DictReader(file)}
+    assert len(rows) == FILES + 3
+    assert rows["0.PNG"]["image_id"] == rows["again.png"]["image_id"]
+    assert all(row["caption"] for row in rows.values() if row["status"] == "success")
+    assert len(listed(api)) - before == FILES + 1
+
+
+def test_a_second_run_uploads_nothing(api: Client, folder: Path, tmp_path: Path) -> None:
+    counts = []
+    for _ in range(2):
+        with start(api, folder, tmp_path / "captions.csv") as process:
+            process.communicate(timeout=120)
+        counts.append(len(listed(api)))
+    assert counts[0] == counts[1]
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+    command = [sys.executable, "tools/upload_folder.py", "http://127.0.0.1:1", str(tmp_path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "contains no .jpg, .jpeg or .png" in done.stderr
