@@ -119,6 +119,7 @@ def faults(plan: Callable[[Call], Fault | None]) -> Iterator[list[Call]]:
     with (
         injected(clients.dynamodb()),
         injected(clients.s3()),
+        injected(clients.sqs()),
         patch("botocore.endpoint.time.sleep", lambda _: None),  # no pauses in botocore and in table.py
     ):
         yield made

@@ -8,16 +8,19 @@ from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
+from functions.create_upload import app as create_upload
 from functions.follow_images import app as follow_images
 from functions.get_image import app as get_image
 from functions.get_stats import app as get_stats
 from functions.get_thumbnail import app as get_thumbnail
 from functions.list_images import app as list_images
+from functions.process_upload import app as process_upload
 from functions.upload_image import app as upload_image
 from image_pipeline import settings
 from image_pipeline.storage import clients, table
 from tests.events import load_event, upload_event
 from tests.faults.injection import KilledError
+from tools.image_records import IMAGE_ID
 from tools.local_gateway import LocalContext
 
 LEASE_SECONDS = 30
@@ -36,6 +39,7 @@ class World:
     def __init__(self) -> None:
         self.acknowledged: dict[str, Item] = {}
         self.images_of_keys: dict[str, set[str]] = defaultdict(set)
+        self.requested: dict[str, bytes] = {}
         self.clock = 0.0
 
     def empty(self) -> None:
@@ -46,8 +50,10 @@ class World:
         for item in stored():
             key = table.serialize({"pk": item["pk"], "sk": item["sk"]})
             clients.dynamodb().delete_item(TableName=settings.table_name(), Key=key)
-        for name in keys():
-            clients.s3().delete_object(Bucket=settings.bucket_name(), Key=name)
+        self.requested.clear()
+        for bucket in (settings.bucket_name(), settings.uploads_bucket()):
+            for name in keys(bucket):
+                clients.s3().delete_object(Bucket=bucket, Key=name)
 
     def upload(self, content: bytes, key: str | None) -> int | None:
         """Upload a file. Return the status, or None if the process was killed."""
@@ -70,6 +76,31 @@ class World:
         assert status in {200, 400, 409, 422, 503}, body
         assert (status in {409, 503}) == ("Retry-After" in answer["headers"])
         return status
+
+    def request_upload(self, content: bytes) -> str | None:
+        """Request a direct upload and send the file. Return the image id, or None if there was no answer with one."""
+        try:
+            answer = create_upload.lambda_handler(load_event("create_upload"), LocalContext("CreateUploadFunction"))
+        except KilledError:
+            return None
+        assert answer["statusCode"] in {201, 503}, answer
+        if answer["statusCode"] == 503:
+            return None
+        image_id: str = json.loads(answer["body"])["data"]["image_id"]
+        self.requested[image_id] = content
+        return image_id
+
+    def process(self, image_id: str) -> bool:
+        """Deliver the message about a file. Return whether the worker is done with it."""
+        event = load_event("process_upload")
+        event["Records"][0]["body"] = event["Records"][0]["body"].replace(IMAGE_ID, image_id)
+        now = time.time() + self.clock
+        with patch("time.time", lambda: now):
+            try:
+                answer = process_upload.lambda_handler(event, LocalContext("ProcessUploadFunction", seconds=120))
+            except KilledError:
+                return False
+        return not answer["batchItemFailures"]
 
     def read(self, what: str, image_id: str) -> tuple[int | None, Item]:
         """Call a reading function. Return status and body. Functions that read one image get `image_id`."""
@@ -160,6 +191,7 @@ def stored() -> list[Item]:
     return [table.deserialize(item) for page in pages for item in page["Items"]]
 
 
-def keys() -> list[str]:
-    found = clients.s3().list_objects_v2(Bucket=settings.bucket_name())
+def keys(bucket: str | None = None) -> list[str]:
+    """Return the keys in a bucket, by default the bucket for thumbnails."""
+    found = clients.s3().list_objects_v2(Bucket=bucket or settings.bucket_name())
     return [item["Key"] for item in found.get("Contents", [])]

@@ -1,0 +1,86 @@
+"""Injects every fault into every call of a direct upload. Then SQS delivers the message again."""
+
+import pytest
+
+from image_pipeline import settings
+from image_pipeline.models import ImageRecord
+from image_pipeline.storage import clients, records
+from image_pipeline.storage import keys as names
+from tests.faults.injection import ONCE, Call, Fault, faults, only
+from tests.faults.test_uploads import CONTENT, DAMAGED
+from tests.faults.world import World, keys
+
+# Longer than the lease of a worker, and less than the visibility timeout of the queue.
+REDELIVERY_SECONDS = 130
+
+
+def send(world: World, content: bytes) -> str:
+    image_id = world.request_upload(content)
+    assert image_id
+    clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=names.uploaded_file(image_id), Body=content)
+    return image_id
+
+
+def state(image_id: str) -> str:
+    image = records.find(image_id)
+    if isinstance(image, ImageRecord):
+        return "success"
+    return "processing" if image.error is None else "failure"
+
+
+@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("content", [CONTENT, DAMAGED], ids=["image", "damaged"])
+def test_a_worker_survives(world: World, content: bytes, fault: Fault) -> None:
+    expected = "success" if content == CONTENT else "failure"
+    image_id = send(world, content)
+    with faults(lambda _: None) as calls:
+        assert world.process(image_id)
+    assert state(image_id) == expected
+    for call in sorted({call for call in calls if fault.strikes(call.operation)}, key=str):
+        image_id = send(world, content)
+        with faults(only(call, fault)) as made:
+            done = world.process(image_id)
+        assert call in made
+        if fault in ONCE:
+            assert done
+        world.check()
+        if done:
+            assert state(image_id) == expected
+        # SQS delivers a message again after a failure, and now and then without one.
+        world.clock += REDELIVERY_SECONDS
+        assert world.process(image_id), f"{call}, {fault}"
+        assert state(image_id) == expected
+        world.check()
+        assert keys(settings.uploads_bucket()) == []
+    world.sweep()
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_a_request_survives(world: World, fault: Fault) -> None:
+    with faults(lambda _: None) as calls:
+        assert world.request_upload(CONTENT)
+    for call in [call for call in calls if fault.strikes(call.operation)]:
+        with faults(only(call, fault)) as made:
+            image_id = world.request_upload(CONTENT)
+        assert call in made
+        if image_id:
+            assert state(image_id) == "processing"
+        assert world.request_upload(CONTENT)
+        world.check()
+
+
+@pytest.mark.parametrize("fault", [fault for fault in Fault if fault.strikes("PutItem")])
+@pytest.mark.parametrize("content", [CONTENT, DAMAGED], ids=["image", "damaged"])
+def test_an_image_that_is_deleted_at_any_moment_stays_deleted(world: World, content: bytes, fault: Fault) -> None:
+    """The worker suffers a fault, then the image is deleted, then the message is delivered again."""
+    image_id = send(world, content)
+    with faults(lambda _: None) as calls:
+        world.process(image_id)
+    for call in calls:
+        image_id = send(world, content)
+        with faults(only(Call(call.operation, call.number), fault)):
+            world.process(image_id)
+        records.delete(image_id)
+        world.clock += REDELIVERY_SECONDS
+        assert world.process(image_id)
+        assert keys(settings.uploads_bucket()) == []
