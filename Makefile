@@ -129,6 +129,14 @@ deploy: .venv/installed ## Build everything and deploy it to your AWS account (a
 	$(BIN)/sam build
 	$(BIN)/sam deploy --guided
 
+.PHONY: backfill
+backfill: .venv/installed ## Process the images of an S3 bucket (STACK=, BUCKET=, PREFIX=; DRY_RUN=1 only counts them)
+	$(BIN)/python -m tools.backfill '$(or $(STACK),image-pipeline)' '$(BUCKET)' '$(PREFIX)' $(if $(DRY_RUN),--dry-run)
+
+.PHONY: redrive
+redrive: .venv/installed ## Send the messages of the dead-letter queues back to their queues (STACK=)
+	$(BIN)/python -m tools.redrive '$(or $(STACK),image-pipeline)'
+
 .PHONY: openapi
 openapi: .venv/installed ## Write docs/openapi.json from template.yaml and the handlers
 	@$(BIN)/python -m tools.openapi
