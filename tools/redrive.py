@@ -18,8 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in _QUEUES:
         described = cloudformation.describe_stack_resource(StackName=options.stack, LogicalResourceId=name)
         url = described["StackResourceDetail"]["PhysicalResourceId"]
-        wanted = ["QueueArn", "ApproximateNumberOfMessages"]
-        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
         number = int(attributes["ApproximateNumberOfMessages"])
         if number:
             sqs.start_message_move_task(SourceArn=attributes["QueueArn"])
