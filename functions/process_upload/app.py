@@ -1,6 +1,7 @@
-"""The queue of uploaded files: process each file.
+"""The queue of the worker: process uploaded files, and caption images again.
 
-A message is a notification of S3. A message that fails is delivered again, and at last goes to the dead-letter queue.
+A message is a notification of S3, or `{"caption": "<image id>"}`. A message that fails is delivered again, and at last
+goes to the dead-letter queue.
 """
 
 import json
@@ -13,7 +14,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from image_pipeline import deadline
 from image_pipeline.observability import logger
-from image_processing import cold_start, direct_uploads
+from image_processing import cold_start, direct_uploads, recaptions
 
 _processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
 
@@ -25,13 +26,24 @@ def lambda_handler(event: dict[str, Any], context: deadline.Context) -> PartialI
 
 
 def _process(record: SQSRecord) -> None:
-    # A test event of S3 has no records.
-    for notified in json.loads(record.body).get("Records", []):
-        try:
-            direct_uploads.process(unquote_plus(notified["s3"]["object"]["key"]))
-        except Exception:
-            logger.exception("upload not processed", message_id=record.message_id)
-            raise
+    try:
+        _handle(json.loads(record.body))
+    except Exception:
+        logger.exception("message not processed", message_id=record.message_id)
+        raise
+
+
+def _handle(message: object) -> None:
+    match message:
+        case {"caption": str(image_id)}:
+            recaptions.process(image_id)
+        case {"Records": list(records)}:
+            for record in records:
+                direct_uploads.process(unquote_plus(record["s3"]["object"]["key"]))
+        case {"Event": "s3:TestEvent"}:
+            pass
+        case _:
+            raise ValueError("unknown message")
 
 
 cold_start.prepare()

@@ -42,10 +42,19 @@ def upload_form(image_id: str, content_type: str) -> UploadForm:
 
 
 def get(image_id: str) -> bytes:
-    """Return the uploaded file. Raises FileNotUploadedError, ImageTooLargeError and StorageError."""
+    """Return the file of a direct upload. Raises FileNotUploadedError, ImageTooLargeError and StorageError."""
+    return _get(keys.uploaded_file(image_id))
+
+
+def original(image_id: str) -> bytes:
+    """Return the kept file of a processed image. Raises FileNotUploadedError, ImageTooLargeError and StorageError."""
+    return _get(keys.original(image_id))
+
+
+def _get(key: str) -> bytes:
     limit = settings.max_direct_upload_bytes()
     try:
-        response = s3().get_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(image_id))
+        response = s3().get_object(Bucket=settings.uploads_bucket(), Key=key)
         if response["ContentLength"] > limit:
             raise ImageTooLargeError(f"The file is larger than {limit:,} bytes. Please send a smaller image.")
         return response["Body"].read()

@@ -108,6 +108,21 @@ def wait(image_id: str, seconds: float) -> ImageRecord | UnfinishedImage:
         time.sleep(_POLL_SECONDS)
 
 
+def replace_caption(record: ImageRecord, caption: str, model: CaptionModel) -> None:
+    """Store a new caption of a finished image. Does nothing if the image or its caption has changed meanwhile.
+
+    Raises StorageError.
+    """
+    new, old = {":caption": caption, ":model": vars(model)}, {":success": "success", ":old": vars(record.caption_model)}
+    table.update(
+        keys.image(record.image_id),
+        "SET caption = :caption, caption_model = :model",
+        ConditionExpression="#status = :success AND caption_model = :old",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues=table.serialize(new | old),
+    )
+
+
 def delete(image_id: str) -> None:
     """Delete an image in any state. Raises ImageNotFoundError and StorageError.
 

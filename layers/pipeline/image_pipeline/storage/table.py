@@ -82,6 +82,18 @@ def put(item: Item, **condition: Any) -> Item | None:  # noqa: ANN401 - argument
     return None
 
 
+def update(key: Item, expression: str, **condition: Any) -> None:  # noqa: ANN401 - arguments of boto3
+    """Update an item if the condition holds. The update must be one that may happen twice. Raises StorageError."""
+    try:
+        dynamodb().update_item(
+            TableName=settings.table_name(), Key=serialize(key), UpdateExpression=expression, **condition
+        )
+    except dynamodb().exceptions.ConditionalCheckFailedException:
+        return
+    except (ClientError, BotoCoreError) as error:
+        raise StorageError from error
+
+
 def write(items: Sequence["TransactWriteItemTypeDef"], is_stored: Callable[[], bool]) -> None:
     """Apply all writes in one transaction, or none. Raises StorageError unless they are known to be applied.
 

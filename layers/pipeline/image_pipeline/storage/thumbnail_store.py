@@ -20,6 +20,14 @@ def put(key: str, content: bytes) -> None:
         raise StorageError from error
 
 
+def get(key: str) -> bytes:
+    """Return a thumbnail. Raises StorageError."""
+    try:
+        return s3().get_object(Bucket=settings.bucket_name(), Key=key)["Body"].read()
+    except (ClientError, BotoCoreError) as error:
+        raise StorageError from error
+
+
 def delete_all(image_id: str) -> None:
     """Delete every thumbnail that an image may have. Raises StorageError."""
     possible = [keys.thumbnail(image_id, size, extension) for size in ThumbnailSize for extension in CONTENT_TYPES]

@@ -1,0 +1,64 @@
+"""Caption images again if another model wrote their caption: `python -m tools.recaption STACK MODEL.JSON`.
+
+MODEL.JSON is the file of the exported model that the stack now has. Deploy that model first.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from tqdm import tqdm
+
+from image_pipeline.models import CaptionModel, ImageRecord
+from image_pipeline.storage import clients, keys, records
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
+
+_PAGE = 100
+# The largest batch that SQS accepts.
+_BATCH = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command. Return its exit status."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("stack", help="name of the deployed stack")
+    parser.add_argument("model", type=Path, help="model.json of the exported model")
+    options = parser.parse_args(arguments)
+    described = json.loads(options.model.read_text())
+    model = CaptionModel(described["id"], described["revision"], described["precision"])
+    outputs = boto3.client("cloudformation").describe_stacks(StackName=options.stack)["Stacks"][0]["Outputs"]
+    values = {output["OutputKey"]: output["OutputValue"] for output in outputs}
+    os.environ["TABLE_NAME"] = values["TableName"]
+    old = [record.image_id for record in tqdm(_images(), unit="image") if record.caption_model != model]
+    for start in range(0, len(old), _BATCH):
+        batch = old[start : start + _BATCH]
+        entries: list[SendMessageBatchRequestEntryTypeDef] = [
+            {"Id": image_id, "MessageBody": json.dumps({"caption": image_id})} for image_id in batch
+        ]
+        answer = clients.sqs().send_message_batch(QueueUrl=values["UploadsQueueUrl"], Entries=entries)
+        if answer.get("Failed"):
+            print(f"error: SQS refused a message: {answer['Failed'][0]['Message']}. Please try again", file=sys.stderr)
+            return 1
+    print(f"{len(old):,} images are queued")
+    return 0
+
+
+def _images() -> Iterator[ImageRecord]:
+    start = None
+    while True:
+        page = records.newest(_PAGE, start)
+        yield from page.records
+        if not page.has_more:
+            return
+        start = keys.listing_position(page.records[-1])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
