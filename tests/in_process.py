@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from image_pipeline.observability import logger
 from image_pipeline.storage import clients
-from tools import template
+from tools import moto_transactions, template
 from tools.aws_stand_in import create_resources
 from tools.local_api import DEMO_MODEL, forget_clients
 
@@ -41,7 +41,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], table_defini
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    with mock_aws():
+    with mock_aws(), moto_transactions.fast():
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("MODEL_PATH", str(DEMO_MODEL))

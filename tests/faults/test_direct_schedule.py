@@ -1,0 +1,111 @@
+"""A thousand direct uploads with duplicated messages, files that are no images, killed workers, and deletions."""
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+import pytest
+
+from functions.follow_images import app as follow_images
+from image_pipeline import settings
+from image_pipeline.errors import ImageNotFoundError
+from image_pipeline.storage import clients, records, table
+from image_pipeline.storage import keys as names
+from tests.events import load_event
+from tests.faults.injection import Call, Fault, faults
+from tests.faults.test_direct_uploads import REDELIVERY_SECONDS
+from tests.faults.test_uploads import CONTENT, DAMAGED
+from tests.faults.world import World, keys, stored
+from tools.local_gateway import LocalContext
+
+UPLOADS = 1000
+# As UploadsQueue has it: then a message goes to the dead-letter queue.
+DELIVERIES = 5
+
+
+class Chaos:
+    """The faults of one delivery: at a random call the worker is killed, or the image is deleted."""
+
+    def __init__(self, rng: Random, image_id: str, deleted: set[str]) -> None:
+        self._moment, self._image_id, self._deleted = rng.randrange(6), image_id, deleted
+        self._kills, self._deletes = rng.random() < 0.05, rng.random() < 0.05
+        self._calls = 0
+
+    def __call__(self, _: Call) -> Fault | None:
+        self._calls += 1
+        if self._calls != self._moment + 1:
+            return None
+        if self._deletes:
+            delete(self._image_id, self._deleted)
+        return Fault.KILLED_AFTER if self._kills else None
+
+
+def delete(image_id: str, deleted: set[str]) -> None:
+    try:
+        records.delete(image_id)
+    except ImageNotFoundError:
+        assert image_id in deleted
+    deleted.add(image_id)
+
+
+def follow(image_id: str) -> None:
+    event = load_event("follow_images_deleted")
+    event["Records"][0]["dynamodb"]["Keys"] = table.serialize(names.image(image_id))
+    answer = follow_images.lambda_handler(event, LocalContext("FollowImagesFunction"))
+    assert not answer["batchItemFailures"]
+
+
+def deliver(world: World, image_id: str, plan: Callable[[Call], Fault | None]) -> bool:
+    with faults(plan):
+        return world.process(image_id)
+
+
+@pytest.mark.parametrize("world", ["moto"], indirect=True)
+def test_every_upload_ends_once(world: World) -> None:
+    rng, deleted, dead_letters = Random(14), set[str](), 0
+    for number in range(UPLOADS):
+        content = DAMAGED if number % 20 == 0 else CONTENT
+        image_id = world.request_upload(content)
+        assert image_id
+        clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=names.uploaded_file(image_id), Body=content)
+    messages = list(world.requested) + rng.sample(list(world.requested), UPLOADS // 5)
+    rng.shuffle(messages)
+    received: Counter[int] = Counter()
+    waiting = list(enumerate(messages))
+    while waiting:
+        again = []
+        for number, image_id in waiting:
+            received[number] += 1
+            if not deliver(world, image_id, Chaos(rng, image_id, deleted)):
+                if received[number] < DELIVERIES:
+                    again.append((number, image_id))
+                else:
+                    dead_letters += 1
+        world.clock += REDELIVERY_SECONDS
+        waiting = again
+    for image_id in deleted:
+        follow(image_id)
+
+    images = {names.image_id(item["pk"]): item for item in stored() if item["sk"] == "IMAGE"}
+    states = Counter(item["status"] for item in images.values())
+    assert set(images) == set(world.requested)
+    assert states["success"] + states["failure"] + states["deleted"] == UPLOADS
+    assert states["deleted"] == len(deleted) > 20
+    assert dead_letters == 0
+    totals = records.statistics()
+    # A deleted image may have been counted before.
+    assert states["success"] <= totals.success <= states["success"] + states["deleted"]
+    assert states["failure"] <= totals.failure <= states["failure"] + states["deleted"]
+    finished = {image_id for image_id, item in images.items() if item["status"] == "success"}
+    assert keys(settings.uploads_bucket()) == []
+    left = {key.partition("/")[0] for key in pages(settings.bucket_name())}
+    assert finished <= left
+    # What a killed worker has stored after a deletion goes when the item of the deleted image expires.
+    for image_id in left - finished:
+        follow(image_id)
+    assert {key.partition("/")[0] for key in pages(settings.bucket_name())} == finished
+
+
+def pages(bucket: str) -> list[str]:
+    listed = clients.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return [item["Key"] for page in listed for item in page.get("Contents", [])]
