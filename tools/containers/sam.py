@@ -27,13 +27,14 @@ LOGS = Path("build/containers")
 class RunningSam:
     """A running `sam local start-api` or `start-lambda`. `url` is its address."""
 
+    command: str
     url: str
     process: subprocess.Popen[bytes]
 
     def wait(self) -> None:
         """Wait until the process ends, and raise ContainersError."""
         self.process.wait()
-        raise ContainersError("sam local ended")
+        raise ContainersError(f"sam local {self.command} ended")
 
 
 def environment() -> dict[str, str]:
@@ -107,8 +108,8 @@ def start(command: str, port: int, *, quiet: bool, template: Path | None = None)
         ) as process,
     ):
         try:
-            _wait(process, port, log_file)
-            yield RunningSam(f"http://127.0.0.1:{port}", process)
+            _wait(process, command, port, log_file)
+            yield RunningSam(command, f"http://127.0.0.1:{port}", process)
         finally:
             process.send_signal(signal.SIGINT)  # sam removes its containers
             try:
@@ -117,7 +118,7 @@ def start(command: str, port: int, *, quiet: bool, template: Path | None = None)
                 process.kill()
 
 
-def _wait(process: subprocess.Popen[bytes], port: int, log_file: Path) -> None:
+def _wait(process: subprocess.Popen[bytes], command: str, port: int, log_file: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -126,4 +127,4 @@ def _wait(process: subprocess.Popen[bytes], port: int, log_file: Path) -> None:
             time.sleep(0.1)
         else:
             return
-    raise ContainersError(f"sam local did not start; see {log_file}")
+    raise ContainersError(f"sam local {command} did not start; see {log_file}")
