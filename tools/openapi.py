@@ -119,7 +119,12 @@ _LINKS: dict[str, Json] = {
             "parameters": {**_ID_OF_ANSWER, "size": "small"},
             "description": "A fresh URL of its small thumbnail.",
         },
-    }
+        "deletion": {"operationId": "deleteImage", "parameters": _ID_OF_ANSWER, "description": "Delete the image."},
+    },
+    "createUpload": {
+        "image": {"operationId": "getImage", "parameters": _ID_OF_ANSWER, "description": "The state of the image."},
+        "deletion": {"operationId": "deleteImage", "parameters": _ID_OF_ANSWER, "description": "Delete the image."},
+    },
 }
 # The answers that API Gateway gives itself: before it calls a function, or if a function does not answer.
 _GATEWAY = {

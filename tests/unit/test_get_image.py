@@ -63,7 +63,7 @@ def test_an_image_is_processing_from_the_moment_its_upload_is_requested() -> Non
 
 
 def test_a_failed_image_of_an_older_version_is_shown() -> None:
-    table.put({**keys.image(IMAGE_ID), "status": "failure", "attempt": "x", "expires_at": 1})
+    table.put({**keys.image(IMAGE_ID), "status": "failure", "attempt": "x", "expires_at": int(time.time()) + 60})
     status, body = get("get_image")
     assert (status, body["data"]["image_status"]) == (200, "failure")
     assert body["data"]["data"]["original_name"] == "unnamed"

@@ -27,7 +27,7 @@ def process(key: str) -> None:
     """
     image_id = keys.image_of_file(key)
     if image_id is None:
-        logger.warning("not an uploaded file", key=key)
+        logger.warning("not an uploaded file")
         return
     try:
         claim, original_name = claims.take(image_id)
