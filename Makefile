@@ -133,6 +133,10 @@ deploy: .venv/installed ## Build everything and deploy it to your AWS account (a
 backfill: .venv/installed ## Process the images of an S3 bucket (STACK=, BUCKET=, PREFIX=; DRY_RUN=1 only counts them)
 	$(BIN)/python -m tools.backfill '$(or $(STACK),image-pipeline)' '$(BUCKET)' '$(PREFIX)' $(if $(DRY_RUN),--dry-run)
 
+.PHONY: recaption
+recaption: .venv/installed ## Caption images again that have the caption of another model (STACK=, MODEL_JSON=)
+	$(BIN)/python -m tools.recaption '$(or $(STACK),image-pipeline)' '$(MODEL_JSON)'
+
 .PHONY: redrive
 redrive: .venv/installed ## Send the messages of the dead-letter queues back to their queues (STACK=)
 	$(BIN)/python -m tools.redrive '$(or $(STACK),image-pipeline)'
