@@ -22,6 +22,7 @@ from uuid import uuid4
 
 import requests
 from tqdm import tqdm
+from urllib3.util import Retry
 
 Json = dict[str, Any]
 CONTENT_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
@@ -52,7 +53,7 @@ class Journal:
 
     def __init__(self, path: Path, url: str) -> None:
         self._lock = threading.Lock()
-        self._url = url
+        self._path, self._url = path, url
         self.entries: dict[str, Json] = {}
         if path.exists():
             for line in path.read_text().splitlines():
@@ -63,15 +64,14 @@ class Journal:
                     continue
                 if entry["url"] == url:
                     self.entries[entry["sha256"]] = entry
-        self._file = path.open("a")
 
     def update(self, digest: str, **changes: object) -> Json:
         """Change the entry of a file, and return it."""
         with self._lock:
             entry = {**self.entries.get(digest, {}), "url": self._url, "sha256": digest, **changes}
             self.entries[digest] = entry
-            self._file.write(f"\n{json.dumps(entry)}")
-            self._file.flush()
+            with self._path.open("a") as file:
+                file.write(f"\n{json.dumps(entry)}")
             return entry
 
 
@@ -166,7 +166,7 @@ class Uploader:
             else:
                 if answer.status_code not in {409, 429} and answer.status_code < requests.codes.server_error:
                     return answer
-                reason, wait = f"status {answer.status_code}", float(answer.headers.get("Retry-After", pause))
+                reason, wait = f"status {answer.status_code}", Retry().get_retry_after(answer.raw) or pause
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             if self.stop.wait(max(wait, 0.1)):
                 raise StoppedError

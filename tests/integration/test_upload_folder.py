@@ -1,6 +1,7 @@
 """The command that uploads a folder, as a user runs it."""
 
 import csv
+import gc
 import signal
 import subprocess
 import sys
@@ -19,13 +20,13 @@ from tools.demo_model import scenes
 
 __all__ = ["api"]
 
-FILES = 24
+FILES = 12
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Scenes in two folders, one of them twice, a file of 5 MB, a damaged file, and files of other kinds."""
-    path, rng = tmp_path_factory.mktemp("pictures"), Random(24)
+    path, rng = tmp_path_factory.mktemp("pictures"), Random(12)
     (path / "more").mkdir()
     drawn = [encode(scenes.draw(scenes.random_scene(rng))) for _ in range(FILES)]
     for number, content in enumerate(drawn):
@@ -42,6 +43,10 @@ def start(api: Client, folder: Path, result: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+def lines(journal: Path) -> int:
+    return journal.read_text().count("\n") if journal.exists() else 0
+
+
 def listed(api: Client) -> list[str]:
     names, url = [], f"{api.url}/api/images?limit=100"
     while url:
@@ -51,15 +56,19 @@ def listed(api: Client) -> list[str]:
     return names
 
 
-@pytest.mark.parametrize("interruption", [signal.SIGINT, signal.SIGKILL])
-def test_an_interrupted_upload_goes_on_without_duplicates(
-    api: Client, folder: Path, tmp_path: Path, interruption: signal.Signals
-) -> None:
-    before, result = len(listed(api)), tmp_path / "captions.csv"
-    for seconds in (1.0, 1.5):
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_an_interrupted_upload_goes_on_without_duplicates(api: Client, folder: Path, tmp_path: Path) -> None:
+    result, journal = tmp_path / "captions.csv", tmp_path / "captions.journal"
+    for interruption, status in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+        steps = lines(journal)
         with start(api, folder, result) as process:
-            time.sleep(seconds)
+            while process.poll() is None and lines(journal) < steps + 5:
+                time.sleep(0.01)
             process.send_signal(interruption)
+            process.communicate(timeout=60)
+        assert process.returncode == status
+    # The local API leaves the parts of a form that was cut to the garbage collector.
+    gc.collect()
     with start(api, folder, result) as process:
         output, _ = process.communicate(timeout=120)
     # The damaged file is a failure.
@@ -71,16 +80,13 @@ def test_an_interrupted_upload_goes_on_without_duplicates(
     assert len(rows) == FILES + 3
     assert rows["0.PNG"]["image_id"] == rows["again.png"]["image_id"]
     assert all(row["caption"] for row in rows.values() if row["status"] == "success")
-    assert len(listed(api)) - before == FILES + 1
+    images = listed(api)
+    assert len(images) == FILES + 1
 
-
-def test_a_second_run_uploads_nothing(api: Client, folder: Path, tmp_path: Path) -> None:
-    counts = []
-    for _ in range(2):
-        with start(api, folder, tmp_path / "captions.csv") as process:
-            process.communicate(timeout=120)
-        counts.append(len(listed(api)))
-    assert counts[0] == counts[1]
+    # Another run finds nothing to do.
+    with start(api, folder, result) as process:
+        process.communicate(timeout=120)
+    assert listed(api) == images
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
