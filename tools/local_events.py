@@ -15,7 +15,7 @@ from tools.template import Template, functions
 Json = dict[str, Any]
 Call = Callable[[str, Json], Json]
 _Invoke = Callable[[list[Json]], set[str]]
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.5
 _REGION = "us-east-1"
 
 
