@@ -4,18 +4,20 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from textwrap import dedent
 
 from tests.contract.client import Client
 
 README = Path("README.md").read_text()
-LINES = re.findall(r"^ {4}((?:API|ID)=.*|curl .*)$", README, re.MULTILINE)
+BLOCKS = [dedent(block) for block in re.findall(r"(?:^ {4}.*\n)+", README, re.MULTILINE) if "curl" in block]
+PASTED = [block for block in BLOCKS if "$API" in block]
 # A line that gets an error ends the script.
 STRICT = 'set -euo pipefail; curl() { command curl --fail "$@"; }'
 
 
 def test_the_lines_work_as_pasted(api: Client) -> None:
-    assert len(LINES) == 6
-    script = "\n".join([STRICT, *LINES]).replace("http://127.0.0.1:8000", api.url)
+    assert len(PASTED) == 2
+    script = "\n".join([STRICT, *PASTED]).replace("http://127.0.0.1:8000", api.url)
     done = subprocess.run(["bash", "-c", script], check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     decoder, rest, answers = json.JSONDecoder(), done.stdout, []
@@ -23,5 +25,7 @@ def test_the_lines_work_as_pasted(api: Client) -> None:
         answer, end = decoder.raw_decode(rest)
         answers.append(answer)
         rest = rest[end:]
-    assert [answer["current_status"] for answer in answers] == ["success"] * 4
-    assert answers[1]["data"]["data"]["original_name"] == "chelsea.png"
+    assert [answer["current_status"] for answer in answers] == ["success"] * 6
+    details, direct = answers[1]["data"], answers[4]["data"]
+    assert details["data"]["original_name"] == "chelsea.png"
+    assert (direct["image_status"], direct["data"]["original_name"]) == ("success", "rocket.jpg")

@@ -52,7 +52,7 @@ def test_a_worker_survives(world: World, content: bytes, fault: Fault) -> None:
         assert state(image_id) == expected
         world.check()
         assert keys(settings.uploads_bucket()) == []
-    world.sweep()
+    world.check_after_expiry()
 
 
 @pytest.mark.parametrize("fault", Fault)

@@ -92,7 +92,7 @@ def test_the_promises_hold(world: World, steps: list[Upload | Read]) -> None:
         wanted = {400} if file == "damaged" else {200}
         assert world.upload(FILES[file], key) in (wanted | {422} if key else wanted)
     world.check()
-    world.sweep()
+    world.check_after_expiry()
 
 
 def read(world: World, step: Read) -> None:

@@ -50,4 +50,4 @@ def test_an_upload_survives(
         world.check()
         new = len(world.acknowledged) - before
         assert new <= (1 if own_key else 2)
-    world.sweep()
+    world.check_after_expiry()

@@ -160,7 +160,7 @@ class World:
         assert told <= set(finished), "a request item refers to an image that does not exist"
 
     def expire(self) -> Iterator[Item]:
-        """Delete the image items that have a TTL. Yield the event that the sweeper gets for each of them."""
+        """Delete the image items that have a TTL. Yield the event that FollowImagesFunction gets for each of them."""
         for item in stored():
             if item["sk"] == "IMAGE" and "expires_at" in item:
                 key = table.serialize({"pk": item["pk"], "sk": item["sk"]})
@@ -169,8 +169,8 @@ class World:
                 event["Records"][0]["dynamodb"]["Keys"] = key
                 yield event
 
-    def sweep(self) -> None:
-        """Delete the image items that have a TTL, run the sweeper, and assert that every object has a record.
+    def check_after_expiry(self) -> None:
+        """Delete the image items that have a TTL, run FollowImagesFunction, and assert that every object has a record.
 
         Call this last. `check` fails after it, because it deletes the items of failures but not their count.
         """

@@ -34,9 +34,8 @@ from tools.local_gateway import LocalContext
 
 pytestmark = [
     pytest.mark.usefixtures("aws", "quiet"),
-    # Pillow warns about files that it repairs, and about large images, which the pipeline then refuses.
+    # Pillow warns about files that it repairs.
     pytest.mark.filterwarnings("ignore::UserWarning:PIL"),
-    pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning"),
 ]
 
 TIMES = int(os.environ.get("FUZZ", "1"))

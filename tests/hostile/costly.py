@@ -41,6 +41,11 @@ def png_of_pixels(megapixels: int) -> bytes:
     return _png(10_000, megapixels * 100, 8, 2)
 
 
+def gray_png_of_pixels(megapixels: int) -> bytes:
+    """Return a gray image with 8 bits per pixel."""
+    return _png(10_000, megapixels * 100, 8, 0)
+
+
 def _pngs() -> Iterable[Costly]:
     transparent = chunk(b"tRNS", bytes(6))
     palette = chunk(b"PLTE", bytes(range(256)) * 3) + chunk(b"tRNS", bytes(range(256)))

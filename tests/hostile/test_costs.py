@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,15 +37,15 @@ Costs = dict[str, tuple[float, int]]
 @pytest.fixture(scope="module")
 def costs() -> Iterator[Costs]:
     """Seconds of CPU and bytes of memory per file. At the end a summary is written for docs/reliability.md."""
-    measured: Costs = {}
-    yield measured
-    slowest = max(measured, key=lambda case: measured[case][0])
-    largest = max(measured, key=lambda case: measured[case][1])
+    found: Costs = {}
+    yield found
+    slowest = max(found, key=lambda case: found[case][0])
+    largest = max(found, key=lambda case: found[case][1])
     SUMMARY.parent.mkdir(exist_ok=True)
     SUMMARY.write_text(
-        f"{len(measured)} files\n"
-        f"at most {measured[slowest][0]:.2f} s of CPU: {slowest}\n"
-        f"at most {measured[largest][1] / 1e6:.0f} MB: {largest}\n"
+        f"{len(found)} files\n"
+        f"at most {found[slowest][0]:.2f} s of CPU: {slowest}\n"
+        f"at most {found[largest][1] / 1e6:.0f} MB: {largest}\n"
     )
 
 
@@ -60,11 +60,15 @@ def warm() -> None:
 def processed(content: bytes, filename: str = "picture") -> tuple[int, tuple[float, int]]:
     """Process a file as an upload does, but without caption and storage. Return status and costs."""
     event = upload_event(content, filename)
+    return measured(lambda: forms.upload(event).content, settings.max_image_pixels())
+
+
+def measured(read: Callable[[], bytes], max_pixels: int) -> tuple[int, tuple[float, int]]:
+    """Read a file and make thumbnails. Return status and costs."""
     gc.collect()
     resting, start = reset_peak_memory(), time.process_time()
     try:
-        uploaded = forms.upload(event).content
-        picture = pictures.decode(uploaded, datetime.now(UTC), settings.max_image_pixels())
+        picture = pictures.decode(read(), datetime.now(UTC), max_pixels)
         for size in ThumbnailSize:
             thumbnails.make(picture, size.pixels)
         pictures.flatten(picture)
@@ -74,8 +78,8 @@ def processed(content: bytes, filename: str = "picture") -> tuple[int, tuple[flo
     return status, (time.process_time() - start, peak_memory() - resting)
 
 
-def assert_little(measured: tuple[float, int]) -> None:
-    seconds, memory = measured
+def assert_little(costs: tuple[float, int]) -> None:
+    seconds, memory = costs
     assert seconds <= CPU_SECONDS
     assert memory <= MEMORY_BYTES
 
@@ -95,6 +99,24 @@ def test_a_costly_file_stays_within_the_cost_limits(file: costly.Costly, costs: 
     status, costs[file.case] = processed(content)
     assert status == file.status
     assert_little(costs[file.case])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: costly.png_of_pixels(100),
+        lambda: costly.gray_png_of_pixels(250),
+        lambda: encode(Image.new("CMYK", (12_000, 9_000), (9, 99, 199, 0)), "JPEG"),
+    ],
+    ids=["PNG of 100 megapixels, RGB", "PNG of 250 megapixels, gray", "JPEG of 108 megapixels, CMYK"],
+)
+def test_large_direct_uploads_fit_into_the_smallest_memory(make: Callable[[], bytes]) -> None:
+    parameters = template.read()["Parameters"]
+    content = make()
+    status, (_, memory) = measured(lambda: content, parameters["MaxDirectImagePixels"]["MaxValue"])
+    assert status == 200
+    file_bytes = parameters["MaxDirectUploadBytes"]["Default"]
+    assert FP32_PROCESS_BYTES + memory + file_bytes <= parameters["UploadMemorySize"]["MinValue"] * 1024**2
 
 
 def test_the_highest_pixel_limit_fits_into_the_smallest_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,7 +196,7 @@ def test_an_upload_without_time_begins_no_call(table_items: Items, bucket_keys: 
     assert bucket_keys() == []
 
 
-def test_a_failure_that_cannot_be_stored_in_time_is_left_to_the_sweeper(
+def test_a_failure_that_cannot_be_stored_in_time_is_left_to_the_stream(
     monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
 ) -> None:
     stored, late = thumbnail_store.put, threading.Event()
@@ -223,7 +223,7 @@ def test_a_failure_that_cannot_be_stored_in_time_is_left_to_the_sweeper(
     assert len(bucket_keys()) == 2
 
 
-def test_thumbnails_that_cannot_be_deleted_in_time_are_left_to_the_sweeper(
+def test_thumbnails_that_cannot_be_deleted_in_time_are_left_to_the_stream(
     monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
 ) -> None:
     late = threading.Event()

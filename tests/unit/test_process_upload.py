@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from functions.process_upload import app
 from image_pipeline import settings
@@ -12,7 +13,7 @@ from image_pipeline.models import ImageRecord, UnfinishedImage
 from image_pipeline.storage import claims, clients, keys, records
 from image_processing.captions import Captioner
 from tests.events import load_event
-from tests.pictures import scene_png
+from tests.pictures import encode, scene_png
 from tools.image_records import IMAGE_ID
 from tools.local_gateway import LocalContext
 
@@ -108,6 +109,15 @@ def test_a_file_over_the_limit_fails_without_being_read(monkeypatch: pytest.Monk
     send(scene_png())
     assert process() == []
     assert (failed() or "").startswith("The file is larger than 100 bytes.")
+
+
+@pytest.mark.usefixtures("requested")
+def test_an_image_has_the_pixel_limit_of_direct_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_IMAGE_PIXELS", "1000")
+    monkeypatch.setenv("MAX_DIRECT_IMAGE_PIXELS", "2000")
+    send(encode(Image.new("RGB", (50, 50))))
+    assert process() == []
+    assert (failed() or "").startswith("The image has more than 2,000 pixels.")
 
 
 def test_a_file_without_an_item_is_deleted() -> None:

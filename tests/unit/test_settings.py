@@ -21,6 +21,7 @@ def test_the_values_of_the_template_are_usable() -> None:
     assert settings.gateway_timeout_seconds() == 29
     assert settings.max_upload_bytes() == 4_500_000
     assert settings.max_image_pixels() == 50_000_000
+    assert settings.max_direct_image_pixels() == 110_000_000
     assert settings.max_caption_tokens() == 20
     assert settings.max_caption_repeats() == 2
 

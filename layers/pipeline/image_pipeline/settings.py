@@ -91,6 +91,11 @@ def max_image_pixels() -> int:
     return _number("MAX_IMAGE_PIXELS", 1, 89_000_000)
 
 
+def max_direct_image_pixels() -> int:
+    """Return the largest accepted image size of a direct upload."""
+    return _number("MAX_DIRECT_IMAGE_PIXELS", 1, 250_000_000)
+
+
 def max_caption_tokens() -> int:
     """Return the largest number of tokens in a caption."""
     return _number("MAX_CAPTION_TOKENS", 1, 100)

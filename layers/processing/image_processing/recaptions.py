@@ -24,7 +24,7 @@ def process(image_id: str) -> None:
     captioner = captions.get_captioner()
     if record.caption_model == captioner.model:
         return
-    picture = pictures.decode(_content(record), datetime.now(UTC), settings.max_image_pixels())
+    picture = pictures.decode(_content(record), datetime.now(UTC), settings.max_direct_image_pixels())
     records.replace_caption(record, captioner.caption(pictures.flatten(picture)), captioner.model)
     logger.info("image captioned again", image_id=image_id)
 

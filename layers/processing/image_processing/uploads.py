@@ -56,7 +56,7 @@ def process_claimed(upload: Upload, claim: Claim) -> ImageRecord:
     other error, such as CaptionError, StorageError or DeadlineError, another attempt may succeed.
     """
     start, received_at = time.perf_counter(), datetime.now(UTC)
-    picture = pictures.decode(upload.content, received_at, settings.max_image_pixels())
+    picture = pictures.decode(upload.content, received_at, settings.max_direct_image_pixels())
     return _finish(upload, picture, hashlib.sha256(upload.content).hexdigest(), claim, start)
 
 

@@ -26,7 +26,7 @@ def decode(file: Png) -> Image.Image:
     is_decoded_twice = file.transparent is not None and file.colour_type == RGB and file.bit_depth == _DEEP
     if file.sample_bytes * (1 + is_decoded_twice) > _MOST_SAMPLE_BYTES:
         raise ImageTooLargeError(
-            "The image has too many pixels for its bit depth. Please save it with 8 bits per sample and send it again."
+            "A PNG of this size needs too much memory. Please save it as a JPEG, or with fewer bits per pixel."
         )
     if max(file.width, file.height) > _LONGEST_SIDE:
         raise ImageTooLargeError(

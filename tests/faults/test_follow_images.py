@@ -1,4 +1,4 @@
-"""The sweeper: every fault in each of its calls, and the stream of the table, which invokes it."""
+"""FollowImagesFunction: every fault in each of its calls, and the stream of the table, which invokes it."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ from tools.local_events import matches
 from tools.local_gateway import LocalContext
 
 
-def sweep(event: dict[str, Any]) -> bool:
+def follow(event: dict[str, Any]) -> bool:
     """Return whether all records are done."""
     return not app.lambda_handler(event, LocalContext("FollowImagesFunction"))["batchItemFailures"]
 
@@ -38,7 +38,7 @@ def leftovers() -> list[str]:
     return [message["Body"] for message in messages]
 
 
-def sweep_leftover(image_id: str) -> bool:
+def follow_leftover(image_id: str) -> bool:
     event = load_event("follow_images_leftover")
     event["Records"][0]["body"] = image_id
     return not app.lambda_handler(event, LocalContext("FollowImagesFunction"))["batchItemFailures"]
@@ -49,14 +49,14 @@ def test_files_that_are_not_deleted_wait_in_the_stream_or_in_the_queue(world: Wo
     upload_and_be_killed(world)
     (event,) = world.expire()
     with faults(lambda _: None) as calls:
-        assert sweep(event)
+        assert follow(event)
     assert calls
     for call in calls:
         upload_and_be_killed(world)
         (event,) = world.expire()
         with faults(only(call, fault)) as made:
             try:
-                done = sweep(event)
+                done = follow(event)
             except KilledError:
                 done = False
         assert call in made
@@ -65,9 +65,9 @@ def test_files_that_are_not_deleted_wait_in_the_stream_or_in_the_queue(world: Wo
             assert (done, waiting) == (True, [])
         # Lambda repeats a record of the stream that failed. SQS repeats a message.
         if not done:
-            assert sweep(event)
+            assert follow(event)
         for image_id in waiting:
-            assert sweep_leftover(image_id)
+            assert follow_leftover(image_id)
         assert not keys()
 
 
@@ -82,7 +82,7 @@ def test_the_stream_reports_expired_images_and_the_filter_passes_them(world: Wor
     patterns = [json.loads(each["Pattern"]) for each in event_source["Properties"]["FilterCriteria"]["Filters"]]
     events = [record for record in stream_records() if any(matches(pattern, record) for pattern in patterns)]
     assert len(events) == 1
-    assert sweep({"Records": events})
+    assert follow({"Records": events})
     assert {key.partition("/")[0] for key in keys()} == set(world.acknowledged)
 
 
