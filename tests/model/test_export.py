@@ -4,7 +4,6 @@ The models are the demo model, and a model with random weights and the size of B
 """
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,11 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from huggingface_hub import HfApi
 from PIL import Image
 from transformers import BlipForConditionalGeneration
 
 from image_processing.captions import Captioner
-from tools.exporter import ExportError, graphs, precisions, sources
+from tools.exporter import graphs, precisions
 from tools.exporter.__main__ import SAMPLES, main
 from tools.random_blip import write_random_blip
 
@@ -218,86 +216,6 @@ def test_an_existing_model_outlives_a_failed_export(monkeypatch: pytest.MonkeyPa
     assert main([str(DEMO), str(folder), "--name", "second"]) == 1
     assert described(folder)["id"] == "first"
     Captioner(folder)
-
-
-class TestPickles:
-    @pytest.fixture
-    def pickled(self, tmp_path: Path) -> Path:
-        folder = tmp_path / "pickled"
-        shutil.copytree(DEMO, folder)
-        (folder / "model.safetensors").unlink()
-        model = BlipForConditionalGeneration.from_pretrained(DEMO)
-        torch.save(model.state_dict(), folder / "pytorch_model.bin")
-        return folder
-
-    def test_a_pickle_without_a_digest_is_refused(self, pickled: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main([str(pickled), str(pickled / "out")]) == 1
-        assert "WEIGHTS_SHA256=" in capsys.readouterr().err
-
-    def test_a_pickle_with_another_digest_is_refused(self, pickled: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main([str(pickled), str(pickled / "out"), "--weights-sha256", "0" * 64]) == 1
-        assert "does not have the expected sha256" in capsys.readouterr().err
-
-    def test_a_pickle_with_the_right_digest_is_exported(self, pickled: Path) -> None:
-        digest = sources.sha256(pickled / "pytorch_model.bin")
-        assert main([str(pickled), str(pickled / "out"), "--weights-sha256", digest]) == 0
-        assert described(pickled / "out")["precisions"]["fp32"]["logit_difference"] <= 1e-3
-
-    def test_code_in_a_pickle_with_the_right_digest_is_not_run(
-        self, pickled: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        trace = pickled / "harm"
-
-        class Harmful:
-            def __reduce__(self) -> tuple[Any, ...]:
-                return os.mkdir, (str(trace),)
-
-        torch.save({"weight": Harmful()}, pickled / "pytorch_model.bin")
-        digest = sources.sha256(pickled / "pytorch_model.bin")
-        assert main([str(pickled), str(pickled / "out"), "--weights-sha256", digest]) == 1
-        assert "could not be loaded" in capsys.readouterr().err
-        assert not trace.exists()
-
-
-class TestSources:
-    def test_the_default_model_is_pinned(self) -> None:
-        ((name, revision), digests) = next(iter(sources.PINNED.items()))
-        assert name == "Salesforce/blip-image-captioning-base"
-        assert len(revision) == 40
-        assert set(digests) >= {"pytorch_model.bin", "config.json", "tokenizer.json", "preprocessor_config.json"}
-
-    @pytest.mark.parametrize(
-        ("model", "revision", "message"),
-        [
-            ("no such folder", None, "neither a folder nor a hub id"),
-            ("owner/model", None, "REVISION="),
-            ("owner/model", "main", "REVISION="),
-        ],
-    )
-    def test_a_model_that_cannot_be_found_is_explained(self, model: str, revision: str | None, message: str) -> None:
-        with pytest.raises(ExportError, match=message):
-            sources.find(model, revision, None)
-
-    def test_a_hub_that_cannot_be_reached_is_explained(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        def fail(*_: object, **__: object) -> None:
-            raise ConnectionError("no route to host")
-
-        monkeypatch.setattr(HfApi, "list_repo_files", fail)
-        with pytest.raises(ExportError, match="could not be downloaded from the hub: no route to host"):
-            sources.find("Salesforce/blip-image-captioning-base", None, None)
-
-    def test_another_kind_of_model_is_refused(self, tmp_path: Path) -> None:
-        folder = tmp_path / "other"
-        shutil.copytree(DEMO, folder)
-        model = BlipForConditionalGeneration.from_pretrained(DEMO)
-        weights = {name: value for name, value in model.state_dict().items() if "crossattention" not in name}
-        model.save_pretrained(folder, state_dict=weights)
-        with pytest.raises(ExportError, match="lacks weights"):
-            sources.load_model(sources.find(str(folder), None, None))
-
-    def test_an_empty_folder_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(ExportError, match="safetensors"):
-            sources.load_model(sources.find(str(tmp_path), None, None))
 
 
 def test_the_graphs_are_valid_onnx(tmp_path: Path) -> None:

@@ -3,22 +3,29 @@
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import huggingface_hub
+import transformers
+from huggingface_hub.utils.tqdm import enable_progress_bars
 from PIL import Image
+from tokenizers import Tokenizer
 
 from image_processing.captions import Captioner
-from tools.exporter import ExportError, parity, sources
+from tools.exporter import ExportError, checks, loading, parity, sources
 from tools.exporter.parity import Parity
 from tools.exporter.precisions import LADDER, Gate, assemble, write_weights
 
 MAX_TOKENS = 20
 SAMPLES = Path(__file__).parent / "samples"
 AUTO = "auto"
+# The graphs are written twice, to store the weights next to them, and once more in int8.
+_ROOM = 2.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,6 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--edit-distance", type=float, default=Gate.token_edit_distance, help="gate: largest mean token edit distance"
     )
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _stop)
+    # An error is one line of ours.
+    for library in (transformers.logging, huggingface_hub.logging):
+        library.set_verbosity_error()
+    # Downloads take minutes and show progress. Loading takes seconds.
+    transformers.logging.disable_progress_bar()
+    enable_progress_bars()
     try:
         source = sources.find(options.model, options.revision, options.weights_sha256)
         export(
@@ -61,7 +75,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ExportError as error:
         print(f"export failed: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"export failed: {error.filename or options.folder}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; nothing was exported", file=sys.stderr)
+        return 130
     return 0
+
+
+def _stop(*_: object) -> None:
+    # Leaves all `with` blocks, so that no draft stays behind.
+    raise KeyboardInterrupt
 
 
 def export(  # noqa: PLR0913 - the command's arguments
@@ -73,9 +98,12 @@ def export(  # noqa: PLR0913 - the command's arguments
     kept. Otherwise all are compared, and the fastest that passes the gate is kept. model.json has all figures.
     """
     images = _load_images(samples)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    processor, preprocessing = loading.load_preprocessing(source)
+    tokenizer, exported_tokenizer = loading.load_tokenizer(source)
+    _require_room(folder.parent, source.folder)
     _say(f"loading {source.id} at {source.revision}")
-    model = sources.load_model(source)
-    processor, preprocessing = sources.load_preprocessing(source)
+    model = loading.load_model(source)
     text = model.config.text_config
     described: dict[str, object] = {
         "id": name,
@@ -84,18 +112,17 @@ def export(  # noqa: PLR0913 - the command's arguments
         "preprocessing": asdict(preprocessing),
         "special_tokens": {"begin": text.bos_token_id, "end": text.sep_token_id},
     }
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name_of_drafts:
         drafts = Path(name_of_drafts)
         rungs = list(LADDER) if precision == AUTO else list(dict.fromkeys(["fp32", precision]))
         _say(f"writing the ONNX graphs for {', '.join(rungs)}")
         write_weights(model, rungs, drafts / "weights")
         _say(f"captioning {len(images)} samples with transformers")
-        expected = parity.expect(model, processor, images, MAX_TOKENS)
+        expected = parity.expect(model, processor, tokenizer, images, MAX_TOKENS)
         del model
         figures: dict[str, Parity] = {}
         for rung in rungs:
-            draft = _draft(drafts, rung, source.folder / "tokenizer.json", described)
+            draft = _draft(drafts, rung, exported_tokenizer, described)
             figures[rung] = parity.compare(Captioner(draft), images, expected, MAX_TOKENS)
             _say(f"  {rung:13}{_summary(figures[rung], gate)}")
             if rung == "fp32":
@@ -117,17 +144,32 @@ def export(  # noqa: PLR0913 - the command's arguments
 
 
 def _load_images(samples: Path) -> list[Image.Image]:
-    paths = sorted([*samples.glob("*.jpg"), *samples.glob("*.png")])
+    if not samples.is_dir():
+        raise ExportError(f"{samples} is not a folder of sample pictures")
+    paths = sorted(path for path in samples.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
     if not paths:
-        raise ExportError(f"{samples} contains no .jpg or .png for the comparison")
-    return [Image.open(path).convert("RGB") for path in paths]
+        raise ExportError(f"{samples} contains no .jpg, .jpeg or .png for the comparison")
+    try:
+        return [Image.open(path).convert("RGB") for path in paths]
+    except OSError as error:
+        raise ExportError(f"a sample picture cannot be read: {error}") from error
 
 
-def _draft(drafts: Path, rung: str, tokenizer: Path, described: dict[str, object]) -> Path:
+def _require_room(folder: Path, weights: Path) -> None:
+    """Require that drafts can be written to `folder`. Raises ExportError, and OSError if it cannot be written."""
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+    needed = _ROOM * sum(path.stat().st_size for path in checks.weights(weights))
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ExportError(f"{folder} has {free / 1e9:.1f} GB of free space; the export needs {needed / 1e9:.1f} GB")
+
+
+def _draft(drafts: Path, rung: str, tokenizer: Tokenizer, described: dict[str, object]) -> Path:
     """Assemble a model folder in precision `rung` that `captions.py` can load."""
     draft = drafts / rung
     assemble(drafts / "weights", rung, draft)
-    shutil.copyfile(tokenizer, draft / "tokenizer.json")
+    tokenizer.save(str(draft / "tokenizer.json"))
     files = {path.name: sources.sha256(path) for path in sorted(draft.iterdir())}
     _describe(draft, described | {"precision": rung, "files": files})
     return draft

@@ -102,6 +102,10 @@ class Captioner:
                 tokens = self.tokens(self.preprocess(image), max_tokens, max_repeats, run)
             except _ENGINE_ERRORS as error:
                 raise (DeadlineError if run.terminate else CaptionError) from error
+        return self.text(tokens)
+
+    def text(self, tokens: list[int]) -> str:
+        """Return the text of tokens, without the special tokens."""
         return self._tokenizer.decode(tokens, skip_special_tokens=True)
 
     def tokens(
