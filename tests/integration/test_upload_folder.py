@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -38,6 +39,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Let the command notice SIGINT. A shell ignores it in background jobs, and their children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def start(api: Client, folder: Path, result: Path, *options: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "tools/upload_folder.py", api.url, str(folder), "--csv", str(result), *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -65,8 +74,8 @@ def test_an_interrupted_upload_goes_on_without_duplicates(api: Client, folder: P
             while process.poll() is None and lines(journal) < steps + 3:
                 time.sleep(0.01)
             process.send_signal(interruption)
-            process.communicate(timeout=60)
-        assert process.returncode == status
+            ended = process.communicate(timeout=60)
+        assert process.returncode == status, ended
     # The local API leaves the parts of a form that was cut to the garbage collector.
     gc.collect()
     with start(api, folder, result) as process:
