@@ -22,6 +22,7 @@ from uuid import uuid4
 
 import requests
 from tqdm import tqdm
+from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
 Json = dict[str, Any]
@@ -166,11 +167,19 @@ class Uploader:
             else:
                 if answer.status_code not in {409, 429} and answer.status_code < requests.codes.server_error:
                     return answer
-                reason, wait = f"status {answer.status_code}", Retry().get_retry_after(answer.raw) or pause
+                reason, wait = f"status {answer.status_code}", _retry_after(answer) or pause
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             if self.stop.wait(max(wait, 0.1)):
                 raise StoppedError
         raise UnreachableError(reason)
+
+
+def _retry_after(answer: requests.Response) -> float | None:
+    """Return the seconds in the header Retry-After, which may also be a date, or None."""
+    try:
+        return Retry().get_retry_after(answer.raw)
+    except InvalidHeader:
+        return None
 
 
 def _result(answer: requests.Response) -> Json:

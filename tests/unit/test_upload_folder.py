@@ -52,10 +52,12 @@ def test_it_waits_as_long_as_the_api_asks(
     api.post(f"{URL}api/images", status=status, headers={"Retry-After": "7"})
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
     api.post(f"{URL}api/images", status=status, headers={"Retry-After": date})
+    api.post(f"{URL}api/images", status=status, headers={"Retry-After": "soon"})
     api.post(f"{URL}api/images", json=IMAGE)
     assert uploader.upload(tmp_path / "a.png")["caption"] == "a tree"
-    assert clock.pauses == [7, pytest.approx(100, abs=5)]
-    # The three requests are one upload.
+    # After a value that means nothing, it waits as long as without one.
+    assert clock.pauses == [7, pytest.approx(100, abs=5), 2]
+    # The four requests are one upload.
     assert len({call.request.headers["Idempotency-Key"] for call in api.calls}) == 1
 
 

@@ -42,7 +42,8 @@ def load_model(source: Source) -> BlipForConditionalGeneration:
     except (OSError, ValueError, RuntimeError) as error:
         reason = shorten(str(error), 300)
         raise ExportError(f"{source.folder} could not be loaded as a BLIP for captions: {reason}") from error
-    for name, found, expected in sorted(report["mismatched_keys"]):
+    if report["mismatched_keys"]:
+        name, found, expected = min(report["mismatched_keys"])
         raise ExportError(
             f"{source.folder}: {name} has the shape {tuple(found)}, but config.json asks for {tuple(expected)}"
         )

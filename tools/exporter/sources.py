@@ -99,20 +99,19 @@ def _downloaded(model: str, revision: str) -> Path:
 
 
 def _require_digests(source: Source) -> None:
-    """Check the digests that are known, and that the digest of a pickle is. Raises ExportError."""
-    weights = checks.weights(source.folder)
+    """Require that files have their known digests, and that a pickle has one. Raises ExportError."""
     expected = {name: digest for name, digest in source.digests.items() if name != checks.PICKLED_WEIGHTS}
     for name, digest in expected.items():
         if not (source.folder / name).is_file() or sha256(source.folder / name) != digest:
             raise ExportError(f"{source.folder / name} is missing or does not have the expected sha256 {digest}")
-    (*_, last) = weights
-    if last.name != checks.PICKLED_WEIGHTS:
+    weights = checks.weights(source.folder)[0]
+    if weights.name != checks.PICKLED_WEIGHTS:
         return
     known = {digests[checks.PICKLED_WEIGHTS] for digests in PINNED.values() if checks.PICKLED_WEIGHTS in digests}
     given = source.digests.get(checks.PICKLED_WEIGHTS)
-    found = sha256(last)
+    found = sha256(weights)
     if given and found != given:
-        raise ExportError(f"{last} does not have the expected sha256 {given}")
+        raise ExportError(f"{weights} does not have the expected sha256 {given}")
     if not given and found not in known:
         raise ExportError(
             f"{source.folder} has no {checks.SAFE_WEIGHTS}. A {checks.PICKLED_WEIGHTS} can contain harmful code. "
