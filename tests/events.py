@@ -14,9 +14,10 @@ def load_event(name: str) -> dict[str, Any]:
     return event
 
 
-def upload_event(content: bytes, filename: str = "image.png") -> dict[str, Any]:
+def upload_event(content: bytes, filename: str = "image.png", prompt: str | None = None) -> dict[str, Any]:
     """Return the event of an upload. The body is in base64, as API Gateway sends it."""
-    return form_event(file_part(content, filename))
+    fields = [] if prompt is None else [text_part(prompt.encode(), "prompt")]
+    return form_event(file_part(content, filename), *fields)
 
 
 def form_event(*parts: bytes) -> dict[str, Any]:
@@ -30,3 +31,7 @@ def form_event(*parts: bytes) -> dict[str, Any]:
 def file_part(content: bytes, filename: str, field: str = "file") -> bytes:
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="{filename}"\r\n\r\n'
     return head.encode() + content + b"\r\n"
+
+
+def text_part(content: bytes, field: str) -> bytes:
+    return f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n'.encode() + content + b"\r\n"

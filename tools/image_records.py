@@ -28,6 +28,8 @@ def finished(image_id: str | None = None, minutes: int = 0, seconds_taken: str =
         metadata=ImageMetadata(261, 216, "JPEG", 13962, _NOON, _NOON),
         thumbnails={size: f"{image_id}/thumbnails/{size}.jpg" for size in ThumbnailSize},
         caption="a cartoon picture of two people standing in front of a city",
-        caption_model=CaptionModel("demo", "scenes-1", "fp32"),
+        caption_model=CaptionModel("demo", "2", "fp32"),
+        caption_prompt="",
+        caption_confidence=Decimal("0.9876"),
         sha256="0" * 64,
     )

@@ -19,7 +19,7 @@ from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import is_typeddict
 
 from image_pipeline.errors import UNEXPECTED, ImageNotFoundError, PipelineError
-from image_pipeline.http import bodies, handler, requests, schemas
+from image_pipeline.http import bodies, handler, prompts, requests, schemas
 from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage.claims import KEY_RETENTION
 from tools import template
@@ -36,6 +36,17 @@ _PATH_PARAMETERS = {
 }
 _KEY_HOURS = KEY_RETENTION // timedelta(hours=1)
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": requests.LARGEST_PAGE, "default": requests.DEFAULT_PAGE}
+_DETAILS = {
+    "name": "details",
+    "in": "query",
+    "description": "`caption` adds how the caption was made.",
+    "schema": {"enum": ["caption"]},
+}
+_PROMPT = {
+    "type": "string",
+    "maxLength": prompts.LONGEST,
+    "description": "The words with which the caption begins, such as `a photograph of`.",
+}
 _FILE = {
     "type": "string",
     "format": "binary",
@@ -52,6 +63,7 @@ _REQUESTS: dict[str, Json] = {
                 "description": "The start of the page. Take it from the `next` of the previous page.",
                 "schema": {"type": "string", "format": "cursor"},
             },
+            _DETAILS,
         ]
     },
     "getImage": {
@@ -61,7 +73,8 @@ _REQUESTS: dict[str, Json] = {
                 "in": "query",
                 "description": "How many seconds to wait until the image is finished or has failed.",
                 "schema": {"type": "integer", "minimum": 0, "maximum": requests.LONGEST_WAIT, "default": 0},
-            }
+            },
+            _DETAILS,
         ]
     },
     "createUpload": {
@@ -75,6 +88,7 @@ _REQUESTS: dict[str, Json] = {
                         "properties": {
                             "filename": {"type": "string", "description": "Shown to clients, never used as a path."},
                             "content_type": {"enum": list(requests.CONTENT_TYPES)},
+                            "prompt": _PROMPT,
                         },
                         "required": ["content_type"],
                     }
@@ -88,11 +102,12 @@ _REQUESTS: dict[str, Json] = {
                 "name": "Idempotency-Key",
                 "in": "header",
                 "description": (
-                    "A name for this upload. A second request with this key and the same file, within "
+                    "A name for this upload. A second request with this key, file and prompt, within "
                     f"{_KEY_HOURS} hours, gets the answer to the first request."
                 ),
                 "schema": {"type": "string", "pattern": f"^{requests.KEY_PATTERN}$"},
-            }
+            },
+            _DETAILS,
         ],
         "requestBody": {
             "required": True,
@@ -103,7 +118,11 @@ _REQUESTS: dict[str, Json] = {
             ),
             "content": {
                 "multipart/form-data": {
-                    "schema": {"type": "object", "properties": {"file": _FILE}, "required": ["file"]},
+                    "schema": {
+                        "type": "object",
+                        "properties": {"file": _FILE, "prompt": _PROMPT},
+                        "required": ["file"],
+                    },
                     "encoding": {"file": {"contentType": "image/jpeg, image/png"}},
                 }
             },

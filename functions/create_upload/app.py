@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @api_handler(InvalidRequestError, success=HTTPStatus.CREATED)
 def lambda_handler(event: requests.Event) -> "schemas.RequestedUpload":
-    original_name, content_type = requests.file_to_upload(event)
+    original_name, content_type, prompt = requests.file_to_upload(event)
     image_id = str(uuid4())
-    claims.request(image_id, original_name)
+    claims.request(image_id, original_name, prompt)
     return bodies.upload_requested(image_id, file_store.upload_form(image_id, content_type))
 
 

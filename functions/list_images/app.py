@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
 @api_handler(InvalidRequestError)
 def lambda_handler(event: requests.Event) -> "schemas.ImageList | schemas.NoImages":
-    limit = requests.page_limit(event)
+    limit, with_details = requests.page_limit(event), requests.wants_caption_details(event)
     page = records.newest(limit, requests.page_start(event))
-    if not page.has_more:
-        return bodies.image_list(page.records, None)
-    cursor = cursors.encode(keys.listing_position(page.records[-1]))
-    return bodies.image_list(page.records, f"?limit={limit}&cursor={cursor}")
+    next_page = None
+    if page.has_more:
+        next_page = f"?limit={limit}&cursor={cursors.encode(keys.listing_position(page.records[-1]))}"
+        if with_details:
+            next_page += "&details=caption"
+    return bodies.image_list(page.records, next_page, with_details=with_details)
 
 
 clients.prepare(clients.dynamodb)

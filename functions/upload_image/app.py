@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING
 
 from image_pipeline import errors
-from image_pipeline.http import bodies, forms
+from image_pipeline.http import bodies, forms, requests
 from image_pipeline.http.handler import api_handler
-from image_pipeline.http.requests import Event
 from image_processing import cold_start, uploads
 
 if TYPE_CHECKING:
@@ -22,8 +21,9 @@ if TYPE_CHECKING:
     errors.ImageNotFoundError,
     errors.CaptionError,
 )
-def lambda_handler(event: Event) -> "schemas.Image":
-    return bodies.image(uploads.process(forms.upload(event)))
+def lambda_handler(event: requests.Event) -> "schemas.Image":
+    with_details = requests.wants_caption_details(event)
+    return bodies.image(uploads.process(forms.upload(event)), with_details=with_details)
 
 
 cold_start.prepare()

@@ -21,10 +21,14 @@ class Client:
 
     url: str
 
-    def upload(self, content: bytes, filename: str, field: str = "file", key: str | None = None) -> requests.Response:
+    def upload(
+        self, content: bytes, filename: str, field: str = "file", key: str | None = None, **fields: str
+    ) -> requests.Response:
+        """Upload a file, with further form fields. `details` is a query parameter."""
         headers = {} if key is None else {"Idempotency-Key": key}
+        query = {"details": fields.pop("details", None)}
         files = {field: (filename, content)}
-        return self._send("POST", "/api/images", files=files, headers=headers)
+        return self._send("POST", "/api/images", params=query, data=fields, files=files, headers=headers)
 
     def uploaded(self, content: bytes, filename: str) -> dict[str, Any]:
         """Upload a file that must be accepted. Return its data."""
@@ -45,9 +49,9 @@ class Client:
     def request_upload(self, **body: Any) -> requests.Response:
         return self._send("POST", "/api/uploads", json=body)
 
-    def upload_directly(self, content: bytes, filename: str, content_type: str = "image/png") -> str:
+    def upload_directly(self, content: bytes, filename: str, content_type: str = "image/png", **body: Any) -> str:
         """Request an upload and send the file. Return the image id."""
-        response = self.request_upload(filename=filename, content_type=content_type)
+        response = self.request_upload(filename=filename, content_type=content_type, **body)
         assert response.status_code == requests.codes.created, response.text
         requested: dict[str, Any] = response.json()["data"]
         form = requested["upload"]

@@ -24,7 +24,7 @@ def test_a_key_is_for_one_file(api: Client) -> None:
     key = str(uuid4())
     api.upload(scene_png(), "scene.png", key=key)
     response = api.upload(scene_png() + b"\0", "scene.png", key=key)
-    message = "This Idempotency-Key was used for another file. Please use a new key for each file."
+    message = "This Idempotency-Key was used for another file or prompt. Please use a new key for each upload."
     assert (response.status_code, response.json()) == (422, {"current_status": "failure", "error": message})
 
 

@@ -71,10 +71,10 @@ def repeat_decoder(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(captions.get_captioner(), "_special", captions.SpecialTokens(begin=2, end=-1))
     tokens = Captioner.tokens
 
-    def endless(self: Captioner, pixels: Any, max_tokens: int, max_repeats: int, run: Any) -> list[int]:  # noqa: ARG001
+    def endless(self: Captioner, pixels: Any, *arguments: Any) -> Any:
         try:
             while True:
-                tokens(self, pixels, 30, 0, run)
+                tokens(self, pixels, 30, 0, (), arguments[-1])
         finally:
             ended.append(time.monotonic())
 
@@ -207,7 +207,7 @@ def test_a_failure_that_cannot_be_stored_in_time_is_left_to_the_stream(
         left.release()
 
     class SlowCaptioner:
-        def caption(self, _: Image.Image) -> str:
+        def caption(self, *_: object) -> captions.Caption:
             for _thumbnail in range(2):
                 assert left.acquire(timeout=10)
             late.set()
@@ -234,7 +234,7 @@ def test_thumbnails_that_cannot_be_deleted_in_time_are_left_to_the_stream(
         late.set()
 
     class BrokenCaptioner:
-        def caption(self, _: Image.Image) -> str:
+        def caption(self, *_: object) -> captions.Caption:
             raise DeadlineError
 
     monkeypatch.setattr(records, "fail", slow_save)

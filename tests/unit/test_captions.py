@@ -5,7 +5,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +20,7 @@ from PIL import Image
 from image_pipeline import settings
 from image_pipeline.errors import CaptionError
 from image_processing import pictures
-from image_processing.captions import Captioner, ModelFolderError, get_captioner
+from image_processing.captions import MAX_PROMPT_TOKENS, Captioner, ModelFolderError, get_captioner
 from tests.pictures import RED_LEFT_OF_BLUE, encode
 from tools.demo_model import scenes
 from tools.local_api import DEMO_MODEL
@@ -32,7 +34,7 @@ PHOTOS = Path(__file__).parent.parent / "photos"
 def test_scenes_outside_the_training_data_are_captioned_right() -> None:
     rng = random.Random("unit test")
     held_out = [scenes.random_scene(rng) for _ in range(HELD_OUT_SCENES)]
-    right = sum(get_captioner().caption(scenes.draw(scene, rng)) == scene.caption for scene in held_out)
+    right = sum(get_captioner().caption(scenes.draw(scene, rng)).text == scene.caption for scene in held_out)
     # The training tests the model with 1,000 scenes. This test finds a broken engine, not a rare wrong caption.
     assert right >= 0.95 * HELD_OUT_SCENES
 
@@ -40,13 +42,50 @@ def test_scenes_outside_the_training_data_are_captioned_right() -> None:
 def test_red_and_blue_are_not_swapped() -> None:
     scene = scenes.draw(RED_LEFT_OF_BLUE)
     swapped = Image.merge("RGB", scene.split()[::-1])
-    assert get_captioner().caption(scene) == RED_LEFT_OF_BLUE.caption
-    assert "red circle" not in get_captioner().caption(swapped)
+    assert get_captioner().caption(scene).text == RED_LEFT_OF_BLUE.caption
+    assert "red circle" not in get_captioner().caption(swapped).text
 
 
 def test_a_caption_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_CAPTION_TOKENS", "3")
-    assert get_captioner().caption(scenes.draw(RED_LEFT_OF_BLUE)) == "a large red"
+    assert get_captioner().caption(scenes.draw(RED_LEFT_OF_BLUE)).text == "a large red"
+
+
+def test_a_caption_begins_with_the_prompt() -> None:
+    scene = scenes.draw(RED_LEFT_OF_BLUE)
+    assert get_captioner().caption(scene, "A small Blue").text.startswith("a small blue ")
+    assert get_captioner().caption(scene, "").text == RED_LEFT_OF_BLUE.caption
+
+
+def test_a_prompt_of_any_length_leaves_room_for_the_caption(monkeypatch: pytest.MonkeyPatch) -> None:
+    captioner = get_captioner()
+    monkeypatch.setattr(captioner, "_special", replace(captioner._special, end=-1))  # noqa: SLF001 - it never ends
+    prompt = captioner.prompt_tokens("a " * 300)
+    assert len(prompt) == MAX_PROMPT_TOKENS
+    pixels = captioner.preprocess(scenes.draw(RED_LEFT_OF_BLUE))
+    assert len(captioner.tokens(pixels, settings.MOST_CAPTION_TOKENS, prompt=prompt)[0]) == settings.MOST_CAPTION_TOKENS
+
+
+def test_the_confidence_is_the_mean_probability_of_the_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    probabilities = ([0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.2, 0.3, 0.5])
+
+    def logits(*_: object) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
+        for row in probabilities:
+            yield np.log(np.array([row], np.float32)) + 7
+
+    captioner = get_captioner()
+    monkeypatch.setattr(Captioner, "logits", logits)
+    monkeypatch.setattr(captioner, "_special", replace(captioner._special, end=2))  # noqa: SLF001
+    monkeypatch.setattr(Captioner, "text", lambda *_: "a caption")
+    assert captioner.caption(scenes.draw(RED_LEFT_OF_BLUE)).confidence == Decimal(
+        "0.5848"
+    )  # (0.5 * 0.8 * 0.5) ** (1/3)
+
+
+def test_a_scene_is_captioned_with_more_confidence_than_noise() -> None:
+    noise = Image.effect_noise((240, 180), 200).convert("RGB")
+    scene = scenes.draw(RED_LEFT_OF_BLUE)
+    assert get_captioner().caption(noise).confidence < get_captioner().caption(scene).confidence
 
 
 def led_along(monkeypatch: pytest.MonkeyPatch, tokens: list[int]) -> None:
@@ -78,24 +117,29 @@ def test_a_loop_is_kept_once_and_ends_the_caption(
 ) -> None:
     led_along(monkeypatch, wanted)
     pixels = np.zeros((1, 3, 96, 96), np.float32)
-    assert get_captioner().tokens(pixels, 20, max_repeats=2) == kept
+    tokens, surprises = get_captioner().tokens(pixels, 20, max_repeats=2)
+    assert tokens == kept
+    # Without a loop, the last surprise belongs to the token that ends the caption.
+    assert len(surprises) == len(kept) + (wanted == kept)
     led_along(monkeypatch, wanted)
-    assert get_captioner().tokens(pixels, 20) == wanted
+    assert get_captioner().tokens(pixels, 20)[0] == wanted
 
 
 def test_the_guard_against_loops_changes_no_caption_of_a_scene(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random("guard")
     drawn = [scenes.draw(scenes.random_scene(rng), rng) for _ in range(HELD_OUT_SCENES)]
-    guarded = [get_captioner().caption(scene) for scene in drawn]
+    guarded = [get_captioner().caption(scene).text for scene in drawn]
     monkeypatch.setenv("MAX_CAPTION_REPEATS", "0")
-    assert guarded == [get_captioner().caption(scene) for scene in drawn]
+    assert guarded == [get_captioner().caption(scene).text for scene in drawn]
 
 
-def test_a_photograph_makes_the_demo_model_loop_only_without_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
-    photograph = Image.open(PHOTOS / "chelsea.png").convert("RGB")
-    guarded = get_captioner().caption(photograph)
-    monkeypatch.setenv("MAX_CAPTION_REPEATS", "0")
-    assert len(get_captioner().caption(photograph)) > len(guarded)
+def test_a_model_that_cannot_end_loops_only_without_the_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    captioner = get_captioner()
+    monkeypatch.setattr(captioner, "_special", replace(captioner._special, end=-1))  # noqa: SLF001
+    pixels = captioner.preprocess(Image.open(PHOTOS / "chelsea.png").convert("RGB"))
+    guarded, _ = captioner.tokens(pixels, 60, max_repeats=2)
+    assert len(guarded) < 60
+    assert len(captioner.tokens(pixels, 60)[0]) == 60
 
 
 def test_pixels_are_squashed_scaled_and_normalised() -> None:
@@ -132,7 +176,7 @@ def test_decoding_a_large_jpeg_in_part_changes_no_caption() -> None:
     rng = random.Random("large")
     for scene in (scenes.random_scene(rng) for _ in range(5)):
         in_part, in_full = twelve_megapixels(scenes.draw(scene, rng))
-        assert get_captioner().caption(in_part) == get_captioner().caption(in_full) == scene.caption
+        assert get_captioner().caption(in_part).text == get_captioner().caption(in_full).text == scene.caption
 
 
 def test_a_failing_engine_raises_a_caption_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import snapshot_restore_py
 
 from image_pipeline.storage import clients
 from image_processing import captions, cold_start
-from image_processing.captions import Captioner
+from image_processing.captions import Caption, Captioner
 
 pytestmark = pytest.mark.usefixtures("new_clients", "forgotten_model")
 
@@ -27,9 +27,9 @@ def captioned(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     sizes: list[tuple[int, int]] = []
     caption = Captioner.caption
 
-    def recorded(self: Captioner, image: Any) -> str:
+    def recorded(self: Captioner, image: Any, prompt: str = "") -> Caption:
         sizes.append(image.size)
-        return caption(self, image)
+        return caption(self, image, prompt)
 
     monkeypatch.setattr(Captioner, "caption", recorded)
     return sizes

@@ -1,6 +1,7 @@
 """The commands for a deployed stack: backfill, recaption, redrive."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import boto3
@@ -88,7 +89,7 @@ def test_images_with_the_caption_of_another_model_are_queued(
     others = [finished(minutes=minutes) for minutes in range(12)]
     for record in (finished(IMAGE_ID), *others):
         store(record)
-    records.replace_caption(records.get(IMAGE_ID), "a caption", model)
+    records.replace_caption(records.get(IMAGE_ID), "a caption", Decimal("0.5"), model)
     old = [record for record in others if record.caption_model != model]
     assert recaption.main([STACK, str(DEMO_MODEL / "model.json")]) == 0
     assert f"{len(old)} images are queued" in capsys.readouterr().out

@@ -55,6 +55,19 @@ def test_the_image_item_exists_before_the_file(table_items: Items) -> None:
     assert 4 * 86400 - 60 < int(item["expires_at"]) - time.time() <= 4 * 86400
 
 
+def test_the_prompt_is_kept_for_the_worker(table_items: Items) -> None:
+    create({"content_type": "image/jpeg", "prompt": "  a photograph\tof"})
+    (item,) = table_items("IMAGE#")
+    assert item["caption_prompt"] == "a photograph of"
+
+
+@pytest.mark.parametrize("prompt", ["x" * 101, "\x00", 5, None, ["a"]])
+def test_an_invalid_prompt_is_refused(prompt: Any, table_items: Items) -> None:
+    status, body = create({"content_type": "image/jpeg", "prompt": prompt})
+    assert (status, body["error"].partition(".")[0]) == (400, "Invalid prompt")
+    assert table_items("") == []
+
+
 def test_the_name_may_be_missing_or_not_valid_in_utf8(table_items: Items) -> None:
     create({"content_type": "image/jpeg"})
     create('{"filename": "\\ud800.jpg", "content_type": "image/jpeg"}')

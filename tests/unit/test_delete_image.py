@@ -64,7 +64,7 @@ def test_a_requested_or_failed_image_can_be_deleted() -> None:
 def test_an_image_that_is_deleted_while_it_is_processed_does_not_come_back(way: str) -> None:
     if way == "direct":
         claims.request(IMAGE_ID, "a.jpg")
-        claim, _ = claims.take(IMAGE_ID)
+        claim, *_ = claims.take(IMAGE_ID)
     else:
         claim = Claim(IMAGE_ID, "attempt", None)
         claims.reserve(claim, "a.jpg")

@@ -5,7 +5,7 @@ import pytest
 
 from image_pipeline.errors import ImageTooLargeError, InvalidRequestError
 from image_pipeline.http import forms
-from tests.events import BOUNDARY, file_part, form_event, upload_event
+from tests.events import BOUNDARY, file_part, form_event, text_part, upload_event
 
 pytestmark = pytest.mark.usefixtures("upload_limit")
 
@@ -34,6 +34,24 @@ def test_the_form_around_a_file_may_have_64_kib(monkeypatch: pytest.MonkeyPatch)
 def test_other_fields_are_ignored() -> None:
     event = form_event(file_part(b"note", "note.txt", field="note"), file_part(b"image", "image.png"))
     assert forms.upload(event).original_name == "image.png"
+
+
+def test_the_prompt_is_read_with_single_spaces() -> None:
+    assert forms.upload(upload_event(b"image")).prompt == ""
+    assert forms.upload(upload_event(b"image", prompt=" ein\r\n Foto\tvon  Käse ")).prompt == "ein Foto von Käse"
+    assert forms.upload(upload_event(b"image", prompt="x" * 100)).prompt == "x" * 100
+
+
+@pytest.mark.parametrize("prompt", [b"x" * 101, b"a\x00b", b"\x1b[31m", b"\xff", "\u202e".encode()])
+def test_an_invalid_prompt_is_refused(prompt: bytes) -> None:
+    with pytest.raises(InvalidRequestError, match="prompt"):
+        forms.upload(form_event(file_part(b"image", "image.png"), text_part(prompt, "prompt")))
+
+
+def test_a_second_prompt_is_refused() -> None:
+    two = [text_part(b"a photograph of", "prompt")] * 2
+    with pytest.raises(InvalidRequestError, match="The field 'prompt' came 2 times"):
+        forms.upload(form_event(file_part(b"image", "image.png"), *two))
 
 
 def test_the_case_of_header_names_does_not_matter() -> None:

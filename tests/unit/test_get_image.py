@@ -1,11 +1,13 @@
 import json
 import time
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
 import pytest
 
 from functions.get_image import app
+from image_pipeline.http import bodies
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event
@@ -37,6 +39,32 @@ def test_a_finished_image_is_shown() -> None:
         "created_at": "2025-03-16 12:00:00",
         "modified_at": "2025-03-16 12:00:00",
     }
+
+
+def test_the_details_of_the_caption_are_shown_if_they_are_asked_for() -> None:
+    store(replace(finished(IMAGE_ID), caption_prompt="a cartoon"))
+    event = load_event("get_image")
+    event["queryStringParameters"] = {"details": "caption"}
+    answer = app.lambda_handler(event, LocalContext("GetImageFunction"))
+    assert json.loads(answer["body"])["data"]["data"]["caption_details"] == {
+        "model": "demo",
+        "revision": "2",
+        "precision": "fp32",
+        "prompt": "a cartoon",
+        "confidence": 0.9876,
+    }
+    assert "caption_details" not in get("get_image")[1]["data"]["data"]
+
+
+def test_an_image_of_an_older_version_has_no_prompt_and_no_confidence() -> None:
+    store(finished(IMAGE_ID))
+    item = table.find(keys.image(IMAGE_ID))
+    assert item is not None
+    table.put({name: value for name, value in item.items() if name not in {"caption_prompt", "caption_confidence"}})
+    record = records.get(IMAGE_ID)
+    assert (record.caption_prompt, record.caption_confidence) == ("", None)
+    details = bodies.image(record, with_details=True)["data"]["caption_details"]
+    assert (details["prompt"], details["confidence"]) == (None, None)
 
 
 MISSING = {"current_status": "failure", "data": "Image does not exist. Please view another one.", "error": None}
@@ -79,7 +107,7 @@ def get_waiting(seconds: str) -> tuple[int, dict[str, Any]]:
 
 def test_a_client_may_wait_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     claims.request(IMAGE_ID, "a.jpg")
-    claim, _ = claims.take(IMAGE_ID)
+    claim, *_ = claims.take(IMAGE_ID)
     pauses: list[float] = []
 
     def pause(seconds: float) -> None:

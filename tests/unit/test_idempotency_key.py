@@ -19,7 +19,7 @@ from image_pipeline.errors import (
 from image_pipeline.http import requests
 from image_pipeline.storage import claims, clients, records
 from image_processing import captions
-from image_processing.captions import Captioner
+from image_processing.captions import Caption, Captioner
 from tests.events import upload_event
 from tests.pictures import encode, scene_png
 from tools.image_records import finished
@@ -51,9 +51,9 @@ def captioned(monkeypatch: pytest.MonkeyPatch) -> list[Image.Image]:
     images: list[Image.Image] = []
     caption = Captioner.caption
 
-    def recorded(self: Captioner, image: Image.Image) -> str:
+    def recorded(self: Captioner, image: Image.Image, prompt: str) -> Caption:
         images.append(image)
-        return caption(self, image)
+        return caption(self, image, prompt)
 
     monkeypatch.setattr(Captioner, "caption", recorded)
     return images
@@ -108,7 +108,7 @@ def test_an_invalid_key_is_refused(key: str, table_items: Items) -> None:
 def test_a_key_is_for_one_file(captioned: list[Image.Image]) -> None:
     post(scene_png())
     status, body, _ = post(OTHER)
-    message = "This Idempotency-Key was used for another file. Please use a new key for each file."
+    message = "This Idempotency-Key was used for another file or prompt. Please use a new key for each upload."
     assert (status, body) == (422, {"current_status": "failure", "error": message})
     assert len(captioned) == 1
     assert counts() == (1, 0)
@@ -184,6 +184,17 @@ def test_a_claim_for_a_damaged_file_raises_the_same_error_again() -> None:
         claims.claim(KEY, digest(damaged))
 
 
+def test_a_key_is_for_one_prompt() -> None:
+    def with_prompt(prompt: str) -> int:
+        event = upload_event(scene_png(), prompt=prompt)
+        event["headers"]["Idempotency-Key"] = KEY
+        return int(app.lambda_handler(event, LocalContext("UploadImageFunction"))["statusCode"])
+
+    assert [with_prompt(prompt) for prompt in ("a red", "a red", "a blue", "")] == [200, 200, 422, 422]
+    assert post(scene_png())[0] == 422
+    assert counts() == (1, 0)
+
+
 def test_a_refused_file_does_not_use_up_the_key(table_items: Items) -> None:
     assert post(b"text")[0] == 415
     assert table_items("") == []
@@ -192,7 +203,7 @@ def test_a_refused_file_does_not_use_up_the_key(table_items: Items) -> None:
 
 def test_after_our_own_fault_the_client_may_try_again(monkeypatch: pytest.MonkeyPatch, bucket_keys: Any) -> None:
     class BrokenCaptioner:
-        def caption(self, _: Image.Image) -> str:
+        def caption(self, *_: object) -> Caption:
             raise CaptionError
 
     with monkeypatch.context() as patch:

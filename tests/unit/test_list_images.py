@@ -62,6 +62,16 @@ def test_pages_follow_each_other_without_gap_or_overlap() -> None:
     assert seen == [record.image_id for record in newest_first]
 
 
+def test_the_next_page_has_the_details_of_the_captions_too() -> None:
+    for minutes in range(3):
+        store(finished(minutes=minutes))
+    _, body = get(limit="2", details="caption")
+    _, last = get(**dict(parse_qsl(urlsplit(body["next"]).query)))
+    for page in (body, last):
+        assert all("caption_details" in image["data"] for image in page["content"].values())
+    assert "caption_details" not in str(get(limit="2"))
+
+
 def test_images_that_are_all_in_one_shard_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "crc32", lambda _: 0)
     stored = [finished(minutes=minutes) for minutes in range(12)]

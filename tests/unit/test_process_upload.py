@@ -68,6 +68,16 @@ def test_a_file_becomes_a_finished_image(bucket_keys: Keys) -> None:
     assert counts() == (1, 0)
 
 
+@pytest.mark.usefixtures("aws")
+def test_the_caption_begins_with_the_prompt_of_the_request() -> None:
+    claims.request(IMAGE_ID, "scene.png", "a small blue")
+    send(scene_png())
+    assert process() == []
+    image = records.get(IMAGE_ID)
+    assert image.caption_prompt == "a small blue"
+    assert image.caption.startswith("a small blue ")
+
+
 @pytest.mark.usefixtures("requested")
 def test_a_message_that_comes_twice_is_processed_once() -> None:
     send(scene_png())

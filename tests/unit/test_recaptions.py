@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ def old(aws: None) -> ImageRecord:  # noqa: ARG001 - it is needed first
     """A stored image with the caption of another model."""
     answer = upload_image.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))
     record = records.get(json.loads(answer["body"])["data"]["image_id"])
-    records.replace_caption(record, "an old caption", OLD)
+    records.replace_caption(record, "an old caption", Decimal("0.5"), OLD)
     return records.get(record.image_id)
 
 
@@ -39,8 +40,23 @@ def test_an_image_gets_a_new_caption_from_its_thumbnail(old: ImageRecord) -> Non
     assert recaption(old.image_id) == []
     new = records.get(old.image_id)
     assert (new.caption, new.caption_model) == (RED_LEFT_OF_BLUE.caption, captions.get_captioner().model)
-    assert replace(new, caption=old.caption, caption_model=old.caption_model) == old
+    assert old.caption_confidence == Decimal("0.5")
+    assert new.caption_confidence is not None
+    assert Decimal("0.9") < new.caption_confidence <= 1
+    replaced = {name: getattr(old, name) for name in ("caption", "caption_confidence", "caption_model")}
+    assert replace(new, **replaced) == old
     assert records.statistics().success == 1
+
+
+def test_the_new_caption_begins_with_the_prompt_of_the_upload() -> None:
+    event = upload_event(scene_png(), prompt="a small blue")
+    answer = upload_image.lambda_handler(event, LocalContext("UploadImageFunction"))
+    image_id = json.loads(answer["body"])["data"]["image_id"]
+    record = records.get(image_id)
+    records.replace_caption(record, "an old caption", Decimal("0.5"), OLD)
+    assert recaption(image_id) == []
+    assert records.get(image_id) == record
+    assert record.caption.startswith("a small blue ")
 
 
 def test_the_original_is_used_if_it_is_kept(old: ImageRecord, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +82,7 @@ def test_a_deleted_or_unknown_image_is_done(old: ImageRecord) -> None:
 
 def test_an_image_that_is_deleted_meanwhile_does_not_come_back(old: ImageRecord) -> None:
     records.delete(old.image_id)
-    records.replace_caption(old, "a caption", captions.get_captioner().model)
+    records.replace_caption(old, "a caption", Decimal("0.5"), captions.get_captioner().model)
     assert recaption(old.image_id) == []
 
 

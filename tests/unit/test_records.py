@@ -112,7 +112,9 @@ def test_the_format_of_a_stored_image_stays_the_same(table_items: Items) -> None
             "medium": "b480bcff-7fff-45b2-93cf-7a534fe39821/thumbnails/medium.jpg",
         },
         "caption": "a cartoon picture of two people standing in front of a city",
-        "caption_model": {"id": "demo", "revision": "scenes-1", "precision": "fp32"},
+        "caption_model": {"id": "demo", "revision": "2", "precision": "fp32"},
+        "caption_prompt": "",
+        "caption_confidence": Decimal("0.9876"),
         "sha256": "0" * 64,
         "attempt": "attempt",
     }

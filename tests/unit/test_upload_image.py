@@ -21,7 +21,7 @@ from image_pipeline import settings
 from image_pipeline.errors import CaptionError
 from image_pipeline.storage import clients, thumbnail_store
 from image_processing import captions
-from image_processing.captions import get_captioner
+from image_processing.captions import Caption, get_captioner
 from tests.events import load_event, upload_event
 from tests.pictures import RED_LEFT_OF_BLUE, scene_png
 from tools.local_gateway import LocalContext
@@ -35,6 +35,34 @@ Keys = Callable[[], list[str]]
 def post(event: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     answer = app.lambda_handler(event, LocalContext("UploadImageFunction"))
     return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_the_details_of_the_caption_are_shown_only_if_they_are_asked_for(table_items: Items) -> None:
+    event = upload_event(scene_png(), prompt=" a  small blue\n")
+    assert "caption_details" not in post(event)[1]["data"]
+    event["queryStringParameters"] = {"details": "caption"}
+    data = post(event)[1]["data"]
+    assert data["caption"].startswith("a small blue ")
+    details = data["caption_details"]
+    assert 0 < details.pop("confidence") <= 1
+    assert details == {"model": "demo", "revision": "2", "precision": "fp32", "prompt": "a small blue"}
+    assert {record["caption_prompt"] for record in table_items("IMAGE#")} == {"a small blue"}
+
+
+def test_other_details_are_refused_before_anything_is_done(table_items: Items) -> None:
+    event = upload_event(scene_png())
+    event["queryStringParameters"] = {"details": "placeholder"}
+    assert post(event) == (
+        400,
+        {"current_status": "failure", "error": "Invalid details. Please use details=caption, or leave it out."},
+    )
+    assert table_items("") == []
+
+
+def test_an_empty_caption_is_a_failure(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
+    monkeypatch.setattr(captions.Captioner, "tokens", lambda *_: ([], [0.0]))
+    assert post(upload_event(scene_png()))[0] == 500
+    assert table_items("STATS")[0]["failure"] == 1
 
 
 @pytest.mark.parametrize(("image_format", "extension"), [("JPEG", "jpg"), ("PNG", "png")])
@@ -54,7 +82,7 @@ def test_an_upload_is_answered_stored_and_counted(
 
     (record,) = table_items("IMAGE#")
     assert record["image_id"] == data["image_id"]
-    assert record["caption_model"] == {"id": "demo", "revision": "scenes-1", "precision": "fp32"}
+    assert record["caption_model"] == {"id": "demo", "revision": "2", "precision": "fp32"}
     assert bucket_keys() == [f"{data['image_id']}/thumbnails/{size}.{extension}" for size in ("medium", "small")]
     (counted,) = table_items("STATS")
     assert counted["success"] == 1
@@ -155,7 +183,7 @@ def test_a_failing_caption_engine_is_our_fault_and_leaves_no_thumbnail(
     monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
 ) -> None:
     class BrokenCaptioner:
-        def caption(self, _: Image.Image) -> str:
+        def caption(self, *_: object) -> Caption:
             raise CaptionError
 
     monkeypatch.setattr(captions, "get_captioner", BrokenCaptioner)
@@ -276,9 +304,9 @@ def test_thumbnails_and_caption_are_made_at_the_same_time(monkeypatch: pytest.Mo
         together.wait()
         put(key, content)
 
-    def waiting_caption(captioner: Any, image: Image.Image) -> str:
+    def waiting_caption(captioner: Any, image: Image.Image, prompt: str) -> Caption:
         together.wait()
-        return caption(captioner, image)
+        return caption(captioner, image, prompt)
 
     monkeypatch.setattr(thumbnail_store, "put", waiting_put)
     monkeypatch.setattr(type(get_captioner()), "caption", waiting_caption)

@@ -15,7 +15,7 @@ def main(folder: str, photographs: str, tokens: str) -> None:
     captioner = Captioner(Path(folder))
 
     def caption(image: Image.Image) -> None:
-        written = captioner.tokens(captioner.preprocess(image), int(tokens))
+        written, _ = captioner.tokens(captioner.preprocess(image), int(tokens))
         if len(written) != int(tokens):
             raise RuntimeError(f"{len(written)} tokens")
 

@@ -12,9 +12,14 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from image_processing.captions import Preprocessing
+from image_pipeline.settings import MOST_CAPTION_TOKENS
+from image_processing.captions import MAX_PROMPT_TOKENS, Preprocessing
 from tools.exporter import ExportError, checks
 from tools.exporter.sources import Source
+
+# For the longest prompt and the longest caption. The first position is that of the token that begins every caption, and
+# the last token of a caption needs none.
+POSITIONS = MAX_PROMPT_TOKENS + MOST_CAPTION_TOKENS
 
 _BICUBIC = 3
 # PreTrainedTokenizerBase.clean_up_tokenization replaces these texts, in this order.
@@ -49,6 +54,9 @@ def load_model(source: Source) -> BlipForConditionalGeneration:
         )
     if report["missing_keys"]:
         raise ExportError(f"{source.folder} lacks weights of a BLIP for captions: {sorted(report['missing_keys'])[:3]}")
+    positions = model.config.text_config.max_position_embeddings
+    if positions < POSITIONS:
+        raise ExportError(f"{source.folder} has text of up to {positions} tokens. At least {POSITIONS} are needed")
     # A BLIP that answers questions has all weights of a captioner too. Its config.json may not name its kind.
     if any(key.startswith("text_encoder.") for key in report["unexpected_keys"]):
         raise ExportError(f"{source.folder} is a BLIP that answers questions. Only a BLIP for captions can be exported")

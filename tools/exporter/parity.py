@@ -103,7 +103,7 @@ def compare(
             ours = next(steps) if step == 0 else steps.send(theirs.tokens[step - 1])
             logit_differences.append(np.abs(ours - logits).max())
         texts += captioner.text(theirs.tokens) == theirs.text
-        distances.append(Levenshtein.normalized_distance(captioner.tokens(pixels, max_tokens), theirs.tokens))
+        distances.append(Levenshtein.normalized_distance(captioner.tokens(pixels, max_tokens)[0], theirs.tokens))
     return Parity(
         images=len(images),
         steps=len(logit_differences),

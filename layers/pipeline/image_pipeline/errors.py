@@ -66,9 +66,9 @@ class RequestRunningError(PipelineError):
 
 
 class RequestKeyReusedError(PipelineError):
-    """The Idempotency-Key was used for another file before."""
+    """The Idempotency-Key was used for another file or prompt before."""
 
-    message = "This Idempotency-Key was used for another file. Please use a new key for each file."
+    message = "This Idempotency-Key was used for another file or prompt. Please use a new key for each upload."
 
 
 class ImageNotFoundError(PipelineError):
@@ -84,7 +84,7 @@ class ThumbnailNotFoundError(PipelineError):
 
 
 class CaptionError(PipelineError):
-    """The caption engine failed on an image that was decoded without error."""
+    """The caption engine failed, or wrote nothing, on an image that was decoded without error."""
 
     message = "The image could not be captioned. Please try again."
 

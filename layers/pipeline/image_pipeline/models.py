@@ -23,11 +23,15 @@ class ThumbnailSize(StrEnum):
 
 @dataclass(frozen=True)
 class Upload:
-    """An uploaded file. The name is only shown to clients, and never used as a path."""
+    """An uploaded file, and the words with which its caption has to begin.
+
+    The name is only shown to clients, and never used as a path.
+    """
 
     original_name: str
     content: bytes
-    idempotency_key: str | None
+    idempotency_key: str | None = None
+    prompt: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,11 @@ class CaptionModel:
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """A finished image. `thumbnails` maps each size to an S3 key; an old image may lack a size that is new."""
+    """A finished image.
+
+    `thumbnails` maps each size to an S3 key; an old image may lack a size that is new. `caption_prompt` is empty if the
+    client gave none. `caption_confidence` is from 0 to 1, and None for images of older versions.
+    """
 
     image_id: str
     original_name: str
@@ -63,6 +71,8 @@ class ImageRecord:
     thumbnails: Mapping[ThumbnailSize, str]
     caption: str
     caption_model: CaptionModel
+    caption_prompt: str
+    caption_confidence: Decimal | None
     sha256: str
 
 

@@ -5,6 +5,9 @@ import os
 # The logical id of the table in template.yaml. sam local sets it as the name, because it cannot resolve references.
 TABLE_IN_TEMPLATE = "ImagesTable"
 
+# The exporter refuses models that cannot write this many tokens.
+MOST_CAPTION_TOKENS = 100
+
 
 class SettingError(Exception):
     """A setting is missing or invalid. The log names the setting; a client only sees a status of 500."""
@@ -98,7 +101,7 @@ def max_direct_image_pixels() -> int:
 
 def max_caption_tokens() -> int:
     """Return the largest number of tokens in a caption."""
-    return _number("MAX_CAPTION_TOKENS", 1, 100)
+    return _number("MAX_CAPTION_TOKENS", 1, MOST_CAPTION_TOKENS)
 
 
 def max_caption_repeats() -> int:

@@ -2,13 +2,16 @@
 
 import json
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from itertools import count
+from math import exp, log
 from pathlib import Path
+from statistics import fmean
 from textwrap import shorten
 from threading import TIMEOUT_MAX, Timer
 
@@ -25,6 +28,9 @@ from image_pipeline.models import CaptionModel
 
 # The errors of ONNX Runtime have no common base class except Exception.
 _ENGINE_ERRORS = (engine.Fail, engine.RuntimeException, engine.InvalidArgument, engine.EPFail, engine.NotImplemented)
+
+# A prompt of 100 characters has no more tokens, except in scripts that the tokenizer takes apart, such as Korean.
+MAX_PROMPT_TOKENS = 100
 
 # ONNX Runtime raises its errors, so it does not need to print them.
 _FATAL = 4
@@ -69,6 +75,14 @@ class SpecialTokens:
     end: int
 
 
+@dataclass(frozen=True)
+class Caption:
+    """A caption, and the geometric mean of the probabilities of the tokens that the model chose."""
+
+    text: str
+    confidence: Decimal
+
+
 class Captioner:
     """A loaded model. Several threads may use it at the same time."""
 
@@ -94,41 +108,66 @@ class Captioner:
         _, heads, _, head_size = self._decoder.get_inputs()[-1].shape
         self._empty_cache = _value(np.empty((1, heads, 0, head_size), np.float32))
 
-    def caption(self, image: Image.Image) -> str:
-        """Return a caption of an RGB image. Raises CaptionError, and DeadlineError at the deadline."""
+    def caption(self, image: Image.Image, prompt: str = "") -> Caption:
+        """Return a caption of an RGB image that begins with `prompt`.
+
+        Raises CaptionError, also if the caption is empty, and DeadlineError at the deadline.
+        """
         max_tokens, max_repeats = settings.max_caption_tokens(), settings.max_caption_repeats()
+        begin = self.prompt_tokens(prompt)
         with _run_until_deadline() as run:
             try:
-                tokens = self.tokens(self.preprocess(image), max_tokens, max_repeats, run)
+                tokens, surprises = self.tokens(self.preprocess(image), max_tokens, max_repeats, begin, run)
             except _ENGINE_ERRORS as error:
                 raise (DeadlineError if run.terminate else CaptionError) from error
-        return self.text(tokens)
+        text = self.text([*begin, *tokens])
+        if not text.strip():
+            raise CaptionError
+        return Caption(text, Decimal(f"{exp(-fmean(surprises)):.4f}"))
+
+    def prompt_tokens(self, prompt: str) -> list[int]:
+        """Return the tokens of a prompt: at most MAX_PROMPT_TOKENS, and no special tokens."""
+        return self._tokenizer.encode(prompt, add_special_tokens=False).ids[:MAX_PROMPT_TOKENS]
 
     def text(self, tokens: list[int]) -> str:
         """Return the text of tokens, without the special tokens."""
         return self._tokenizer.decode(tokens, skip_special_tokens=True)
 
     def tokens(
-        self, pixels: Floats, max_tokens: int, max_repeats: int = 0, run: onnxruntime.RunOptions | None = None
-    ) -> list[int]:
-        """Return the tokens of the greedy caption, without the special tokens. Raises DeadlineError.
+        self,
+        pixels: Floats,
+        max_tokens: int,
+        max_repeats: int = 0,
+        prompt: Sequence[int] = (),
+        run: onnxruntime.RunOptions | None = None,
+    ) -> tuple[list[int], list[float]]:
+        """Return the tokens of the greedy caption after the tokens of `prompt`, and the surprise at each choice.
+
+        The tokens are without the special tokens and without those of `prompt`. A surprise is the negative logarithm of
+        a probability; the last one may belong to the token that ends the caption. Raises DeadlineError.
 
         A phrase that comes more than `max_repeats` times in a row is a loop. The caption then ends after the first of
         these phrases. With a `max_repeats` of 0, a loop continues up to `max_tokens`, as in transformers.
         """
         steps = self.logits(pixels, run)
         logits = next(steps)
+        for token in prompt:
+            logits = _next(steps, token)
         tokens: list[int] = []
-        while (token := int(logits.argmax())) != self._special.end:
+        surprises: list[float] = []
+        while True:
+            token = int(logits.argmax())
+            surprises.append(_surprise(logits, token))
+            if token == self._special.end:
+                break
             tokens.append(token)
             if max_repeats and (length := _loop(tokens, max_repeats + 1)):
-                return tokens[: -length * max_repeats]
+                kept = len(tokens) - length * max_repeats
+                return tokens[:kept], surprises[:kept]
             if len(tokens) == max_tokens:
                 break
-            if deadline.remaining() <= 0:
-                raise DeadlineError
-            logits = steps.send(token)
-        return tokens
+            logits = _next(steps, token)
+        return tokens, surprises
 
     def logits(self, pixels: Floats, run: onnxruntime.RunOptions | None = None) -> Generator[Floats, int, None]:
         """Yield the logits for the next token, of shape (1, vocabulary). The caller sends the chosen token.
@@ -185,6 +224,18 @@ def _seconds_left() -> float:
     return min(deadline.remaining(), TIMEOUT_MAX)
 
 
+def _next(steps: Generator[Floats, int, None], token: int) -> Floats:
+    """Return the logits after `token`. Raises DeadlineError."""
+    if deadline.remaining() <= 0:
+        raise DeadlineError
+    return steps.send(token)
+
+
+def _surprise(logits: Floats, chosen: int) -> float:
+    """Return the negative logarithm of the probability of the chosen token, which has the largest of the logits."""
+    return log(float(np.exp(logits - logits[0, chosen]).sum()))
+
+
 def _loop(tokens: list[int], times: int) -> int:
     """Return the length of the phrase that is repeated `times` times at the end of `tokens`, or 0."""
     lengths = range(1, len(tokens) // times + 1)
@@ -201,4 +252,7 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
     options.log_severity_level = _FATAL
     # The vCPUs of this process. os.cpu_count() would also count those of the host.
     options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    # The threads of a session wait in a busy loop for its next operator. The encoder and the decoder are sessions of
+    # their own, so the threads of one would slow down the other for longer than its pauses are.
+    options.add_session_config_entry("session.intra_op.spin_duration_us", "200")
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

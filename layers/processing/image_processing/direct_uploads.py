@@ -30,12 +30,12 @@ def process(key: str) -> None:
         logger.warning("not an uploaded file")
         return
     try:
-        claim, original_name = claims.take(image_id)
+        claim, original_name, prompt = claims.take(image_id)
     except ImageNotFoundError:
         logger.info("nothing to process", image_id=image_id)
     else:
         try:
-            uploads.process_claimed(Upload(original_name, file_store.get(image_id), None), claim)
+            uploads.process_claimed(Upload(original_name, file_store.get(image_id), prompt=prompt), claim)
         except _FINAL as error:
             _fail(claim, original_name, error)
     # The record is stored, so a repeated message finds nothing to do.

@@ -25,7 +25,8 @@ def process(image_id: str) -> None:
     if record.caption_model == captioner.model:
         return
     picture = pictures.decode(_content(record), datetime.now(UTC), settings.max_direct_image_pixels())
-    records.replace_caption(record, captioner.caption(pictures.flatten(picture)), captioner.model)
+    caption = captioner.caption(pictures.flatten(picture), record.caption_prompt)
+    records.replace_caption(record, caption.text, caption.confidence, captioner.model)
     logger.info("image captioned again", image_id=image_id)
 
 

@@ -15,6 +15,7 @@ from image_pipeline.storage import claims, clients, file_store, keys, records, t
 from image_pipeline.storage.claims import Claim
 from image_pipeline.threads import ThreadPool
 from image_processing import captions, pictures, thumbnails
+from image_processing.captions import Caption
 from image_processing.pictures import Picture
 
 CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png"}
@@ -32,13 +33,14 @@ def process(upload: Upload) -> ImageRecord:
     """
     start, received_at = time.perf_counter(), datetime.now(UTC)
     sha256 = hashlib.sha256(upload.content).hexdigest()
+    request = hashlib.sha256(f"{sha256} {upload.prompt}".encode()).hexdigest() if upload.prompt else sha256
     try:
         picture = pictures.decode(upload.content, received_at, settings.max_image_pixels())
     except UndecodableImageError as error:
         # If an earlier attempt has counted this failure, claim() raises the same error here.
-        _fail(claims.claim(upload.idempotency_key, sha256), "damaged", upload.original_name, error)
+        _fail(claims.claim(upload.idempotency_key, request), "damaged", upload.original_name, error)
         raise
-    claim = claims.claim(upload.idempotency_key, sha256)
+    claim = claims.claim(upload.idempotency_key, request)
     if claim.is_finished:
         return records.get(claim.image_id)
     try:
@@ -72,8 +74,10 @@ def _finish(upload: Upload, picture: Picture, sha256: str, claim: Claim, start: 
         time_taken=Decimal(round((time.perf_counter() - start) * 1e6)) / 1_000_000,
         metadata=picture.metadata,
         thumbnails=thumbnail_keys,
-        caption=caption,
+        caption=caption.text,
         caption_model=captions.get_captioner().model,
+        caption_prompt=upload.prompt,
+        caption_confidence=caption.confidence,
         sha256=sha256,
     )
     records.save(claim, record)
@@ -84,7 +88,7 @@ def _finish(upload: Upload, picture: Picture, sha256: str, claim: Claim, start: 
 
 def _store_files_and_caption(
     upload: Upload, picture: Picture, thumbnail_keys: Mapping[ThumbnailSize, str], claim: Claim
-) -> str:
+) -> Caption:
     """Store the thumbnails and, if it is kept, the uploaded file. Write the caption at the same time and return it."""
     # Make the clients before the threads start, because boto3 cannot make clients in several threads at once.
     clients.dynamodb()
@@ -106,17 +110,17 @@ def _store_files_and_caption(
         stored = [pool.submit(store, size) for size in thumbnail_keys]
         if settings.keep_originals():
             stored.append(pool.submit(keep))
-        caption = _caption(picture)
+        caption = _caption(picture, upload.prompt)
     for future in stored:
         future.result()
     return caption
 
 
-def _caption(picture: Picture) -> str:
+def _caption(picture: Picture, prompt: str) -> Caption:
     """Return the caption. Raises CaptionError, and DeadlineError while there is time to store the failure."""
     # One call stores the failure. The last second is for everything else.
     with deadline.earlier(clients.LONGEST_CALL_SECONDS + 1):
-        return captions.get_captioner().caption(pictures.flatten(picture))
+        return captions.get_captioner().caption(pictures.flatten(picture), prompt)
 
 
 def _fail(claim: Claim, outcome: Literal["damaged", "failure"], original_name: str, error: Exception) -> bool:

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 Body = Mapping[str, object]
 
 
-def image(record: ImageRecord) -> "schemas.Image":
-    """Return the body for one finished image. An upload answers with it, and the list contains it."""
+def image(record: ImageRecord, *, with_details: bool) -> "schemas.Image":
+    """Return the body for one finished image. An upload answers with it, and the list contains it.
+
+    `with_details` adds the details of the caption.
+    """
     metadata = record.metadata
-    return {
+    body: schemas.Image = {
         "image_status": "success",
         "data": {
             "image_id": record.image_id,
@@ -37,25 +40,30 @@ def image(record: ImageRecord) -> "schemas.Image":
         },
         "error": None,
     }
+    if with_details:
+        body["data"]["caption_details"] = _caption_details(record)
+    return body
 
 
-def image_list(records: list[ImageRecord], next_page: str | None) -> "schemas.ImageList | schemas.NoImages":
+def image_list(
+    records: list[ImageRecord], next_page: str | None, *, with_details: bool
+) -> "schemas.ImageList | schemas.NoImages":
     """Return a page of the list. `next_page` is a relative reference to the next page, or None for the last page."""
     if not records:
         return {"current_status": "success", "data": "No image has been processed yet.", "error": None}
     body: schemas.ImageList = {
         "current_status": "success",
-        "content": {record.image_id: image(record) for record in records},
+        "content": {record.image_id: image(record, with_details=with_details) for record in records},
     }
     if next_page:
         body["next"] = next_page
     return body
 
 
-def image_details(found: ImageRecord | UnfinishedImage) -> "schemas.ImageDetails":
+def image_details(found: ImageRecord | UnfinishedImage, *, with_details: bool) -> "schemas.ImageDetails":
     """Return the body for one image, inside the outer object that all reading routes use."""
     if isinstance(found, ImageRecord):
-        return {"current_status": "success", "data": image(found)}
+        return {"current_status": "success", "data": image(found, with_details=with_details)}
     data: schemas.UnfinishedData = {"image_id": found.image_id, "original_name": found.original_name}
     if found.error is None:
         return {"current_status": "success", "data": {"image_status": "processing", "data": data, "error": None}}
@@ -117,6 +125,17 @@ def _thumbnails(record: ImageRecord) -> "schemas.Thumbnails":
         if size in record.thumbnails
     }
     return cast("schemas.Thumbnails", urls)
+
+
+def _caption_details(record: ImageRecord) -> "schemas.CaptionDetails":
+    model, confidence = record.caption_model, record.caption_confidence
+    return {
+        "model": model.id,
+        "revision": model.revision,
+        "precision": model.precision,
+        "prompt": record.caption_prompt or None,
+        "confidence": None if confidence is None else float(confidence),
+    }
 
 
 def _to_the_second(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The upload form: reads the uploaded file from a multipart/form-data request, and refuses malformed forms."""
+"""The upload form: reads the file and the prompt from a multipart/form-data request, and refuses malformed forms."""
 
 import re
 from base64 import b64decode
@@ -9,11 +9,12 @@ from multipart import MultipartError, MultipartParser, MultipartPart, parse_opti
 
 from image_pipeline import settings
 from image_pipeline.errors import ImageTooLargeError, InvalidRequestError
-from image_pipeline.http import file_names, requests
+from image_pipeline.http import file_names, prompts, requests
 from image_pipeline.http.requests import Event
 from image_pipeline.models import Upload
 
 FIELD = "file"
+PROMPT_FIELD = "prompt"
 _HINT = f"Send multipart/form-data with one file in the field '{FIELD}', for example: curl -F {FIELD}=@photo.jpg"
 _UNQUOTED_BOUNDARY = re.compile(r'; *boundary *= *([^\s";][^;]*)', re.IGNORECASE)
 # Room for the rest of the form: boundaries, part headers, a few small fields.
@@ -21,24 +22,26 @@ _FORM_OVERHEAD = 64 * 1024
 
 
 def upload(event: Event) -> Upload:
-    """Return the file of the form, with the Idempotency-Key. Raises InvalidRequestError and ImageTooLargeError."""
+    """Return the file and the prompt of the form, with the Idempotency-Key.
+
+    Raises InvalidRequestError and ImageTooLargeError.
+    """
     idempotency_key = requests.idempotency_key(event)
     boundary = _boundary(event)
     body = _body(event)
     limit = settings.max_upload_bytes()
     if len(body) > limit + _FORM_OVERHEAD:
         raise _too_large(limit)
-    files = [part for part in _parts(body, boundary) if part.name == FIELD]
-    if not files:
+    parts = _parts(body, boundary)
+    file, prompt = _field(parts, FIELD), _field(parts, PROMPT_FIELD)
+    if file is None:
         raise InvalidRequestError(f"The field '{FIELD}' is missing. {_HINT}")
-    if len(files) > 1:
-        raise InvalidRequestError(f"The field '{FIELD}' came {len(files)} times. {_HINT}")
-    content = _content(files[0])
+    content = _content(file)
     if not content:
         raise InvalidRequestError("The uploaded file is empty.")
     if len(content) > limit:
         raise _too_large(limit)
-    return Upload(file_names.shown(files[0]), content, idempotency_key)
+    return Upload(file_names.shown(file), content, idempotency_key, "" if prompt is None else _prompt(prompt))
 
 
 def _boundary(event: Event) -> str:
@@ -92,6 +95,20 @@ def _parts(body: bytes, boundary: str) -> list[MultipartPart]:
     return parts
 
 
+def _field(parts: list[MultipartPart], name: str) -> MultipartPart | None:
+    found = [part for part in parts if part.name == name]
+    if len(found) > 1:
+        raise InvalidRequestError(f"The field '{name}' came {len(found)} times. {_HINT}")
+    return found[0] if found else None
+
+
+def _prompt(part: MultipartPart) -> str:
+    try:
+        return prompts.checked(_content(part).decode())
+    except UnicodeDecodeError:
+        raise InvalidRequestError(f"The field '{PROMPT_FIELD}' is not UTF-8 text.") from None
+
+
 def _content(part: MultipartPart) -> bytes:
     """Return the content of a part. Decodes its Content-Transfer-Encoding (RFC 2045)."""
     content: bytes = part.raw
@@ -108,7 +125,7 @@ def _content(part: MultipartPart) -> bytes:
         return b64decode(b"".join(content.split()), validate=True)
     except ValueError:
         raise InvalidRequestError(
-            f"The field '{FIELD}' is not valid base64, although its Content-Transfer-Encoding is base64."
+            f"The field '{part.name}' is not valid base64, although its Content-Transfer-Encoding is base64."
         ) from None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from image_pipeline.errors import ImageNotFoundError, InvalidRequestError, InvalidThumbnailSizeError
-from image_pipeline.http import cursors, file_names
+from image_pipeline.http import cursors, file_names, prompts
 from image_pipeline.models import ThumbnailSize
 
 Event = Mapping[str, Any]
@@ -87,8 +87,19 @@ def wait_seconds(event: Event) -> float:
     return int(text)
 
 
-def file_to_upload(event: Event) -> tuple[str, str]:
-    """Return the file name and the content type from the JSON body of a direct upload. Raises InvalidRequestError."""
+def wants_caption_details(event: Event) -> bool:
+    """Tell whether the request has `?details=caption`. Raises InvalidRequestError for other details."""
+    details = _query(event).get("details")
+    if details not in {None, "caption"}:
+        raise InvalidRequestError("Invalid details. Please use details=caption, or leave it out.")
+    return details == "caption"
+
+
+def file_to_upload(event: Event) -> tuple[str, str, str]:
+    """Return the file name, the content type and the prompt from the JSON body of a direct upload.
+
+    Raises InvalidRequestError.
+    """
     body = event.get("body") or ""
     try:
         wanted = json.loads(b64decode(body) if event.get("isBase64Encoded") else body)
@@ -96,14 +107,16 @@ def file_to_upload(event: Event) -> tuple[str, str]:
         raise InvalidRequestError(f"The request body is not JSON. {_JSON_HINT}") from None
     match wanted:
         case {"content_type": str(content_type), **others} if content_type in CONTENT_TYPES:
-            name = others.get("filename", "")
+            name, prompt = others.get("filename", ""), others.get("prompt", "")
         case {"content_type": _}:
             raise InvalidRequestError(f"Invalid content_type. Please use {' or '.join(CONTENT_TYPES)}.")
         case _:
             raise InvalidRequestError(f"The field 'content_type' is missing. {_JSON_HINT}")
     if not isinstance(name, str):
         raise InvalidRequestError("Invalid filename. Please use text.")
-    return file_names.cleaned(name), content_type
+    if not isinstance(prompt, str):
+        raise InvalidRequestError("Invalid prompt. Please use text.")
+    return file_names.cleaned(name), content_type, prompts.checked(prompt)
 
 
 def _query(event: Event) -> Mapping[str, str]:

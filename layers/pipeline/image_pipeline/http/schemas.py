@@ -42,6 +42,20 @@ class Thumbnails(TypedDict):
     """Fits in 512 by 512 pixels."""
 
 
+class CaptionDetails(TypedDict):
+    """How the caption was made."""
+
+    model: str
+    """The hub id or the name of the caption model."""
+    revision: str
+    precision: str
+    """Of the weights of the model."""
+    prompt: str | None
+    """The words with which the caption had to begin."""
+    confidence: Annotated[float, Field(ge=0, le=1)] | None
+    """The geometric mean of the probabilities that the model gave to its tokens. Old images have none."""
+
+
 class ImageData(TypedDict):
     """The data of a processed image."""
 
@@ -55,6 +69,8 @@ class ImageData(TypedDict):
     thumbnails: Thumbnails
     caption: str
     """A description in English, written by the caption model."""
+    caption_details: NotRequired[CaptionDetails]
+    """Only with `?details=caption`."""
 
 
 class Image(TypedDict):

@@ -54,7 +54,7 @@ class Claim:
 
 
 def claim(idempotency_key: str | None, sha256: str) -> Claim:
-    """Claim an upload of the file with digest `sha256`.
+    """Claim an upload whose file and prompt have the digest `sha256`.
 
     Raises RequestRunningError, RequestKeyReusedError and StorageError. Raises UndecodableImageError if an earlier
     attempt ended with it.
@@ -109,21 +109,22 @@ def reserve(claim: Claim, original_name: str) -> None:
         raise StorageError
 
 
-def request(image_id: str, original_name: str) -> None:
+def request(image_id: str, original_name: str, prompt: str = "") -> None:
     """Create the image item of a direct upload, before its file exists. Raises StorageError."""
     item = {
         **keys.image(image_id),
         "status": "requested",
         "attempt": str(uuid4()),
         "original_name": original_name,
+        "caption_prompt": prompt,
         "expires_at": int(time.time() + REQUEST_RETENTION.total_seconds()),
     }
     if table.put(item, ConditionExpression="attribute_not_exists(pk)") is not None:
         raise StorageError
 
 
-def take(image_id: str) -> tuple[Claim, str]:
-    """Claim a direct upload whose file has arrived. Return the claim and the original name.
+def take(image_id: str) -> tuple[Claim, str, str]:
+    """Claim a direct upload whose file has arrived. Return the claim, the original name and the prompt.
 
     The claim lasts until this invocation ends. Raises ImageNotFoundError if there is nothing to do: the image is
     finished, has failed, was deleted or has expired. Raises RequestRunningError while another attempt runs, and
@@ -150,7 +151,8 @@ def take(image_id: str) -> tuple[Claim, str]:
         ),
     )
     if refusing is None:
-        return Claim(image_id, attempt, None, is_reserved=True), item["original_name"]
+        # Items of older versions have no prompt.
+        return Claim(image_id, attempt, None, is_reserved=True), item["original_name"], item.get("caption_prompt", "")
     raise RequestRunningError if refusing["status"] == "processing" else ImageNotFoundError
 
 

@@ -108,15 +108,16 @@ def wait(image_id: str, seconds: float) -> ImageRecord | UnfinishedImage:
         time.sleep(_POLL_SECONDS)
 
 
-def replace_caption(record: ImageRecord, caption: str, model: CaptionModel) -> None:
+def replace_caption(record: ImageRecord, caption: str, confidence: Decimal, model: CaptionModel) -> None:
     """Store a new caption of a finished image. Does nothing if the image or its caption has changed meanwhile.
 
     Raises StorageError.
     """
-    new, old = {":caption": caption, ":model": vars(model)}, {":success": "success", ":old": vars(record.caption_model)}
+    new = {":caption": caption, ":confidence": confidence, ":model": vars(model)}
+    old = {":success": "success", ":old": vars(record.caption_model)}
     table.update(
         keys.image(record.image_id),
-        "SET caption = :caption, caption_model = :model",
+        "SET caption = :caption, caption_confidence = :confidence, caption_model = :model",
         ConditionExpression="#status = :success AND caption_model = :old",
         ExpressionAttributeNames={"#status": "status"},
         ExpressionAttributeValues=table.serialize(new | old),
@@ -264,5 +265,8 @@ def _from_attributes(item: Mapping[str, Any]) -> ImageRecord:
         thumbnails={ThumbnailSize(size): key for size, key in item["thumbnails"].items()},
         caption=item["caption"],
         caption_model=CaptionModel(**item["caption_model"]),
+        # Items of older versions have neither.
+        caption_prompt=item.get("caption_prompt", ""),
+        caption_confidence=item.get("caption_confidence"),
         sha256=item["sha256"],
     )
