@@ -47,7 +47,7 @@ def test_the_samples_have_enough_photographs() -> None:
 
 
 def test_the_committed_demo_model_matches_a_new_export(tmp_path: Path) -> None:
-    assert main([str(DEMO), str(tmp_path / "model")]) == 0
+    assert main([str(DEMO), str(tmp_path / "model"), "--precision", "fp32"]) == 0
     committed = Path("tools/demo_model/model")
     assert described(tmp_path / "model")["precision"] == described(committed)["precision"]
     scene = Image.open(PHOTOS / "coffee.jpg")
@@ -78,6 +78,47 @@ def test_a_model_of_full_size_is_checked_in_each_precision(full_size: Path, tmp_
     assert reduced["logit_difference"] <= 0.5
     assert not reduced["passes"]
     assert model["precision"] == "fp32"
+
+
+def of_transformers(model: BlipForConditionalGeneration, pixels: Any, prompt: list[int], max_tokens: int) -> list[int]:
+    """Return the tokens of conditional captioning by transformers, after those of the prompt."""
+    # The processor of transformers puts a token before and after the prompt. The first is replaced, the last removed.
+    ids = torch.tensor([[0, *prompt, 0]])
+    options = {"num_beams": 1, "do_sample": False, "max_new_tokens": max_tokens, "max_length": None}
+    written: list[int] = model.generate(torch.from_numpy(pixels), ids, torch.ones_like(ids), **options)[
+        0, 1 + len(prompt) :
+    ].tolist()
+    end = model.config.text_config.sep_token_id
+    return written[: written.index(end)] if end in written else written
+
+
+def test_a_prompt_is_continued_as_by_transformers(full_size: Path, tmp_path: Path) -> None:
+    for source, prompts in (
+        (DEMO, ["a", "a small", "a large blue square above", "a dark photograph"]),
+        (full_size, []),
+    ):
+        folder = tmp_path / source.name
+        assert main([str(source), str(folder), "--precision", "fp32"]) == 0
+        model, captioner = BlipForConditionalGeneration.from_pretrained(source).float().eval(), Captioner(folder)
+        tokens = [captioner.prompt_tokens(text) for text in prompts] or [[7], [2000, 30, 29999]]
+        for path in sorted(SAMPLES.iterdir())[:6]:
+            if path.suffix == ".md":
+                continue
+            pixels = captioner.preprocess(Image.open(path).convert("RGB"))
+            for prompt in tokens:
+                assert captioner.tokens(pixels, 20, prompt=prompt)[0] == of_transformers(model, pixels, prompt, 20)
+
+
+def test_the_confidence_is_that_of_the_scores_of_transformers(tmp_path: Path) -> None:
+    assert main([str(DEMO), str(tmp_path / "model"), "--precision", "fp32"]) == 0
+    model, captioner = BlipForConditionalGeneration.from_pretrained(DEMO).float().eval(), Captioner(tmp_path / "model")
+    for name in ("scene-01.png", "coffee.jpg"):
+        pixels = captioner.preprocess(Image.open(SAMPLES / name).convert("RGB"))
+        options = {"num_beams": 1, "do_sample": False, "max_new_tokens": 20, "max_length": None}
+        written = model.generate(torch.from_numpy(pixels), output_scores=True, return_dict_in_generate=True, **options)
+        scores = model.text_decoder.compute_transition_scores(written.sequences, written.scores, normalize_logits=True)
+        _, surprises = captioner.tokens(pixels, 20)
+        assert surprises == pytest.approx((-scores[0]).tolist(), abs=1e-3)
 
 
 def test_no_weight_is_stored_twice(full_size: Path, tmp_path: Path) -> None:

@@ -220,6 +220,12 @@ class TestRefused:
         blip.save_pretrained(model, state_dict=weights)
         assert "lacks weights" in refused(model)
 
+    def test_text_that_is_too_short_for_a_prompt_and_a_caption(self, model: Path, refused: Callable[..., str]) -> None:
+        config = BlipConfig.from_pretrained(model)
+        config.text_config.max_position_embeddings = loading.POSITIONS - 1
+        BlipForConditionalGeneration(config).save_pretrained(model)
+        assert "has text of up to 199 tokens. At least 200 are needed" in refused(model)
+
     @pytest.mark.parametrize(
         "values",
         [
