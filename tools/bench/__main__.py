@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tools.bench import footprint, report, work
+from tools.bench import footprint, quota, report, work
 from tools.bench.processes import (
     ROOT,
     WITH_TORCH,
@@ -16,7 +16,7 @@ from tools.bench.processes import (
     run,
     started,
 )
-from tools.bench.report import BASELINE, PRECISIONS, TOKENS, Measured
+from tools.bench.report import BASELINE, MEMORY_SIZES, OPENVINO_INT8, PRECISIONS, TOKENS, TORCH_INT8, Measured
 
 SCRATCH = ROOT / "build" / "bench"
 PHOTOGRAPHS = ROOT / "tools" / "exporter" / "samples"
@@ -24,6 +24,7 @@ COLD_STARTS = 5
 WARM_ROUNDS = 8
 CAPTIONS_PER_ROUND = 6
 CAPTIONS_OF_A_PAIR = 6
+CAPTIONS_WITH_MEMORY = 12
 UPLOADS = 15
 _START = time.monotonic()
 
@@ -42,10 +43,14 @@ def main() -> int:
 
 def _measure() -> dict[str, float]:
     source, exported = _prepare()
-    commands = {BASELINE: [WITH_TORCH, "-m", "tools.bench.baseline", str(source)]}
+    peers = {
+        TORCH_INT8: [WITH_TORCH, "-m", "tools.bench.baseline", "int8", str(source), str(PHOTOGRAPHS), str(TOKENS)],
+        OPENVINO_INT8: [WITH_TORCH, "-m", "tools.bench.openvino_peer", str(source), str(PHOTOGRAPHS), str(TOKENS)],
+    }
+    commands = {BASELINE: [WITH_TORCH, "-m", "tools.bench.baseline", "fp32", str(source)]}
     commands |= {name: [WITHOUT_TORCH, "-m", "tools.bench.ours", str(exported[name])] for name in PRECISIONS}
     commands = {name: [*command, str(PHOTOGRAPHS), str(TOKENS)] for name, command in commands.items()}
-    measured = {name: Measured() for name in commands}
+    measured = {name: Measured() for name in (BASELINE, *peers, *PRECISIONS)}
     _say("the best rates of this machine")
     rates = figures_of(WITH_TORCH, "tools.bench.machine")
     for number in range(COLD_STARTS):
@@ -53,7 +58,11 @@ def _measure() -> dict[str, float]:
         for name, command in commands.items():
             with started(command) as process:
                 measured[name].cold.append(process.answer()["first_caption_at"] - process.started_at)
-    _measure_warm(commands, measured)
+    _measure_warm(commands | peers, measured)
+    for megabytes in MEMORY_SIZES:
+        _say(f"warm captions with the CPU time of {megabytes} MB")
+        for name, command in (commands | peers).items():
+            measured[name].with_memory[megabytes] = _with_memory(megabytes, command)
     for name, command in commands.items():
         _say(f"two processes at once: {name}")
         measured[name].pair_rate = _pair_rate(command)
@@ -107,6 +116,14 @@ def _measure_warm(commands: dict[str, list[str]], measured: dict[str, Measured])
                 for parts in process.answer()["measured"]:
                     measured[name].encoder.append(parts["encoder"])
                     measured[name].token.append(parts["token"])
+
+
+def _with_memory(megabytes: int, command: list[str]) -> list[float]:
+    """Return the seconds of warm captions with the CPU time of a function with this memory."""
+    with quota.limit(megabytes) as limited, started([*limited, *command]) as process:
+        process.answer()
+        process.ask("whole", 1 + CAPTIONS_WITH_MEMORY)
+        return [parts["caption"] for parts in process.answer()["measured"][1:]]
 
 
 def _pair_rate(command: list[str]) -> float:

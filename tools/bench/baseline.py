@@ -1,4 +1,7 @@
-"""The baseline, in a process of its own: `generate` of transformers in fp32, eager, with the default threads."""
+"""The engines on torch, in a process of their own: `generate` of transformers, eager, with the default threads.
+
+The baseline is in fp32. A peer has the linear layers in int8, by dynamic quantisation.
+"""
 
 import sys
 import time
@@ -6,14 +9,17 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from torch.ao.quantization import quantize_dynamic
 from transformers import BlipForConditionalGeneration, BlipImageProcessorPil
 
 from tools.bench import tasks
 
 
-def main(folder: str, photographs: str, tokens: str) -> None:
+def main(precision: str, folder: str, photographs: str, tokens: str) -> None:
     """Write captions of exactly `tokens` tokens with the model in `folder`, on command (see `tasks.serve`)."""
     model = BlipForConditionalGeneration.from_pretrained(folder).eval()
+    if precision == "int8":
+        model = quantize_dynamic(model, {torch.nn.Linear}, torch.qint8)
     processor = BlipImageProcessorPil.from_pretrained(folder)
 
     def caption(image: Image.Image) -> None:

@@ -1,0 +1,38 @@
+"""Limits the CPU time of a measured process as Lambda does, with a control group of Linux."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tools.bench.processes import MeasurementError
+
+# A function with this many megabytes has one vCPU (Lambda Developer Guide, "Configure Lambda function memory").
+MEGABYTES_PER_CPU = 1769
+_PERIOD_MICROSECONDS = 100_000
+_ROOT = Path("/sys/fs/cgroup")
+
+
+@contextmanager
+def limit(megabytes: int) -> Iterator[list[str]]:
+    """Yield the beginning of a command that runs the rest with the CPU time of a function with this memory.
+
+    Raises MeasurementError without control groups, or without the right to make one.
+    """
+    microseconds = int(_PERIOD_MICROSECONDS * megabytes / MEGABYTES_PER_CPU)
+    # Version 1 of control groups has a folder for each resource.
+    first = (_ROOT / "cpu").is_dir()
+    group = (_ROOT / "cpu" if first else _ROOT) / f"bench-{os.getpid()}-{megabytes}"
+    try:
+        group.mkdir()
+        if first:
+            (group / "cpu.cfs_period_us").write_text(str(_PERIOD_MICROSECONDS))
+            (group / "cpu.cfs_quota_us").write_text(str(microseconds))
+        else:
+            (group / "cpu.max").write_text(f"{microseconds} {_PERIOD_MICROSECONDS}")
+    except OSError as error:
+        raise MeasurementError(f"the CPU time of a process cannot be limited here: {error}") from error
+    try:
+        yield ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', str(group)]
+    finally:
+        group.rmdir()
