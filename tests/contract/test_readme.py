@@ -26,7 +26,7 @@ def test_the_lines_work_as_pasted(api: Client) -> None:
         answers.append(answer)
         rest = rest[end:]
     prompted = answers.pop(4)
-    assert prompted["data"]["caption_details"]["prompt"] == "a bright"
+    assert prompted["data"]["caption_details"]["prompt"] == "a photograph in"
     assert [answer["current_status"] for answer in answers] == ["success"] * 6
     details, direct = answers[1]["data"], answers[4]["data"]
     assert details["data"]["original_name"] == "chelsea.png"
