@@ -214,9 +214,9 @@ build/arm64/installed: .venv/installed $(RUNTIME_REQUIREMENTS) tests/arm64/cpuin
 	@for command in qemu-aarch64-static debootstrap; do \
 		command -v "$$command" >/dev/null || { echo "error: $$command is missing (apt-get install qemu-user-static debootstrap)" >&2; exit 1; }; \
 	done
-	@rm -rf build/arm64
+	@rm -rf build/arm64 && mkdir -p build/arm64
 	@echo 'Installing Python and our packages for arm64 (once; about a minute)'
-	@debootstrap --arch=arm64 --foreign --variant=minbase --include=python3 trixie build/arm64/root >/dev/null
+	@debootstrap --arch=arm64 --foreign --variant=minbase --include=python3 trixie '$(CURDIR)/build/arm64/root' >/dev/null
 	@for package in build/arm64/root/var/cache/apt/archives/*.deb; do dpkg-deb --extract "$$package" build/arm64/root; done
 	@mkdir -p build/arm64/root/proc && cp tests/arm64/cpuinfo build/arm64/root/proc/
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --target build/arm64/packages \
