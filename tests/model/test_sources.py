@@ -212,7 +212,7 @@ class TestRefused:
         config = json.loads((model / "config.json").read_text())
         config["text_config"]["vocab_size"] += 1
         (model / "config.json").write_text(json.dumps(config))
-        assert re.search(r"has the shape .*27.*, but config.json asks for .*28", refused(model))
+        assert re.search(r"has the shape .*33.*, but config.json asks for .*34", refused(model))
 
     def test_missing_tensors(self, model: Path, refused: Callable[..., str]) -> None:
         blip = BlipForConditionalGeneration.from_pretrained(model)
