@@ -49,9 +49,8 @@ def test_the_details_of_a_caption_are_the_same_everywhere(api: Client) -> None:
     assert listed[image_id]["data"]["caption_details"] == details
 
 
-@pytest.mark.parametrize("prompt", ["x" * 101, "a\0b"])
-def test_an_invalid_prompt_is_refused(api: Client, prompt: str) -> None:
-    message = "Invalid prompt. Please use at most 100 characters, without control characters."
+def test_a_prompt_that_is_too_long_is_refused(api: Client) -> None:
+    prompt, message = "x" * 101, "Invalid prompt. Please use at most 100 characters."
     assert refusal(api.upload(scene_png(), "scene.png", prompt=prompt)) == (400, message)
     assert refusal(api.request_upload(content_type="image/png", prompt=prompt)) == (400, message)
 

@@ -56,12 +56,12 @@ def test_the_image_item_exists_before_the_file(table_items: Items) -> None:
 
 
 def test_the_prompt_is_kept_for_the_worker(table_items: Items) -> None:
-    create({"content_type": "image/jpeg", "prompt": "  a photograph\tof"})
+    create('{"content_type": "image/jpeg", "prompt": "  a photograph\\tof \\ud800"}')
     (item,) = table_items("IMAGE#")
     assert item["caption_prompt"] == "a photograph of"
 
 
-@pytest.mark.parametrize("prompt", ["x" * 101, "\x00", 5, None, ["a"]])
+@pytest.mark.parametrize("prompt", ["x" * 101, 5, None, ["a"]])
 def test_an_invalid_prompt_is_refused(prompt: Any, table_items: Items) -> None:
     status, body = create({"content_type": "image/jpeg", "prompt": prompt})
     assert (status, body["error"].partition(".")[0]) == (400, "Invalid prompt")

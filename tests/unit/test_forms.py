@@ -40,9 +40,10 @@ def test_the_prompt_is_read_with_single_spaces() -> None:
     assert forms.upload(upload_event(b"image")).prompt == ""
     assert forms.upload(upload_event(b"image", prompt=" ein\r\n Foto\tvon  Käse ")).prompt == "ein Foto von Käse"
     assert forms.upload(upload_event(b"image", prompt="x" * 100)).prompt == "x" * 100
+    assert forms.upload(upload_event(b"image", prompt="a\0b \x1b[31m\x85")).prompt == "a b [31m"
 
 
-@pytest.mark.parametrize("prompt", [b"x" * 101, b"a\x00b", b"\x1b[31m", b"\xff", "\u202e".encode()])
+@pytest.mark.parametrize("prompt", [b"x" * 101, b"\xff"])
 def test_an_invalid_prompt_is_refused(prompt: bytes) -> None:
     with pytest.raises(InvalidRequestError, match="prompt"):
         forms.upload(form_event(file_part(b"image", "image.png"), text_part(prompt, "prompt")))

@@ -1,15 +1,19 @@
 """Prompts: the words with which a client wants the caption to begin."""
 
+import re
+
 from image_pipeline.errors import InvalidRequestError
 
 LONGEST = 100
+# Control characters, and halves of characters, which JSON can contain but UTF-8 cannot.
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def checked(text: str) -> str:
-    """Return a prompt with single spaces between its words. Raises InvalidRequestError."""
-    prompt = " ".join(text.split())
-    if len(prompt) > LONGEST or not prompt.isprintable():
-        raise InvalidRequestError(
-            f"Invalid prompt. Please use at most {LONGEST} characters, without control characters."
-        )
-    return prompt
+    """Return a prompt without control characters and with single spaces between its words.
+
+    Raises InvalidRequestError if it is too long.
+    """
+    if len(text) > LONGEST:
+        raise InvalidRequestError(f"Invalid prompt. Please use at most {LONGEST} characters.")
+    return " ".join(_NO_TEXT.sub(" ", text).split())
