@@ -125,6 +125,7 @@ PRECISIONS := fp32 int8-decoder int8
 .PHONY: evaluate
 evaluate: MODEL ?= $(BLIP_BASE)
 evaluate: .venv/installed build/cocoeval ## Score the precisions on your own images (IMAGES=folder, CAPTIONS=file in the COCO format)
+	@[ -d '$(IMAGES)' ] && [ -f '$(CAPTIONS)' ] || { echo 'error: name your images and captions: make evaluate IMAGES=folder CAPTIONS=file' >&2; exit 1; }
 	@for precision in $(PRECISIONS); do \
 		[ -f "$(EXPORT_BASE)-$$precision/model.json" ] || $(MAKE) --no-print-directory model PRECISION=$$precision; \
 	done

@@ -18,6 +18,7 @@ from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
+from image_pipeline.models import CaptionModel
 from image_processing.captions import Captioner, ModelFolderError
 
 # The default values of the parameters in template.yaml.
@@ -36,8 +37,8 @@ class EvaluationError(Exception):
 class Scores:
     """The scores of one model.
 
-    `agreement` is the share of captions that are equal to those of the first model. `cider` is CIDEr-D, where 1 is
-    about as near to the references as people are to each other. `seconds` is the mean time of a caption.
+    `cider` is CIDEr-D, from 0 to 10. `agreement` is the share of captions that are equal to those of the first model.
+    `seconds` is the mean time of an image, from its file to its caption.
     """
 
     cider: float
@@ -60,9 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"evaluation failed: {error}", file=sys.stderr)
         return 1
     print(f"{'model':<40} {'precision':<13} {'CIDEr-D':>8} {'BLEU-4':>7} {'equal':>7} {'ms':>6}")
-    for (name, precision), scores in rows.items():
+    for model, scores in rows:
         print(
-            f"{name:<40} {precision:<13} {scores.cider:8.3f} {scores.bleu4:7.3f} {scores.agreement:7.1%} "
+            f"{model.id:<40} {model.precision:<13} {scores.cider:8.3f} {scores.bleu4:7.3f} {scores.agreement:7.1%} "
             f"{1000 * scores.seconds:6.0f}"
         )
     return 0
@@ -91,8 +92,8 @@ def read_references(captions: Path, images: Path) -> References:
     return references
 
 
-def evaluate(references: References, models: Sequence[Path]) -> dict[tuple[str, str], Scores]:
-    """Return the scores of each model, by its id and precision. Raises EvaluationError and ModelFolderError."""
+def evaluate(references: References, models: Sequence[Path]) -> list[tuple[CaptionModel, Scores]]:
+    """Return the scores of each model. Raises EvaluationError and ModelFolderError."""
     if shutil.which("java") is None:
         raise EvaluationError("Java is needed to split the captions into words. Please install it")
     captioners = [Captioner(folder) for folder in models]
@@ -100,7 +101,7 @@ def evaluate(references: References, models: Sequence[Path]) -> dict[tuple[str, 
     wanted = tokenizer.tokenize(
         {str(path): [{"caption": text} for text in texts] for path, texts in references.items()}
     )
-    rows: dict[tuple[str, str], Scores] = {}
+    rows = []
     first: Captions = {}
     for captioner in captioners:
         start = time.perf_counter()
@@ -108,12 +109,13 @@ def evaluate(references: References, models: Sequence[Path]) -> dict[tuple[str, 
         seconds = (time.perf_counter() - start) / len(captions)
         first = first or captions
         found = tokenizer.tokenize({str(path): [{"caption": text}] for path, text in captions.items()})
-        rows[captioner.model.id, captioner.model.precision] = Scores(
+        scores = Scores(
             cider=float(Cider().compute_score(wanted, found)[0]),
             bleu4=float(Bleu(4).compute_score(wanted, found, verbose=0)[0][3]),
             agreement=sum(captions[path] == first[path] for path in captions) / len(captions),
             seconds=seconds,
         )
+        rows.append((captioner.model, scores))
     return rows
 
 

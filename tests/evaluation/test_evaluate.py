@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_model_that_is_right_has_the_highest_scores(folder: Path) -> None:
     references = evaluate.read_references(folder / "captions.json", folder / "images")
-    right, wrong = evaluate.evaluate(references, [DEMO_MODEL, folder / "other"]).values()
+    (_, right), (_, wrong) = evaluate.evaluate(references, [DEMO_MODEL, folder / "other"])
     assert right.bleu4 > 0.97
     # 10 is the score of a caption that is equal to its only reference. The second reference here halves it.
     assert right.cider > 4.5

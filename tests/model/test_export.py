@@ -67,7 +67,7 @@ def full_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def few_samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every third sample. The weights of a large model matter, not the pictures; each takes ten seconds."""
+    """Every third sample, because a model of full size takes ten seconds for each."""
     folder = tmp_path_factory.mktemp("samples")
     for path in sorted([*SAMPLES.glob("*.jpg"), *SAMPLES.glob("*.png")])[::3]:
         shutil.copy(path, folder)
@@ -94,9 +94,8 @@ def of_transformers(model: BlipForConditionalGeneration, pixels: Any, prompt: li
     # The processor of transformers puts a token before and after the prompt. The first is replaced, the last removed.
     ids = torch.tensor([[0, *prompt, 0]])
     options = {"num_beams": 1, "do_sample": False, "max_new_tokens": max_tokens, "max_length": None}
-    written: list[int] = model.generate(torch.from_numpy(pixels), ids, torch.ones_like(ids), **options)[
-        0, 1 + len(prompt) :
-    ].tolist()
+    generated = model.generate(torch.from_numpy(pixels), ids, torch.ones_like(ids), **options)
+    written: list[int] = generated[0, 1 + len(prompt) :].tolist()
     end = model.config.text_config.sep_token_id
     return written[: written.index(end)] if end in written else written
 
@@ -135,8 +134,8 @@ def test_the_confidence_is_that_of_the_scores_of_transformers(tmp_path: Path) ->
         options = {"num_beams": 1, "do_sample": False, "max_new_tokens": 20, "max_length": None}
         written = model.generate(torch.from_numpy(pixels), output_scores=True, return_dict_in_generate=True, **options)
         scores = model.text_decoder.compute_transition_scores(written.sequences, written.scores, normalize_logits=True)
-        _, surprises = captioner.tokens(pixels, 20)
-        assert surprises == pytest.approx((-scores[0]).tolist(), abs=1e-3)
+        _, log_probabilities = captioner.tokens(pixels, 20)
+        assert log_probabilities == pytest.approx(scores[0].tolist(), abs=1e-3)
 
 
 def test_no_weight_is_stored_twice(full_size: Path, tmp_path: Path) -> None:

@@ -117,10 +117,10 @@ def test_a_loop_is_kept_once_and_ends_the_caption(
 ) -> None:
     led_along(monkeypatch, wanted)
     pixels = np.zeros((1, 3, 96, 96), np.float32)
-    tokens, surprises = get_captioner().tokens(pixels, 20, max_repeats=2)
+    tokens, log_probabilities = get_captioner().tokens(pixels, 20, max_repeats=2)
     assert tokens == kept
-    # Without a loop, the last surprise belongs to the token that ends the caption.
-    assert len(surprises) == len(kept) + (wanted == kept)
+    # Without a loop, the last one belongs to the token that ends the caption.
+    assert len(log_probabilities) == len(kept) + (wanted == kept)
     led_along(monkeypatch, wanted)
     assert get_captioner().tokens(pixels, 20)[0] == wanted
 

@@ -20,12 +20,12 @@ def limit(megabytes: int) -> Iterator[list[str]]:
     Raises MeasurementError without control groups, or without the right to make one.
     """
     microseconds = int(_PERIOD_MICROSECONDS * megabytes / MEGABYTES_PER_CPU)
-    # Version 1 of control groups has a folder for each resource.
-    first = (_ROOT / "cpu").is_dir()
-    group = (_ROOT / "cpu" if first else _ROOT) / f"bench-{os.getpid()}-{megabytes}"
+    # Only version 1 of control groups has a folder for each resource.
+    is_version_1 = (_ROOT / "cpu").is_dir()
+    group = (_ROOT / "cpu" if is_version_1 else _ROOT) / f"bench-{os.getpid()}-{megabytes}"
     try:
         group.mkdir()
-        if first:
+        if is_version_1:
             (group / "cpu.cfs_period_us").write_text(str(_PERIOD_MICROSECONDS))
             (group / "cpu.cfs_quota_us").write_text(str(microseconds))
         else:

@@ -117,13 +117,13 @@ class Captioner:
         begin = self.prompt_tokens(prompt)
         with _run_until_deadline() as run:
             try:
-                tokens, surprises = self.tokens(self.preprocess(image), max_tokens, max_repeats, begin, run)
+                tokens, log_probabilities = self.tokens(self.preprocess(image), max_tokens, max_repeats, begin, run)
             except _ENGINE_ERRORS as error:
                 raise (DeadlineError if run.terminate else CaptionError) from error
         text = self.text([*begin, *tokens])
         if not text.strip():
             raise CaptionError
-        return Caption(text, Decimal(f"{exp(-fmean(surprises)):.4f}"))
+        return Caption(text, Decimal(f"{exp(fmean(log_probabilities)):.4f}"))
 
     def prompt_tokens(self, prompt: str) -> list[int]:
         """Return the tokens of a prompt: at most MAX_PROMPT_TOKENS, and no special tokens."""
@@ -141,10 +141,10 @@ class Captioner:
         prompt: Sequence[int] = (),
         run: onnxruntime.RunOptions | None = None,
     ) -> tuple[list[int], list[float]]:
-        """Return the tokens of the greedy caption after the tokens of `prompt`, and the surprise at each choice.
+        """Return the tokens of the greedy caption that follow the tokens of `prompt`, and their log probabilities.
 
-        The tokens are without the special tokens and without those of `prompt`. A surprise is the negative logarithm of
-        a probability; the last one may belong to the token that ends the caption. Raises DeadlineError.
+        The tokens are without the special tokens and without those of `prompt`. If the model ends the caption, the last
+        log probability is that of the token that ends it. Raises DeadlineError.
 
         A phrase that comes more than `max_repeats` times in a row is a loop. The caption then ends after the first of
         these phrases. With a `max_repeats` of 0, a loop continues up to `max_tokens`, as in transformers.
@@ -154,20 +154,20 @@ class Captioner:
         for token in prompt:
             logits = _next(steps, token)
         tokens: list[int] = []
-        surprises: list[float] = []
+        log_probabilities: list[float] = []
         while True:
             token = int(logits.argmax())
-            surprises.append(_surprise(logits, token))
+            log_probabilities.append(_log_probability(logits, token))
             if token == self._special.end:
                 break
             tokens.append(token)
             if max_repeats and (length := _loop(tokens, max_repeats + 1)):
                 kept = len(tokens) - length * max_repeats
-                return tokens[:kept], surprises[:kept]
+                return tokens[:kept], log_probabilities[:kept]
             if len(tokens) == max_tokens:
                 break
             logits = _next(steps, token)
-        return tokens, surprises
+        return tokens, log_probabilities
 
     def logits(self, pixels: Floats, run: onnxruntime.RunOptions | None = None) -> Generator[Floats, int, None]:
         """Yield the logits for the next token, of shape (1, vocabulary). The caller sends the chosen token.
@@ -231,9 +231,9 @@ def _next(steps: Generator[Floats, int, None], token: int) -> Floats:
     return steps.send(token)
 
 
-def _surprise(logits: Floats, chosen: int) -> float:
-    """Return the negative logarithm of the probability of the chosen token, which has the largest of the logits."""
-    return log(float(np.exp(logits - logits[0, chosen]).sum()))
+def _log_probability(logits: Floats, chosen: int) -> float:
+    """Return the logarithm of the probability of the chosen token. Its logit must be the largest."""
+    return -log(float(np.exp(logits - logits[0, chosen]).sum()))
 
 
 def _loop(tokens: list[int], times: int) -> int:

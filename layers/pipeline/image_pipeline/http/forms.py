@@ -106,7 +106,9 @@ def _prompt(part: MultipartPart) -> str:
     try:
         return prompts.checked(_content(part).decode())
     except UnicodeDecodeError:
-        raise InvalidRequestError(f"The field '{PROMPT_FIELD}' is not UTF-8 text.") from None
+        raise InvalidRequestError(
+            f"The field '{PROMPT_FIELD}' is not text in UTF-8. Please send it as UTF-8."
+        ) from None
 
 
 def _content(part: MultipartPart) -> bytes:
