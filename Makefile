@@ -136,7 +136,7 @@ build/cocoeval: .venv/installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ pycocoevalcap==1.2
 
 .PHONY: bench
-bench: .venv/installed .venv-model/bench ## Compare the speed of captions with transformers and OpenVINO (25 minutes; needs root)
+bench: .venv/installed .venv-model/bench ## Compare the speed of captions with transformers and OpenVINO (30 minutes; needs root)
 	@$(BIN)/python -m tools.bench
 
 .PHONY: demo-model

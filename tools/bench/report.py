@@ -135,9 +135,10 @@ take {_ms(uploads["upload_in_turn"])}.
 ## How it is measured
 
 - The baseline is the usual Lambda handler: `BlipForConditionalGeneration.from_pretrained(...)` and `generate`, eager,
-  in fp32, with the default threads of torch. {TORCH_INT8} is the same after `quantize_dynamic` of its linear layers.
-- {OPENVINO_INT8} has the encoder in static int8, quantised by NNCF with 12 photographs, and
-  the weights of the decoder in int8. It runs the same graphs as ours.
+  in fp32, with the default threads of torch.
+- {TORCH_INT8} is the baseline after `quantize_dynamic` of its linear layers.
+- {OPENVINO_INT8} has the encoder in static int8, quantised by NNCF with 12 photographs, and the weights of the decoder
+  in int8. It runs the same graphs as ours.
 - The CPU time of a function: a control group of Linux gives the process its share of each 100 ms.
 - Start → first caption: from the start of the interpreter to the caption. The files are in the page cache. Each
   process is new; the engines take turns. The value is the median.
