@@ -41,7 +41,7 @@ def decode(file: Png) -> Image.Image:
         is_transparent = _matches(strip, _as_decoded(file.transparent, file.bit_depth))
         if low_bytes_match is not None:
             is_transparent &= low_bytes_match[top : top + strip.height]
-        colours.putalpha(Image.fromarray(np.where(is_transparent, np.uint8(0), np.uint8(255))))
+        colours.putalpha(Image.fromarray(is_transparent.view(np.uint8) - np.uint8(1)))  # 0 or 255
         return colours
 
     with Image.open(BytesIO(file.content), formats=("PNG",)) as image:
