@@ -74,6 +74,10 @@ format: .venv/installed ## Format the code, and fix what can be fixed automatica
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: test-browser
+test-browser: .venv/installed ## Use the gallery and the reference in a browser (4 minutes; needs Chromium)
+	$(BIN)/pytest tests/browser
+
 .PHONY: test-hostile
 test-hostile: .venv/installed ## Upload hostile files and measure what they cost (4 minutes)
 	$(BIN)/pytest tests/hostile --show-capture=no
@@ -139,6 +143,10 @@ build/cocoeval: .venv/installed
 bench: .venv/installed .venv-model/bench ## Compare the speed of captions with transformers and OpenVINO (30 minutes; needs root)
 	@$(BIN)/python -m tools.bench
 
+.PHONY: screenshots
+screenshots: .venv/installed ## Take the pictures in docs/images (needs Chromium)
+	@$(BIN)/python -m tools.screenshots
+
 .PHONY: demo-model
 demo-model: .venv-model/installed ## Train the demo model and export it (30 minutes)
 	$(MODEL_BIN)/python -m tools.demo_model.train tests/model/demo_blip
@@ -165,7 +173,7 @@ redrive: .venv/installed ## Send the messages of the dead-letter queues back to 
 	$(BIN)/python -m tools.redrive '$(or $(STACK),image-pipeline)'
 
 .PHONY: openapi
-openapi: .venv/installed ## Write docs/openapi.json from template.yaml and the handlers
+openapi: .venv/installed ## Write functions/show_page/openapi.json from template.yaml and the handlers
 	@$(BIN)/python -m tools.openapi
 
 UV_COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 --python-platform linux

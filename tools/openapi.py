@@ -1,4 +1,4 @@
-"""Describe the API in OpenAPI 3.1, in docs/openapi.json: `python -m tools.openapi`.
+"""Describe the API in OpenAPI 3.1, in functions/show_page/openapi.json: `python -m tools.openapi`.
 
 The routes are read from template.yaml. Their answers are read from the handlers, which declare the type of the body
 and the errors.
@@ -24,7 +24,7 @@ from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage.claims import KEY_RETENTION
 from tools import template
 
-DOCUMENT = Path(__file__).parent.parent / "docs" / "openapi.json"
+DOCUMENT = Path(__file__).parent.parent / "functions" / "show_page" / "openapi.json"
 Json = dict[str, Any]
 
 _PATH_PARAMETERS = {
@@ -34,6 +34,8 @@ _PATH_PARAMETERS = {
     },
     "size": {"description": "Which thumbnail.", "schema": {"type": "string", "enum": [*ThumbnailSize]}},
 }
+# The groups in the reference, by the second part of a path.
+_TAGS = {"images": "Images", "uploads": "Direct uploads", "stats": "Statistics"}
 _KEY_HOURS = KEY_RETENTION // timedelta(hours=1)
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": requests.LARGEST_PAGE, "default": requests.DEFAULT_PAGE}
 _DETAILS = {
@@ -167,10 +169,14 @@ def document() -> Json:
     described = template.read()
     paths: dict[str, Json] = defaultdict(dict)
     for name, properties in sorted(template.functions(described).items()):
+        operation = inspect.unwrap(template.handler(properties))
+        # The pages are not part of the API.
+        if operation not in handler.ERRORS:
+            continue
         for event in properties["Events"].values():
             # HEAD is described by one sentence of the description.
-            if event["Type"] == "Api" and event["Properties"]["Method"] != "HEAD":
-                route, operation = event["Properties"], inspect.unwrap(template.handler(properties))
+            if event["Properties"]["Method"] != "HEAD":
+                route = event["Properties"]
                 operation_id = name[0].lower() + name[1:].removesuffix("Function")
                 paths[route["Path"]][route["Method"].lower()] = _operation(operation_id, route["Path"], operation)
     result = {
@@ -184,7 +190,8 @@ def document() -> Json:
             ),
             "license": {"name": package["license-expression"], "identifier": package["license-expression"]},
         },
-        "servers": [{"url": "http://127.0.0.1:8000", "description": "make serve"}],
+        # Relative to the document, which the API serves.
+        "servers": [{"url": ".", "description": "This API"}],
         "paths": dict(sorted(paths.items())),
         "components": {
             "schemas": _schemas(),
@@ -220,6 +227,7 @@ def _operation(operation_id: str, path: str, operation: Callable[..., Any]) -> J
         success["links"] = _LINKS[operation_id]
     return {
         "operationId": operation_id,
+        "tags": [_TAGS[path.split("/")[2]]],
         "summary": summary[0].upper() + summary[1:],
         **request,
         **({"parameters": parameters} if parameters else {}),

@@ -49,7 +49,7 @@ def _banner(api: local_api.LocalApi) -> str:
         lines += [f"  {api.captioner.note}"]
     lines += [
         "",
-        "Try it from another shell:",
+        f"Open {api.url} in a browser, or try it from another shell:",
         f"  curl -F file=@tools/exporter/samples/scene-03.png {api.url}/api/images",
         "",
         "Everything is in memory. Ctrl-C stops the API and deletes all its data.",

@@ -1,4 +1,4 @@
-"""Checks answers against docs/openapi.json."""
+"""Checks answers against functions/show_page/openapi.json."""
 
 import json
 import re
@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import requests
 from jsonschema import Draft202012Validator
 
-_DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
+_DOCUMENT = Path(__file__).parents[2] / "functions" / "show_page" / "openapi.json"
 
 
 def described(response: requests.Response, base_url: str) -> requests.Response:
-    """Return the answer. Assert that docs/openapi.json describes its status, body and headers.
+    """Return the answer. Assert that functions/show_page/openapi.json describes its status, body and headers.
 
     An answer of a route that the document does not have is not checked.
     """

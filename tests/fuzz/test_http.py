@@ -1,4 +1,4 @@
-"""Sends to the local API the requests that schemathesis generates from docs/openapi.json.
+"""Sends to the local API the requests that schemathesis generates from functions/show_page/openapi.json.
 
 No answer may be a 5xx, and each answer must match its description.
 """
@@ -47,7 +47,9 @@ def test_requests_made_from_the_description(api: Client) -> None:
         "PYTHONWARNINGS": "ignore",
         "PYTHONPATH": ".",
     }
-    command = f"--config-file {HERE / 'schemathesis.toml'} run docs/openapi.json --url {api.url} --seed {SEED}"
+    command = (
+        f"--config-file {HERE / 'schemathesis.toml'} run functions/show_page/openapi.json --url {api.url} --seed {SEED}"
+    )
     limits = f"--max-examples {300 * TIMES} --request-timeout 30 --generation-database none --no-color"
     report = f"--report json --report-json-path {REPORT}"
     run = [str(Path(sys.executable).with_name("schemathesis")), *f"{command} {limits} {report}".split()]

@@ -1,7 +1,9 @@
-"""docs/openapi.json matches the declarations of the handlers."""
+"""functions/show_page/openapi.json matches the declarations of the handlers."""
 
 from tools import openapi
 
 
 def test_the_document_is_up_to_date() -> None:
-    assert openapi.DOCUMENT.read_text() == openapi.text(), "docs/openapi.json is out of date: make openapi"
+    assert openapi.DOCUMENT.read_text() == openapi.text(), (
+        "functions/show_page/openapi.json is out of date: make openapi"
+    )

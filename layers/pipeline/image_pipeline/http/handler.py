@@ -31,7 +31,7 @@ STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
     errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeadlineError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-# The errors that any operation may raise, and the further errors of each operation. docs/openapi.json lists both.
+# The errors that any operation may raise, and the further errors of each operation. The OpenAPI document has both.
 COMMON_ERRORS: tuple[type[errors.PipelineError], ...] = (errors.StorageError, errors.DeadlineError)
 ERRORS: dict[Operation, tuple[type[errors.PipelineError], ...]] = {}
 # The status of the answer if an operation succeeds.

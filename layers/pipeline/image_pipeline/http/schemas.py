@@ -1,4 +1,4 @@
-"""The types of the JSON bodies, exactly as the API contract gives them. docs/openapi.json is made from these types.
+"""The types of the JSON bodies, exactly as the API contract gives them. The OpenAPI document is made from these.
 
 Only type checkers and tools/openapi.py import this module, so functions do not load pydantic.
 """

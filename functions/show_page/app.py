@@ -1,0 +1,112 @@
+"""GET /, GET /docs and GET /openapi.json: the gallery, the reference of the API, and its description.
+
+The gallery is one HTML file with its style and its script, so it needs no other request and works under any path. The
+reference is Swagger UI, which comes with Powertools.
+"""
+
+from base64 import b64encode
+from hashlib import sha256
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aws_lambda_powertools
+
+from image_pipeline import settings
+from image_pipeline.http.requests import Event
+from image_pipeline.observability import logger
+
+_HERE = Path(__file__).parent
+_SWAGGER_UI = Path(aws_lambda_powertools.__file__).parent / "event_handler" / "openapi" / "swagger_ui"
+# The files of the reference, with their media types.
+_FILES = {
+    "swagger-ui-bundle.min.js": (_SWAGGER_UI, "text/javascript"),
+    "swagger-ui.min.css": (_SWAGGER_UI, "text/css"),
+    "docs.js": (_HERE, "text/javascript"),
+}
+
+Answer = dict[str, Any]
+
+
+@logger.inject_lambda_context
+def lambda_handler(event: Event, context: object) -> Answer:  # noqa: ARG001 - Lambda passes both
+    match event["resource"]:
+        case "/":
+            return _gallery()
+        case "/docs":
+            return _docs()
+        case "/openapi.json":
+            return _answer((_HERE / "openapi.json").read_text(), "application/json")
+        case _:
+            return _file(event["pathParameters"]["file"])
+
+
+def _gallery() -> Answer:
+    html = (_HERE / "gallery.html").read_text()
+    style, script = (_HERE / "gallery.css").read_text(), (_HERE / "gallery.js").read_text()
+    values = {
+        "style": style,
+        "script": script,
+        "max_upload_bytes": str(settings.max_upload_bytes()),
+        "max_direct_upload_bytes": str(settings.max_direct_upload_bytes()),
+        "max_direct_upload": f"{settings.max_direct_upload_bytes() / 1_000_000:g} MB",
+    }
+    for name, value in values.items():
+        html = html.replace(f"{{{{{name}}}}}", value)
+    policy = {
+        "default-src": "'none'",
+        "style-src": _digest(style),
+        "script-src": _digest(script),
+        "img-src": f"data: {_origin(settings.thumbnails_url())}",
+        "connect-src": f"'self' {_origin(settings.uploads_url())}",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    return _answer(html, "text/html", policy)
+
+
+def _docs() -> Answer:
+    policy = {
+        "default-src": "'none'",
+        "style-src": "'self' 'unsafe-inline'",  # Swagger UI sets style attributes
+        "script-src": "'self'",
+        "img-src": "'self' data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    return _answer((_HERE / "docs.html").read_text(), "text/html", policy)
+
+
+def _file(name: str) -> Answer:
+    if name not in _FILES:
+        return _answer("This file does not exist.\n", "text/plain", status=HTTPStatus.NOT_FOUND)
+    folder, media_type = _FILES[name]
+    return _answer((folder / name).read_text(), media_type)
+
+
+def _answer(
+    body: str, media_type: str, policy: dict[str, str] | None = None, status: HTTPStatus = HTTPStatus.OK
+) -> Answer:
+    headers = {
+        "Content-Type": f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type,
+        "Cache-Control": "no-cache",
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if policy:
+        headers["Content-Security-Policy"] = "; ".join(f"{name} {sources}" for name, sources in policy.items())
+    return {"statusCode": int(status), "headers": headers, "body": body, "isBase64Encoded": False}
+
+
+def _digest(inline: str) -> str:
+    """Return the CSP source that allows this inline style or script."""
+    return f"'sha256-{b64encode(sha256(inline.encode()).digest()).decode()}'"
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,481 @@
+// The gallery: uploads files, lists images and shows one. Text from the API is only ever set as text, never as HTML.
+
+const API = new URL("api/", location.origin + location.pathname.replace(/\/?$/, "/"));
+const { maxUploadBytes, maxDirectUploadBytes } = document.body.dataset;
+const UPLOADS_AT_ONCE = 2;
+const TRIES = 4;
+const UNDO_MS = 6000;
+const STATISTICS_MS = 10000;
+const RECONNECT_MS = 2000;
+const DONE_MS = 2500;
+const MEDIUM = 512;
+
+const find = (selector, parent = document) => parent.querySelector(selector);
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const grid = find("#grid");
+const detail = find("#detail");
+const images = new Map(); // the data of each image on the page, by image id
+
+class Unreachable extends Error {}
+
+// ---- Words and numbers -------------------------------------------------------------------------------------------
+
+const numbers = new Intl.NumberFormat("en");
+const moments = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
+const agos = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+
+function bytes(count) {
+  const units = ["bytes", "kB", "MB"];
+  const power = Math.min(2, Math.floor(Math.log10(Math.max(1, count)) / 3));
+  const value = count / 1000 ** power;
+  return `${power && value < 10 ? value.toFixed(1) : Math.round(value)} ${units[power]}`;
+}
+
+function ago(moment) {
+  const seconds = (new Date(moment) - Date.now()) / 1000;
+  for (const [unit, length] of [["day", 86400], ["hour", 3600], ["minute", 60]]) {
+    if (-seconds >= length) return agos.format(Math.ceil(seconds / length), unit);
+  }
+  return "just now";
+}
+
+function announce(text) {
+  find("#announcer").textContent = text;
+}
+
+// ---- Requests ----------------------------------------------------------------------------------------------------
+
+let reconnecting = false;
+
+function setReachable(reachable) {
+  find("#unreachable").hidden = reachable;
+  if (reachable || reconnecting) return;
+  find("#unreachable").textContent = navigator.onLine
+    ? "The API cannot be reached. This page tries again every 2 seconds."
+    : "You are offline. This page goes on as soon as you are online again.";
+  reconnecting = true;
+  reconnect();
+}
+
+async function reconnect() {
+  while (reconnecting) {
+    await pause(RECONNECT_MS);
+    try {
+      await fetch(new URL("stats", API), { cache: "no-store" });
+      reconnecting = false;
+    } catch {
+      // still unreachable
+    }
+  }
+  setReachable(true);
+  refreshStatistics();
+  if (!list.isComplete) list.loadMore();
+}
+
+/** Send a request until it has an answer that is not worth a repetition. `request` returns {status, retryAfter, body}. */
+async function answered(request) {
+  for (let tries = 1; ; tries += 1) {
+    const { status, retryAfter, body } = await request();
+    if (status >= 200 && status < 300) return body;
+    if (tries === TRIES || (status < 500 && status !== 409 && status !== 429)) {
+      const error = new Error(body?.error ?? body?.data ?? body?.message ?? `The API answered with status ${status}.`);
+      error.status = status;
+      throw error;
+    }
+    await pause(1000 * (Number(retryAfter) || 2));
+  }
+}
+
+function call(path, options) {
+  return answered(async () => {
+    let response;
+    try {
+      response = await fetch(new URL(path, API), options);
+    } catch {
+      setReachable(false);
+      throw new Unreachable("The API cannot be reached.");
+    }
+    const body = await response.json().catch(() => null);
+    return { status: response.status, retryAfter: response.headers.get("Retry-After"), body };
+  });
+}
+
+/** Post a form with a file to a URL object. fetch() cannot report the progress of an upload, so this uses XMLHttpRequest. */
+function post(url, form, headers, onProgress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", url);
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
+    request.onerror = () => reject(new Unreachable("The connection was lost before the file had arrived."));
+    request.onload = () => {
+      let body = null;
+      try {
+        body = JSON.parse(request.responseText);
+      } catch {
+        // S3 answers in XML, or with nothing
+      }
+      const retryAfter = url.origin === location.origin ? request.getResponseHeader("Retry-After") : null;
+      resolve({ status: request.status, retryAfter, body });
+    };
+    request.send(form);
+  });
+}
+
+// ---- Uploads -----------------------------------------------------------------------------------------------------
+
+const waiting = [];
+let running = 0;
+
+function addFiles(files) {
+  if (!files.length) return;
+  for (const file of files) {
+    const row = find("#upload").content.cloneNode(true).firstElementChild;
+    find(".name", row).textContent = file.name;
+    find("progress", row).setAttribute("aria-label", `Progress of ${file.name}`);
+    const job = { file, row, key: newKey() };
+    find("button", row).onclick = () => queue(job);
+    find("#upload-list").append(row);
+    queue(job);
+  }
+  showUploads();
+}
+
+function showUploads() {
+  find("#uploads").hidden = !find("#upload-list").children.length;
+  find("#clear").hidden = !find('.upload[data-state="failed"]');
+}
+
+function queue(job) {
+  show(job, "waiting", "Waiting");
+  waiting.push(job);
+  startUploads();
+}
+
+function startUploads() {
+  while (running < UPLOADS_AT_ONCE && waiting.length) {
+    running += 1;
+    upload(waiting.shift()).finally(() => {
+      running -= 1;
+      startUploads();
+      if (!running) refreshStatistics();
+    });
+  }
+}
+
+function show(job, state, text, progress = 0) {
+  job.row.dataset.state = state;
+  find(".state", job.row).textContent = text;
+  const bar = find("progress", job.row);
+  if (state === "processing") bar.removeAttribute("value");
+  else bar.value = progress;
+  find("button", job.row).hidden = state !== "failed" || job.refused;
+}
+
+async function upload(job) {
+  const { file } = job;
+  try {
+    if (file.size > maxDirectUploadBytes) {
+      job.refused = true;
+      throw new Error(`The file has ${bytes(file.size)}. Please choose one of at most ${bytes(maxDirectUploadBytes)}.`);
+    }
+    const onProgress = (share) => {
+      if (share < 1) show(job, "sending", `Sending ${Math.round(100 * share)} %`, share);
+      else show(job, "processing", "Processing");
+    };
+    onProgress(0);
+    const image = await (file.size > maxUploadBytes ? uploadDirectly(file, onProgress) : uploadForm(job, onProgress));
+    show(job, "done", "Done");
+    setTimeout(removeUploads, DONE_MS, [job.row]); // its card stays
+    images.has(image.image_id) || grid.prepend(newCard(image));
+    showEmptiness();
+    announce(`${file.name} is processed: ${image.caption}`);
+  } catch (error) {
+    job.refused ||= error.status >= 400 && error.status < 500;
+    show(job, "failed", error.message);
+    find("#upload-list").prepend(job.row);
+    announce(`${file.name} failed: ${error.message}`);
+  }
+  showUploads();
+}
+
+function removeUploads(rows) {
+  for (const row of rows) row.remove();
+  showUploads();
+}
+
+async function uploadForm(job, onProgress) {
+  const form = new FormData();
+  form.append("file", job.file);
+  const url = new URL("images?details=caption", API);
+  // With the same key, a repeated upload does not make a second image.
+  const body = await answered(() => post(url, form, { "Idempotency-Key": job.key }, onProgress));
+  return body.data;
+}
+
+async function uploadDirectly(file, onProgress) {
+  const requested = await call("uploads", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ filename: file.name, content_type: file.type }),
+  });
+  const { upload: target, status_url: statusUrl } = requested.data;
+  const form = new FormData();
+  for (const [name, value] of Object.entries(target.fields)) form.append(name, value);
+  form.append("file", file);
+  const sent = await post(new URL(target.url), form, {}, onProgress);
+  if (sent.status >= 300) throw new Error(`The storage refused the file with status ${sent.status}.`);
+  onProgress(1);
+  for (;;) {
+    const { data: image } = await call(`${statusUrl}?wait=20&details=caption`);
+    if (image.image_status === "success") return image.data;
+    if (image.image_status === "failure") throw Object.assign(new Error(image.error), { status: 400 });
+  }
+}
+
+function newKey() {
+  // crypto.randomUUID() does not exist on a page that came over plain HTTP from another machine.
+  return [...crypto.getRandomValues(new Uint32Array(4))].map((part) => part.toString(16)).join("-");
+}
+
+// ---- The list ----------------------------------------------------------------------------------------------------
+
+const list = {
+  next: "?details=caption",
+  isLoading: false,
+  get isComplete() {
+    return this.next === null;
+  },
+
+  async loadMore() {
+    if (this.isLoading || this.isComplete) return;
+    this.isLoading = true;
+    find("#load-more").hidden = find("#list-error").hidden = true;
+    try {
+      const page = await call(`images${this.next}`);
+      for (const { data } of Object.values(page.content ?? {})) {
+        images.has(data.image_id) || grid.append(newCard(data));
+      }
+      this.next = page.next ?? null;
+      showEmptiness();
+    } catch (error) {
+      find("#list-error").hidden = false;
+      find("#list-error").textContent = `The images cannot be loaded. ${error.message}`;
+    } finally {
+      this.isLoading = false;
+      find("#loading").hidden = true;
+      find("#images").hidden = false;
+      find("#load-more").hidden = this.isComplete;
+    }
+    // If the end of the grid is still on the screen, the observer does not report it again.
+    if (find("#list-error").hidden && isNearScreen(find("#more"))) this.loadMore();
+  },
+};
+
+function isNearScreen(element) {
+  return element.getBoundingClientRect().top < innerHeight + 400;
+}
+
+function showEmptiness() {
+  find("#empty").hidden = images.size > 0 || !list.isComplete;
+  const isDemo = [...images.values()].some((image) => image.caption_details?.model === "demo");
+  find("#demo").hidden = !isDemo;
+}
+
+function newCard(image) {
+  images.set(image.image_id, image);
+  const card = find("#card").content.cloneNode(true).firstElementChild;
+  card.dataset.id = image.image_id;
+  find(".caption", card).textContent = image.caption;
+  find(".name", card).textContent = find(".name", card).title = image.original_name;
+  find(".size", card).textContent = bytes(image.metadata.size_bytes);
+  const time = find("time", card);
+  time.dateTime = image.processed_at;
+  time.title = moments.format(new Date(image.processed_at));
+  time.textContent = ago(image.processed_at);
+  showThumbnail(find("img", card), image);
+  find(".open", card).onclick = () => openDetail(card);
+  return card;
+}
+
+/** Show the medium thumbnail. Its URL expires; then the API is asked once for a new one. */
+function showThumbnail(element, image) {
+  element.onerror = async () => {
+    element.onerror = null;
+    try {
+      const { data } = await call(`images/${image.image_id}?details=caption`);
+      images.set(image.image_id, data.data);
+      element.src = data.data.thumbnails.medium;
+    } catch {
+      // the image is gone, or the API is; both are shown elsewhere
+    }
+  };
+  const { width, height } = image.metadata;
+  const scale = Math.min(1, MEDIUM / Math.max(width, height));
+  element.width = Math.max(1, Math.round(width * scale));
+  element.height = Math.max(1, Math.round(height * scale));
+  element.alt = image.caption;
+  element.src = image.thumbnails.medium;
+}
+
+// ---- One image ---------------------------------------------------------------------------------------------------
+
+function openDetail(card) {
+  const image = images.get(card.dataset.id);
+  const { metadata, caption_details: details } = image;
+  detail.dataset.id = image.image_id;
+  showThumbnail(find("#detail-image"), image);
+  find("#open-medium").href = image.thumbnails.medium;
+  find("#detail-caption").textContent = image.caption;
+  const facts = {
+    Name: image.original_name,
+    Size: `${numbers.format(metadata.width)} × ${numbers.format(metadata.height)} pixels, ${bytes(metadata.size_bytes)}`,
+    Format: metadata.format,
+    Taken: metadata.created_at,
+    Changed: metadata.modified_at,
+    Processed: `${moments.format(new Date(image.processed_at))}, in ${image.time_taken} s`,
+    "Caption by": details && `${details.model}, revision ${details.revision.slice(0, 12)}, ${details.precision}`,
+    Prompt: details?.prompt,
+    Confidence: details?.confidence != null && `${Math.round(100 * details.confidence)} %`,
+    "Image id": image.image_id,
+  };
+  find("#detail-facts").replaceChildren(
+    ...Object.entries(facts)
+      .filter(([, value]) => value)
+      .flatMap(([name, value]) => [["dt", name], ["dd", value]])
+      .map(([tag, text]) => Object.assign(document.createElement(tag), { textContent: text })),
+  );
+  find("#previous").disabled = !neighbour(card, "previousElementSibling");
+  find("#next").disabled = !neighbour(card, "nextElementSibling");
+  if (!detail.open) detail.showModal();
+  find("#detail-caption").focus();
+}
+
+function shownCard() {
+  return find(`[data-id="${detail.dataset.id}"]`, grid);
+}
+
+function neighbour(card, direction) {
+  let other = card?.[direction];
+  while (other?.hidden) other = other[direction];
+  return other;
+}
+
+function step(direction) {
+  const other = neighbour(shownCard(), direction);
+  if (other) openDetail(other);
+}
+
+// ---- Deletion: it happens when the time to undo it is over --------------------------------------------------------
+
+let pending = null;
+
+function deleteShown() {
+  const card = shownCard();
+  const image = images.get(card.dataset.id);
+  settleDeletion();
+  detail.close();
+  card.hidden = true;
+  pending = { card, image, timer: setTimeout(settleDeletion, UNDO_MS) };
+  find("#toast-text").textContent = `Deleted ${image.original_name}`;
+  find("#toast").hidden = false;
+  find("#undo").focus();
+  announce(`Deleted ${image.original_name}. You can undo this for ${UNDO_MS / 1000} seconds.`);
+}
+
+function undoDeletion() {
+  const { card, image } = takePending();
+  card.hidden = false;
+  find(".open", card).focus();
+  announce(`${image.original_name} is back.`);
+}
+
+async function settleDeletion(options) {
+  if (!pending) return;
+  const { card, image } = takePending();
+  try {
+    await call(`images/${image.image_id}`, { method: "DELETE", ...options }).catch((error) => {
+      if (error.status !== 404) throw error;
+    });
+    images.delete(image.image_id);
+    card.remove();
+    showEmptiness();
+  } catch (error) {
+    card.hidden = false;
+    announce(`${image.original_name} is not deleted. ${error.message}`);
+  }
+}
+
+function takePending() {
+  const taken = pending;
+  pending = null;
+  clearTimeout(taken.timer);
+  if (find("#toast").contains(document.activeElement)) {
+    (neighbour(taken.card, "nextElementSibling")?.querySelector(".open") ?? find("#images")).focus();
+  }
+  find("#toast").hidden = true;
+  return taken;
+}
+
+// ---- Statistics --------------------------------------------------------------------------------------------------
+
+async function refreshStatistics() {
+  if (document.hidden || reconnecting) return;
+  const { data } = await call("stats").catch(() => ({ data: null }));
+  if (!data) return;
+  const shown = {
+    success: numbers.format(data.success),
+    failure: numbers.format(data.failure),
+    average: `${data.avg_processing_time.toFixed(data.avg_processing_time < 10 ? 2 : 1)} s`,
+  };
+  for (const [name, value] of Object.entries(shown)) find(`[data-value="${name}"]`).textContent = value;
+}
+
+// ---- Events ------------------------------------------------------------------------------------------------------
+
+find(".brand").href = new URL("..", API).pathname;
+find("#reference").href = new URL("../docs", API).pathname;
+find("#files").onchange = ({ target }) => {
+  addFiles([...target.files]);
+  target.value = "";
+};
+find("#clear").onclick = () => removeUploads(document.querySelectorAll('.upload[data-state="failed"]'));
+addEventListener("paste", (event) => addFiles([...event.clipboardData.files]));
+
+let dragDepth = 0; // dragenter and dragleave come for each element on the way
+const setDragDepth = (depth) => {
+  dragDepth = depth;
+  document.body.classList.toggle("dragging", depth > 0);
+};
+const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+addEventListener("dragenter", (event) => hasFiles(event) && setDragDepth(dragDepth + 1));
+addEventListener("dragleave", (event) => hasFiles(event) && setDragDepth(Math.max(0, dragDepth - 1)));
+addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
+addEventListener("drop", (event) => {
+  if (!hasFiles(event)) return;
+  event.preventDefault();
+  setDragDepth(0);
+  addFiles([...event.dataTransfer.files]);
+});
+
+find("#load-more").onclick = () => list.loadMore();
+const atTheEnd = ([entry]) => entry.isIntersecting && find("#list-error").hidden && list.loadMore();
+new IntersectionObserver(atTheEnd, { rootMargin: "400px" }).observe(find("#more"));
+
+find("#close").onclick = () => detail.close();
+find("#previous").onclick = () => step("previousElementSibling");
+find("#next").onclick = () => step("nextElementSibling");
+find("#delete").onclick = deleteShown;
+find("#undo").onclick = undoDeletion;
+detail.onclick = ({ target }) => target === detail && detail.close();
+detail.onkeydown = ({ key }) => {
+  if (key === "ArrowLeft") step("previousElementSibling");
+  if (key === "ArrowRight") step("nextElementSibling");
+};
+detail.onclose = () => shownCard()?.querySelector(".open").focus();
+addEventListener("pagehide", () => settleDeletion({ keepalive: true }));
+document.addEventListener("visibilitychange", refreshStatistics);
+
+setInterval(refreshStatistics, STATISTICS_MS);
+refreshStatistics();
+list.loadMore();

@@ -1,0 +1,119 @@
+"""A browser, and the API that it talks to: once at the root of a server, and once below the path of a stage."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from werkzeug.exceptions import NotFound
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.serving import make_server
+
+from tools import local_api, template
+from tools.aws_stand_in import QuietRequestHandler, serving
+from tools.local_gateway import LocalGateway
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+HOST = "127.0.0.1"
+# Without these, Chromium connects to its maker.
+_OFFLINE = [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@dataclass
+class Site:
+    """A running API whose URLs begin with `url`. The server can be stopped and started again on its port."""
+
+    url: str
+    _app: "WSGIApplication"
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    def start(self) -> None:
+        port = urlsplit(self.url).port
+        server = make_server(HOST, port or 0, self._app, threaded=True, request_handler=QuietRequestHandler)
+        self._stack.enter_context(serving(server))
+
+    def stop(self) -> None:
+        self._stack.close()
+
+
+@pytest.fixture(params=["", "/prod"], ids=["root", "stage"])
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """An empty API. A test that does not use `only_root` runs below the path of a stage as well."""
+    with local_api.run():
+        gateway = LocalGateway(template.read(), HOST, 0)
+        app = DispatcherMiddleware(NotFound(), {request.param: gateway.app}) if request.param else gateway.app
+        # Any free port. It stays free while the server is stopped for a moment.
+        found = make_server(HOST, 0, app)
+        found.server_close()
+        running = Site(f"http://{HOST}:{found.port}{request.param}", app)
+        running.start()
+        yield running
+        running.stop()
+
+
+only_root = pytest.mark.parametrize("site", [""], indirect=True, ids=["root"])
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    assert executable, "these tests need Chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=executable, args=_OFFLINE, chromium_sandbox=False)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser, expected_errors: list[str]) -> Iterator[Page]:
+    """A new page. At its end there was no unexpected error, and no request to another host."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce") as context:
+        opened = context.new_page()
+        errors: list[str] = []
+        hosts: set[str | None] = set()
+
+        def note(message: ConsoleMessage) -> None:
+            if message.type in {"error", "warning"}:
+                errors.append(message.text)
+
+        def note_host(request: Request) -> None:
+            hosts.add(urlsplit(request.url).hostname)
+
+        opened.on("console", note)
+        opened.on("pageerror", lambda error: errors.append(str(error)))
+        opened.on("request", note_host)
+        yield opened
+        assert hosts <= {HOST, None}  # a data: URL has no host
+        unexpected = [error for error in errors if not any(part in error for part in expected_errors)]
+        assert unexpected == []
+
+
+@pytest.fixture
+def expected_errors() -> list[str]:
+    """Parts of the messages that Chromium itself writes in this test, such as "status of 415"."""
+    return []
+
+
+def accessibility_violations(page: Page) -> list[str]:
+    """Return what axe-core finds wrong on the page, one line each."""
+    found = Axe().run(page).response["violations"]
+    return [f"{rule['id']}: {node['html'][:120]}" for rule in found for node in rule["nodes"]]
+
+
+def photograph(name: str) -> Path:
+    return Path(__file__).parent.parent / "photos" / name

@@ -1,0 +1,94 @@
+"""The gallery with the keyboard alone, on a phone, in the dark, and without a shift of its layout."""
+
+import time
+from dataclasses import replace
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import Site, accessibility_violations, only_root
+from tests.browser.gallery import Gallery
+from tests.browser.test_gallery import PHOTOGRAPHS, SCENES, stored_thumbnails
+from tools.image_records import finished, store
+
+pytestmark = only_root
+_FOCUS = """() => {
+    const element = document.activeElement;
+    return element.textContent.trim() || element.id || element.querySelector("img").alt;
+}"""
+
+
+def tab_to(page: Page, text: str) -> None:
+    """Press Tab until the element with this text or id has the focus."""
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if text in page.evaluate(_FOCUS):
+            return
+    pytest.fail(f"Tab does not lead to {text}")
+
+
+def test_everything_works_with_the_keyboard_alone(site: Site, page: Page) -> None:
+    gallery = Gallery(page, site.url)
+    page.keyboard.press("Tab")
+    assert page.evaluate(_FOCUS) == "Skip to the images"
+    tab_to(page, "files")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(SCENES)
+    expect(gallery.cards).to_have_count(2, timeout=20_000)
+    tab_to(page, "left of")
+    page.keyboard.press("Enter")
+    expect(gallery.detail).to_be_visible()
+    expect(gallery.detail.get_by_role("heading")).to_be_focused()
+    tab_to(page, "Delete image")
+    page.keyboard.press("Enter")
+    expect(gallery.cards).to_have_count(1)
+    expect(page.get_by_role("button", name="Undo")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(gallery.cards).to_have_count(2)
+    assert "left of" in page.evaluate(_FOCUS)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_everything_without_scrolling_sideways(site: Site, page: Page, scheme: str) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    gallery = Gallery(page, site.url)
+    gallery.add(*PHOTOGRAPHS)
+    assert page.evaluate("() => document.documentElement.scrollWidth") == 360
+    assert accessibility_violations(page) == []
+    gallery.open("coffee.jpg")
+    assert gallery.detail.evaluate("dialog => dialog.scrollWidth") <= 360
+    assert accessibility_violations(page) == []
+
+
+def test_fifty_images_appear_without_a_shift(site: Site, page: Page, browser: Browser) -> None:
+    Gallery(page, site.url).add(SCENES[0])
+    thumbnails = stored_thumbnails(page)
+    for minutes in range(49):
+        store(replace(finished(minutes=minutes), thumbnails=thumbnails))
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        fresh = context.new_page()
+        fresh.add_init_script(
+            """window.shifts = [];
+               new PerformanceObserver((list) => list.getEntries().forEach((entry) => shifts.push(
+                 `${entry.value}: ${entry.sources.map(({node}) => node?.id || node?.className || node?.tagName)}`
+               ))).observe({type: "layout-shift", buffered: true})"""
+        )
+        start = time.monotonic()
+        gallery = Gallery(fresh, site.url)
+        fresh.locator(".card img").first.evaluate("image => image.decode()")
+        first = time.monotonic() - start
+        expect(gallery.cards).to_have_count(50)
+        fresh.evaluate(
+            """() => Promise.all([...document.querySelectorAll(".card img")].map((image) => {
+                image.loading = "eager";
+                return image.decode();
+            }))"""
+        )
+        everything = time.monotonic() - start
+        fresh.wait_for_timeout(500)
+        assert fresh.evaluate("shifts") == []
+        weight = len(fresh.request.get(f"{site.url}/").body())
+    assert weight < 60_000
+    print(f"\npage {weight / 1000:.0f} kB; first thumbnail {first:.2f} s, all 50 {everything:.2f} s")  # noqa: T201 - a figure

@@ -1,0 +1,25 @@
+"""The pages for people, and the OpenAPI document. tests/browser uses them as people do."""
+
+import pytest
+import requests
+
+from tests.contract.client import TIMEOUT_SECONDS, Client
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type", "part"),
+    [
+        ("/", "text/html; charset=utf-8", "<h1>Gallery</h1>"),
+        ("/docs", "text/html; charset=utf-8", "swagger-ui-bundle.min.js"),
+        ("/docs/swagger-ui-bundle.min.js", "text/javascript; charset=utf-8", "SwaggerUIBundle"),
+        ("/docs/swagger-ui.min.css", "text/css; charset=utf-8", ".swagger-ui"),
+        ("/docs/docs.js", "text/javascript; charset=utf-8", "openapi.json"),
+        ("/openapi.json", "application/json", '"openapi": "3.1.0"'),
+    ],
+)
+def test_each_page_has_its_media_type(api: Client, path: str, media_type: str, part: str) -> None:
+    answer = requests.get(f"{api.url}{path}", timeout=TIMEOUT_SECONDS)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, media_type)
+    assert part in answer.text
+    head = requests.head(f"{api.url}{path}", timeout=TIMEOUT_SECONDS)
+    assert (head.status_code, head.headers["Content-Type"], head.content) == (200, media_type, b"")

@@ -1,0 +1,83 @@
+"""GET /, /docs and /openapi.json as functions. tests/browser looks at them in a browser."""
+
+import json
+import re
+from base64 import b64encode
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from functions.show_page import app
+from tests.events import load_event
+from tools.local_gateway import LocalContext
+
+BUCKETS = "https://{}.s3.us-east-1.amazonaws.com"
+
+
+def get(resource: str, file: str | None = None) -> dict[str, Any]:
+    event = load_event("show_page") | {"resource": resource, "pathParameters": {"file": file} if file else None}
+    answer: dict[str, Any] = app.lambda_handler(event, LocalContext("ShowPageFunction"))
+    assert answer["headers"]["X-Content-Type-Options"] == "nosniff"
+    return answer
+
+
+def policy_of(answer: dict[str, Any]) -> dict[str, str]:
+    directives = (directive.partition(" ") for directive in answer["headers"]["Content-Security-Policy"].split("; "))
+    return {name: sources for name, _, sources in directives}
+
+
+@pytest.fixture(autouse=True)
+def buckets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("THUMBNAILS_URL", BUCKETS.format("thumbnails"))
+    monkeypatch.setenv("UPLOADS_URL", BUCKETS.format("uploads"))
+    monkeypatch.setenv("MAX_UPLOAD_BYTES", "4500000")
+    monkeypatch.setenv("MAX_DIRECT_UPLOAD_BYTES", "50000000")
+
+
+def test_the_gallery_runs_its_own_style_and_script_and_no_others() -> None:
+    answer = get("/")
+    assert answer["statusCode"] == 200
+    assert answer["headers"]["Content-Type"] == "text/html; charset=utf-8"
+    policy = policy_of(answer)
+    for tag, directive in (("style", "style-src"), ("script", "script-src")):
+        ((_, inline),) = re.findall(f"<{tag}( [^>]*)?>(.*?)</{tag}>", answer["body"], re.DOTALL)
+        assert policy[directive] == f"'sha256-{b64encode(sha256(inline.encode()).digest()).decode()}'"
+    assert policy["default-src"] == "'none'"
+    assert policy["img-src"] == f"data: {BUCKETS.format('thumbnails')}"
+    assert policy["connect-src"] == f"'self' {BUCKETS.format('uploads')}"
+
+
+def test_the_gallery_knows_the_limits_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAX_UPLOAD_BYTES", "1000000")
+    monkeypatch.setenv("MAX_DIRECT_UPLOAD_BYTES", "7500000")
+    body = get("/")["body"]
+    assert 'data-max-upload-bytes="1000000" data-max-direct-upload-bytes="7500000"' in body
+    assert "up to 7.5 MB each" in body
+    assert "{{" not in body
+
+
+def test_the_gallery_refers_to_no_other_host_and_no_absolute_path() -> None:
+    references = re.findall(r'(?:href|src)="([^"]*)"', get("/")["body"])
+    assert references
+    assert all(reference in {"", "docs"} or reference.startswith(("#", "data:")) for reference in references)
+
+
+def test_the_reference_loads_files_that_exist() -> None:
+    answer = get("/docs")
+    assert policy_of(answer)["script-src"] == "'self'"
+    files = re.findall(r'(?:src|href)="docs/([^"]*)"', answer["body"])
+    assert len(files) == 3
+    for file in files:
+        assert get("/docs/{file}", file)["statusCode"] == 200
+
+
+@pytest.mark.parametrize("file", ["missing.js", "..", "app.py", "../app.py"])
+def test_other_files_are_not_served(file: str) -> None:
+    assert get("/docs/{file}", file)["statusCode"] == 404
+
+
+def test_the_document_is_json() -> None:
+    answer = get("/openapi.json")
+    assert answer["headers"]["Content-Type"] == "application/json"
+    assert json.loads(answer["body"])["openapi"] == "3.1.0"
