@@ -79,6 +79,19 @@ _REQUESTS: dict[str, Json] = {
             _DETAILS,
         ]
     },
+    "getThumbnail": {
+        "parameters": [
+            {
+                "name": "redirect",
+                "in": "query",
+                "description": (
+                    "`1` answers with a redirect to the thumbnail, and `0` with JSON. Without it, a client whose "
+                    "Accept header prefers images, such as an `<img>`, gets the redirect."
+                ),
+                "schema": {"enum": ["0", "1"]},
+            }
+        ]
+    },
     "createUpload": {
         "requestBody": {
             "required": True,
@@ -159,6 +172,11 @@ _HEADERS = {
         "required": True,
         "schema": {"const": "no-store"},
     },
+    "Location": {
+        "description": "The URL in the body.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri"},
+    },
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer"}},
 }
 
@@ -217,7 +235,7 @@ def _operation(operation_id: str, path: str, operation: Callable[..., Any]) -> J
         if f"{{{name}}}" in path
     ] + request.get("parameters", [])
     body = get_type_hints(operation, localns={"schemas": schemas})["return"]
-    returned = get_args(body) or (body,)
+    returned = [part for part in get_args(body) or (body,) if part is not handler.Redirect]
     success: Json = {
         "description": " ".join(str(inspect.getdoc(body)) for body in returned),
         "headers": _headers("Cache-Control"),
@@ -233,9 +251,18 @@ def _operation(operation_id: str, path: str, operation: Callable[..., Any]) -> J
         **({"parameters": parameters} if parameters else {}),
         "responses": {
             str(int(handler.SUCCESS[operation])): success,
+            **({"302": _redirect(success)} if handler.Redirect in get_args(body) else {}),
             **_refusals(handler.ERRORS[operation]),
             **{str(int(status)): _reference("responses", status.phrase.replace(" ", "")) for status in _GATEWAY},
         },
+    }
+
+
+def _redirect(success: Json) -> Json:
+    return {
+        "description": "The same body, for clients that follow the Location header.",
+        "headers": _headers("Cache-Control", "Location"),
+        "content": success["content"],
     }
 
 

@@ -1,18 +1,23 @@
-"""GET /api/images/{image_id}/thumbnails/{size}: the URL of one thumbnail."""
+"""GET /api/images/{image_id}/thumbnails/{size}: the URL of one thumbnail, or a redirect to it."""
 
 from typing import TYPE_CHECKING
 
-from image_pipeline.errors import ImageNotFoundError, InvalidThumbnailSizeError, ThumbnailNotFoundError
+from image_pipeline.errors import (
+    ImageNotFoundError,
+    InvalidRequestError,
+    InvalidThumbnailSizeError,
+    ThumbnailNotFoundError,
+)
 from image_pipeline.http import bodies, requests
-from image_pipeline.http.handler import api_handler
+from image_pipeline.http.handler import Redirect, api_handler
 from image_pipeline.storage import clients, records, thumbnail_store
 
 if TYPE_CHECKING:
     from image_pipeline.http import schemas
 
 
-@api_handler(ThumbnailNotFoundError, InvalidThumbnailSizeError)
-def lambda_handler(event: requests.Event) -> "schemas.Thumbnail":
+@api_handler(ThumbnailNotFoundError, InvalidThumbnailSizeError, InvalidRequestError)
+def lambda_handler(event: requests.Event) -> "schemas.Thumbnail | Redirect":
     size = requests.thumbnail_size(event)
     try:
         record = records.get(requests.image_id(event))
@@ -20,7 +25,11 @@ def lambda_handler(event: requests.Event) -> "schemas.Thumbnail":
         raise ThumbnailNotFoundError from None
     if size not in record.thumbnails:
         raise ThumbnailNotFoundError
-    return bodies.thumbnail(thumbnail_store.presigned_url(record.thumbnails[size]))
+    url = thumbnail_store.presigned_url(record.thumbnails[size])
+    body = bodies.thumbnail(url)
+    if requests.wants_redirect(event, f"image/{record.metadata.format.lower()}"):
+        return Redirect(body, url)
+    return body
 
 
 clients.prepare(clients.dynamodb)

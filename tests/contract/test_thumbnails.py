@@ -4,13 +4,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import requests
 from PIL import Image, ImageCms
 
-from tests.contract.client import Client, fetch
+from tests.contract.client import TIMEOUT_SECONDS, Client, fetch
+from tests.contract.described import described
 from tests.contract.examples import INVALID_SIZE, THUMBNAIL_MISSING
 from tests.contract.exif import exif
 from tests.contract.refusals import refusal
-from tests.pictures import encode, opened
+from tests.pictures import encode, opened, scene_png
 
 Size = tuple[int, int]
 
@@ -77,3 +79,15 @@ def test_an_invalid_size_is_refused_whether_or_not_the_image_exists(
 @pytest.mark.parametrize("size", ["small", "medium"])
 def test_an_unknown_image_has_no_thumbnail(api: Client, size: str) -> None:
     assert refusal(api.get(f"/api/images/{uuid4()}/thumbnails/{size}")) == (404, THUMBNAIL_MISSING["error"])
+
+
+@pytest.mark.parametrize(("query", "accept"), [("", "image/*,*/*;q=0.8"), ("?redirect=1", "*/*")])
+def test_the_thumbnail_route_leads_a_page_to_the_file(api: Client, query: str, accept: str) -> None:
+    data = api.uploaded(scene_png(), "scene.png")
+    url = f"{api.url}/api/images/{data['image_id']}/thumbnails/small{query}"
+    answer = requests.get(url, headers={"Accept": accept}, timeout=TIMEOUT_SECONDS)
+    (redirect,) = answer.history
+    described(redirect, api.url)
+    assert redirect.status_code == requests.codes.found
+    assert answer.headers["Content-Type"] == "image/png"
+    assert answer.content == fetch(data["thumbnails"]["small"]).content

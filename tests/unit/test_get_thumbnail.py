@@ -73,3 +73,46 @@ def test_an_image_stored_before_a_size_was_added_has_no_thumbnail_in_that_size()
     store(replace(record, thumbnails={ThumbnailSize.SMALL: record.thumbnails[ThumbnailSize.SMALL]}))
     assert get("get_thumbnail_small")[0] == 200
     assert get("get_thumbnail_medium") == (404, {"current_status": "failure", "error": "Thumbnail not found."})
+
+
+IMG = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    ("accept", "redirect", "status"),
+    [
+        (None, None, 200),
+        ("*/*", None, 200),
+        ("application/json", None, 200),
+        ("application/json, image/*;q=0.9", None, 200),
+        (IMG, None, 302),
+        ("image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5", None, 302),
+        ("IMAGE/JPEG", None, 302),
+        ("image/jpeg ; q=0.2, application/* ; Q=0.1", None, 302),
+        ("image/jpeg;q=0, */*", None, 200),
+        ("image/png", None, 200),
+        ("image/jpeg;q=high", None, 302),
+        (IMG, "0", 200),
+        ("application/json", "1", 302),
+    ],
+)
+def test_a_client_that_prefers_the_image_is_redirected_to_it(
+    accept: str | None, redirect: str | None, status: int
+) -> None:
+    store(finished(IMAGE_ID))
+    event = load_event("get_thumbnail_small")
+    event["headers"] = {"accept": accept} if accept else None
+    event["queryStringParameters"] = {"redirect": redirect} if redirect else None
+    answer = app.lambda_handler(event, LocalContext("GetThumbnailFunction"))
+    assert answer["statusCode"] == status
+    assert answer["headers"]["Cache-Control"] == "no-store"
+    url = json.loads(answer["body"])["data"]
+    assert answer["headers"].get("Location") == (url if status == 302 else None)
+
+
+def test_another_value_of_redirect_is_refused() -> None:
+    store(finished(IMAGE_ID))
+    event = load_event("get_thumbnail_small") | {"queryStringParameters": {"redirect": "yes"}}
+    answer = app.lambda_handler(event, LocalContext("GetThumbnailFunction"))
+    assert answer["statusCode"] == 400
+    assert "redirect=1" in json.loads(answer["body"])["error"]

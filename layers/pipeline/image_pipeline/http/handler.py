@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
@@ -12,8 +13,18 @@ from image_pipeline.http.requests import Event
 from image_pipeline.observability import logger
 
 Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """The result of an operation whose answer sends the client to another URL, with status 302."""
+
+    body: bodies.Body
+    url: str
+
+
 Handler = Callable[[Event, deadline.Context], Answer]
-Operation = Callable[[Event], bodies.Body]
+Operation = Callable[[Event], bodies.Body | Redirect]
 
 # A subclass that is not listed has the status of its nearest listed base class.
 STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
@@ -45,8 +56,8 @@ def api_handler(
 ) -> Callable[[Operation], Handler]:
     """Make a Lambda handler from an operation.
 
-    The operation takes an API Gateway event (payload version 1.0) and returns the body of an answer with the status
-    `success`. `raises` are the errors that it may raise besides COMMON_ERRORS.
+    The operation takes an API Gateway event (payload version 1.0). It returns the body of an answer with the status
+    `success`, or a Redirect. `raises` are the errors that it may raise besides COMMON_ERRORS.
     """
 
     def decorate(operation: Operation) -> Handler:
@@ -55,7 +66,10 @@ def api_handler(
         def handler(event: Event, context: deadline.Context) -> Answer:
             try:
                 with deadline.of(event, context):
-                    return _answer(success, operation(event))
+                    result = operation(event)
+                    if isinstance(result, Redirect):
+                        return _answer(HTTPStatus.FOUND, result.body, Location=result.url)
+                    return _answer(success, result)
             except errors.PipelineError as error:
                 return _refusal(error)
             except settings.SettingError as error:
@@ -93,9 +107,9 @@ def _refusal(error: errors.PipelineError) -> Answer:
     return _answer(status, bodies.failure(str(error)))
 
 
-def _answer(status: HTTPStatus, body: bodies.Body) -> Answer:
+def _answer(status: HTTPStatus, body: bodies.Body, **headers: str) -> Answer:
     # Bodies contain presigned URLs, so proxies and browsers must not keep them.
-    headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    headers |= {"Content-Type": "application/json", "Cache-Control": "no-store"}
     if may_be_repeated(status):
         headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return {

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from image_pipeline.errors import ImageNotFoundError, InvalidRequestError, InvalidThumbnailSizeError
-from image_pipeline.http import cursors, file_names, prompts
+from image_pipeline.http import accept, cursors, file_names, prompts
 from image_pipeline.models import ThumbnailSize
 
 Event = Mapping[str, Any]
@@ -93,6 +93,20 @@ def wants_caption_details(event: Event) -> bool:
     if details not in {None, "caption"}:
         raise InvalidRequestError("Invalid details. Please use details=caption, or leave it out.")
     return details == "caption"
+
+
+def wants_redirect(event: Event, media_type: str) -> bool:
+    """Tell whether the client wants the file itself, of this media type, and not a JSON body with its URL.
+
+    `?redirect=1` and `?redirect=0` decide. Without them, the Accept header does: that of an `<img>` prefers images.
+    Raises InvalidRequestError for another value.
+    """
+    redirect = _query(event).get("redirect")
+    if redirect not in {None, "0", "1"}:
+        raise InvalidRequestError("Invalid redirect. Please use redirect=1 or redirect=0, or leave it out.")
+    if redirect is None:
+        return accept.prefers(header(event, "accept") or "", media_type, "application/json")
+    return redirect == "1"
 
 
 def file_to_upload(event: Event) -> tuple[str, str, str]:
