@@ -30,7 +30,7 @@ help: ## Print this list
 .PHONY: serve
 serve: MODEL ?= $(DEMO_MODEL)
 serve: PORT ?= 8000
-serve: .venv/installed ## Run the API on http://127.0.0.1:8000 (HOST=, PORT=, MODEL= a folder or a hub id)
+serve: .venv/installed ## Run the API on http://127.0.0.1:8000 (HOST=, PORT=, ORIGINS=, MODEL= a folder or a hub id)
 	@model='$(or $(MODEL),$(DEMO_MODEL))'; \
 	if [ ! -d "$$model" ] && [[ ! "$$model" =~ ^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$$ || "$$model" = ./* || "$$model" = ../* ]]; then \
 		echo "error: $$model is neither a folder nor a hub id such as $(BLIP_BASE)" >&2; exit 1; \
@@ -39,7 +39,7 @@ serve: .venv/installed ## Run the API on http://127.0.0.1:8000 (HOST=, PORT=, MO
 		{ [ ! -d "$$model" ] && [ -f '$(EXPORTED)/model.json' ]; } || $(MAKE) --no-print-directory model MODEL="$$model"; \
 		model='$(EXPORTED)'; \
 	fi; \
-	exec $(BIN)/python -m tools.serve --host '$(HOST)' --port '$(or $(PORT),8000)' --model "$$model"
+	exec $(BIN)/python -m tools.serve --host '$(HOST)' --port '$(or $(PORT),8000)' --model "$$model" --origins '$(ORIGINS)'
 
 .PHONY: local
 local: PORT ?= 3000
@@ -75,8 +75,8 @@ format: .venv/installed ## Format the code, and fix what can be fixed automatica
 	$(BIN)/ruff format .
 
 .PHONY: test-browser
-test-browser: .venv/installed ## Use the gallery and the reference in a browser (4 minutes; needs Chromium)
-	$(BIN)/pytest tests/browser
+test-browser: .venv/installed ## Use the gallery and the reference in a browser (2 minutes; needs Chromium)
+	$(BIN)/pytest tests/browser -n auto --dist loadfile
 
 .PHONY: test-hostile
 test-hostile: .venv/installed ## Upload hostile files and measure what they cost (4 minutes)

@@ -12,16 +12,23 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import requests
 from moto.core.model_instances import reset_model_data
+from moto.moto_server import werkzeug_app
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.s3.models import CorsRule, s3_backends
+from moto.s3.utils import cors_matches_origin
 from werkzeug.serving import make_server
 
 from tools import moto_transactions
 from tools.request_handler import RequestHandler
-from tools.template import Template, functions
+from tools.template import Template, cors_rules, functions
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+# Otherwise pages of all origins may use all buckets. A bucket has rules of its own.
+vars(werkzeug_app)["DISABLE_GLOBAL_CORS"] = True
+
+_ACCOUNT = "123456789012"  # of moto
 _STORAGE_TYPES = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue")
 
 
@@ -52,7 +59,7 @@ def run(host: str, port: int = 0) -> Iterator[dict[str, str]]:
     Yields environment variables for AWS clients. They contain the endpoint and false credentials, so that the
     clients cannot reach the user's own account.
     """
-    app = _OneAtATime(DomainDispatcherApplication(create_backend_app))
+    app = _SharedForms(_OneAtATime(DomainDispatcherApplication(create_backend_app)))
     server = make_server(host, port, app, threaded=True, request_handler=QuietRequestHandler)
     url = f"http://{host}:{server.port}"
     with moto_transactions.fast(), serving(server):
@@ -107,8 +114,16 @@ def create_resources(template: Template) -> tuple[dict[str, str], dict[str, str]
     for logical_id, name in names.items():
         configuration = template["Resources"][logical_id]["Properties"].get("NotificationConfiguration", {})
         notify(name, configuration, names, boto3.client)
+        if template["Resources"][logical_id]["Type"] == "AWS::S3::Bucket":
+            share(name, cors_rules(template, logical_id), boto3.client)
     outputs = {output["OutputKey"].replace("0", "_"): output["OutputValue"] for output in stack["Outputs"]}
     return outputs, names
+
+
+def share(bucket: str, rules: list[dict[str, Any]], client: Callable[[Any], Any]) -> None:
+    """Let pages of other origins use a bucket, as these CORS rules say. `client` makes the client of a service."""
+    if rules:
+        client("s3").put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": rules})
 
 
 def notify(bucket: str, configuration: dict[str, Any], urls: dict[str, str], client: Callable[[Any], Any]) -> None:
@@ -157,3 +172,23 @@ class _OneAtATime:
                 return self._app(environ, start_response)
             finally:
                 reset_model_data()
+
+
+class _SharedForms:
+    """A WSGI application that applies the CORS rules of a bucket to posted forms. moto does that for other requests."""
+
+    def __init__(self, app: "WSGIApplication") -> None:
+        self._app = app
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        origin = environ.get("HTTP_ORIGIN")
+        bucket = s3_backends[_ACCOUNT]["aws"].buckets.get(environ["PATH_INFO"].strip("/"))
+        rules = bucket.cors if bucket else []
+        shared: list[tuple[str, str]] = []
+        if origin and environ["REQUEST_METHOD"] == "POST" and any(_allows(rule, origin) for rule in rules):
+            shared = [("Access-Control-Allow-Origin", origin), ("Vary", "Origin")]
+        return self._app(environ, lambda status, headers, *error: start_response(status, [*headers, *shared], *error))
+
+
+def _allows(rule: CorsRule, origin: str) -> bool:
+    return "POST" in rule.allowed_methods and cors_matches_origin(origin, rule.allowed_origins)

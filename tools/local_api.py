@@ -41,14 +41,16 @@ def run(
     host: str = "127.0.0.1",
     port: int = 0,
     request_handler: type[RequestHandler] = QuietRequestHandler,
+    allowed_origins: str = "",
 ) -> Iterator[LocalApi]:
-    """Serve until the block ends. Port 0 means any free port.
+    """Serve until the block ends. Port 0 means any free port. `allowed_origins` is the parameter of the template.
 
     Until then, this process has the environment variables of the functions. Its AWS clients reach only the stand-in.
     Raises AddressError and ModelFolderError.
     """
     with _listen(host, port) as listener, aws_stand_in.run(host) as aws, _environment(aws):
         described = template.read()
+        described["Parameters"]["AllowedOrigins"]["Default"] = allowed_origins
         variables, resources = create_resources(described)
         os.environ |= variables
         os.environ |= {

@@ -19,7 +19,7 @@ from samcli.local.apigw.local_apigw_service import LocalApigwService
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_input_stream
 
-from tools.template import PATH, Template, functions, handler
+from tools.template import PATH, Template, allowed_origins, functions, handler
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -42,8 +42,9 @@ class LocalGateway:
         flask_app = service._app  # noqa: SLF001 - SAM has no public name for it
         # SAM's gateway has no gateway responses. A client sees this one most often.
         unknown_route = template["Resources"]["Api"]["Properties"]["GatewayResponses"]["MISSING_AUTHENTICATION_TOKEN"]
+        is_shared = bool(allowed_origins(template))
         for status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
-            flask_app.register_error_handler(status, lambda _: _gateway_response(unknown_route))
+            flask_app.register_error_handler(status, lambda _: _gateway_response(unknown_route, is_shared=is_shared))
         self.app: WSGIApplication = _TextBodies(flask_app, api.binary_media_types)
 
     def call(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
@@ -76,9 +77,15 @@ class _TextBodies:
         return self._app(environ, start_response)
 
 
-def _gateway_response(response: dict[str, Any]) -> Response:
+def _gateway_response(response: dict[str, Any], *, is_shared: bool) -> Response:
+    """Make a gateway response. `is_shared` is the only condition in its headers."""
     ((media_type, body),) = response["ResponseTemplates"].items()
-    headers = {name: value.strip("'") for name, value in response["ResponseParameters"]["Headers"].items()}
+    headers = {}
+    for name, value in response["ResponseParameters"]["Headers"].items():
+        if isinstance(value, str):
+            headers[name] = value.strip("'")
+        elif is_shared:
+            headers[name] = value["Fn::If"][1].strip("'")
     return Response(body, status=response["StatusCode"], headers=headers, content_type=media_type)
 
 

@@ -18,13 +18,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
     parser.add_argument("--model", type=Path, default=local_api.DEMO_MODEL, help="folder of an exported model")
+    parser.add_argument("--origins", default="", help="origins whose pages may use the API, separated by commas")
     options = parser.parse_args(arguments)
 
     stop = threading.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda *_: stop.set())
     try:
-        with local_api.run(options.model, options.host, options.port, _LoggingRequestHandler) as api:
+        with local_api.run(
+            options.model, options.host, options.port, _LoggingRequestHandler, allowed_origins=options.origins
+        ) as api:
             print(_banner(api), flush=True)
             stop.wait()
     except (ModelFolderError, local_api.AddressError) as error:

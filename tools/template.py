@@ -41,6 +41,29 @@ def table_definition(template: Template) -> dict[str, Any]:
     return {attribute: described[attribute] for attribute in copied} | {"StreamSpecification": stream}
 
 
+def allowed_origins(template: Template) -> list[str]:
+    """Return the origins whose pages may use the API: the default of the parameter."""
+    origins: str = template["Parameters"]["AllowedOrigins"]["Default"]
+    return origins.split(",") if origins else []
+
+
+def cors_rules(template: Template, bucket: str) -> list[dict[str, Any]]:
+    """Return the CORS rules of a bucket, as S3's PutBucketCors takes them."""
+    configuration, origins = template["Resources"][bucket]["Properties"]["CorsConfiguration"], allowed_origins(template)
+    if "Fn::If" in configuration:
+        _, if_shared, _ = configuration["Fn::If"]
+        configuration = if_shared if origins else {"CorsRules": []}
+    return [
+        {
+            "AllowedMethods": rule["AllowedMethods"],
+            "AllowedHeaders": rule.get("AllowedHeaders", []),
+            "AllowedOrigins": rule["AllowedOrigins"] if isinstance(rule["AllowedOrigins"], list) else origins,
+            "MaxAgeSeconds": rule["MaxAge"],
+        }
+        for rule in configuration["CorsRules"]
+    ]
+
+
 def handler(properties: dict[str, Any]) -> Callable[[Any, Any], Any]:
     """Import and return the Lambda handler of a function with these properties."""
     if properties.get("PackageType") == "Image":

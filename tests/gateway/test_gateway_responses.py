@@ -14,7 +14,6 @@ from tests.pictures import scene_png
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/"),
         ("GET", "/api"),
         ("GET", "/api/nothing"),
         ("GET", "/api/images/x/thumbnails"),

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
+from functions.answer_preflight import app as answer_preflight
 from functions.create_upload import app as create_upload
 from functions.delete_image import app as delete_image
 from functions.follow_images import app as follow_images
@@ -21,6 +22,7 @@ from functions.get_stats import app as get_stats
 from functions.get_thumbnail import app as get_thumbnail
 from functions.list_images import app as list_images
 from functions.process_upload import app as process_upload
+from functions.show_page import app as show_page
 from functions.upload_image import app as upload_image
 from image_pipeline import settings
 from image_pipeline.storage import claims, clients, keys
@@ -43,6 +45,11 @@ ROUTES = {
     ("get", "/docs"): "ShowPageFunction",
     ("get", "/docs/{file}"): "ShowPageFunction",
     ("get", "/openapi.json"): "ShowPageFunction",
+    ("options", "/api/images"): "AnswerPreflightFunction",
+    ("options", "/api/images/{image_id}"): "AnswerPreflightFunction",
+    ("options", "/api/images/{image_id}/thumbnails/{size}"): "AnswerPreflightFunction",
+    ("options", "/api/uploads"): "AnswerPreflightFunction",
+    ("options", "/api/stats"): "AnswerPreflightFunction",
     ("head", "/"): "ShowPageFunction",
     ("head", "/docs"): "ShowPageFunction",
     ("head", "/docs/{file}"): "ShowPageFunction",
@@ -213,6 +220,8 @@ def refuse(**_: Any) -> None:
         ("ProcessUploadFunction", process_upload.lambda_handler, "process_upload"),
         ("DeleteImageFunction", delete_image.lambda_handler, "delete_image"),
         ("FollowImagesFunction", follow_images.lambda_handler, "follow_images_removed"),
+        ("ShowPageFunction", show_page.lambda_handler, "show_page"),
+        ("AnswerPreflightFunction", answer_preflight.lambda_handler, "answer_preflight"),
     ],
 )
 def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
@@ -235,9 +244,10 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
         read.add(name)
         return os.environ[name]
 
-    monkeypatch.setattr(settings, "_text", recorded)
+    for reader in ("_text", "_optional"):
+        monkeypatch.setattr(settings, reader, recorded)
     answer = handler(load_event(event), LocalContext(function))
-    assert answer.get("statusCode", 200) in {200, 201}
+    assert answer.get("statusCode", 200) in {200, 201, 204}
     assert not answer.get("batchItemFailures")
     given = set(functions[function]["Properties"]["Environment"]["Variables"])
     assert {name for name in given - LOCAL_ONLY if not name.startswith("POWERTOOLS_")} == read

@@ -119,8 +119,11 @@ def _create_resources(settings: dict[str, str]) -> dict[str, str]:
     leftovers = settings["LEFTOVERS_QUEUE_URL"].rpartition("/")[2]
     queues = {"UploadsQueue": _UPLOADS_QUEUE, "LeftoversQueue": leftovers}
     urls = {logical_id: client("sqs").create_queue(QueueName=name)["QueueUrl"] for logical_id, name in queues.items()}
-    bucket = template.read()["Resources"]["UploadsBucket"]["Properties"]
+    described = template.read()
+    bucket = described["Resources"]["UploadsBucket"]["Properties"]
     aws_stand_in.notify(settings["UPLOADS_BUCKET"], bucket["NotificationConfiguration"], urls, client)
+    for name, logical_id in (("BUCKET_NAME", "ThumbnailsBucket"), ("UPLOADS_BUCKET", "UploadsBucket")):
+        aws_stand_in.share(settings[name], template.cors_rules(described, logical_id), client)
     return {**urls, "ImagesTable": settings["TABLE_NAME"]}
 
 

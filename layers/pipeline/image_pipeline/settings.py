@@ -64,6 +64,11 @@ def gateway_timeout_seconds() -> int:
     return _number("GATEWAY_TIMEOUT_SECONDS", 15, 300)
 
 
+def allowed_origins() -> list[str]:
+    """Return the origins whose pages may use the API, such as https://app.example. `*` stands for all origins."""
+    return [origin for origin in _optional("ALLOWED_ORIGINS").split(",") if origin]
+
+
 def is_sam_local() -> bool:
     """Tell whether the function runs under `sam local`, which sets this variable. Lambda never sets it."""
     return "AWS_SAM_LOCAL" in os.environ
@@ -114,6 +119,10 @@ def _text(name: str) -> str:
     if not value:
         raise SettingError(f"the environment variable {name} is not set")
     return value
+
+
+def _optional(name: str) -> str:
+    return os.environ.get(name, "")
 
 
 def _number(name: str, low: int, high: int) -> int:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from image_pipeline import deadline, errors, settings
-from image_pipeline.http import bodies
+from image_pipeline.http import bodies, cors
 from image_pipeline.http.requests import Event
 from image_pipeline.observability import logger
 
@@ -67,17 +67,20 @@ def api_handler(
             try:
                 with deadline.of(event, context):
                     result = operation(event)
-                    if isinstance(result, Redirect):
-                        return _answer(HTTPStatus.FOUND, result.body, Location=result.url)
-                    return _answer(success, result)
+                if isinstance(result, Redirect):
+                    answer = _answer(HTTPStatus.FOUND, result.body, Location=result.url)
+                else:
+                    answer = _answer(success, result)
             except errors.PipelineError as error:
-                return _refusal(error)
+                answer = _refusal(error)
             except settings.SettingError as error:
                 logger.error(str(error), reason=type(error).__name__)
-                return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(errors.UNEXPECTED))
+                answer = _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(errors.UNEXPECTED))
             except Exception:  # noqa: BLE001 - a client must not see a stack trace
                 logger.exception("unexpected error")
-                return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(errors.UNEXPECTED))
+                answer = _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(errors.UNEXPECTED))
+            answer["headers"] |= cors.headers(event)
+            return answer
 
         ERRORS[operation], SUCCESS[operation] = raises, success
         return handler

@@ -1,0 +1,71 @@
+"""What pages of other origins may do, by the parameter AllowedOrigins."""
+
+from typing import Any
+
+import pytest
+
+from functions.answer_preflight import app as answer_preflight
+from image_pipeline.http import handler
+from tests.events import load_event
+from tools.local_gateway import LocalContext
+
+PAGE = "https://app.example"
+CORS = {"Access-Control-Allow-Origin": PAGE, "Access-Control-Expose-Headers": "Location, Retry-After", "Vary": "Origin"}
+
+
+def cors_headers(answer: dict[str, Any]) -> dict[str, str]:
+    return {name: value for name, value in answer["headers"].items() if name.startswith("Access-") or name == "Vary"}
+
+
+def answer_to(origin: str | None, operation: Any = dict) -> dict[str, Any]:
+    event = load_event("get_stats")
+    event["headers"]["origin"] = origin or ""
+    if origin is None:
+        del event["headers"]["origin"]
+    return handler.api_handler()(lambda _: operation())(event, LocalContext("GetStatsFunction"))
+
+
+@pytest.mark.parametrize(
+    ("allowed", "origin", "headers"),
+    [
+        ("", PAGE, {}),
+        (PAGE, None, {"Vary": "Origin"}),
+        (PAGE, "https://other.example", {"Vary": "Origin"}),
+        (PAGE, f"{PAGE}.other.example", {"Vary": "Origin"}),
+        (PAGE, PAGE, CORS),
+        (f"https://other.example,{PAGE}", PAGE, CORS),
+        ("*", PAGE, CORS),
+    ],
+)
+def test_an_answer_names_the_origin_if_it_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, allowed: str, origin: str | None, headers: dict[str, str]
+) -> None:
+    monkeypatch.setenv("ALLOWED_ORIGINS", allowed)
+    assert cors_headers(answer_to(origin)) == headers
+
+
+def test_an_error_names_the_origin_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_ORIGINS", PAGE)
+
+    def fail() -> dict[str, Any]:
+        raise ValueError
+
+    answer = answer_to(PAGE, fail)
+    assert answer["statusCode"] == 500
+    assert cors_headers(answer) == CORS
+
+
+def test_a_preflight_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_ORIGINS", PAGE)
+    event = load_event("answer_preflight")
+    answer = answer_preflight.lambda_handler(event, LocalContext("AnswerPreflightFunction"))
+    assert (answer["statusCode"], answer["body"]) == (204, "")
+    assert answer["headers"] == {
+        **CORS,
+        "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
+        "Access-Control-Allow-Headers": "Content-Type, Idempotency-Key",
+        "Access-Control-Max-Age": "3600",
+    }
+    event["headers"]["Origin"] = "https://other.example"
+    answer = answer_preflight.lambda_handler(event, LocalContext("AnswerPreflightFunction"))
+    assert answer["headers"] == {"Vary": "Origin"}
