@@ -168,6 +168,10 @@ backfill: .venv/installed ## Process the images of an S3 bucket (STACK=, BUCKET=
 recaption: .venv/installed ## Caption images again that have the caption of another model (STACK=, MODEL_JSON=)
 	$(BIN)/python -m tools.recaption '$(or $(STACK),image-pipeline)' '$(MODEL_JSON)'
 
+.PHONY: reindex
+reindex: .venv/installed ## Write the search index of all images again (STACK=)
+	$(BIN)/python -m tools.reindex '$(or $(STACK),image-pipeline)'
+
 .PHONY: redrive
 redrive: .venv/installed ## Send the messages of the dead-letter queues back to their queues (STACK=)
 	$(BIN)/python -m tools.redrive '$(or $(STACK),image-pipeline)'

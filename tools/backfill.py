@@ -12,12 +12,12 @@ from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID, uuid5
 
-import boto3
 from tqdm import tqdm
 
 from image_pipeline import settings
 from image_pipeline.http import file_names
 from image_pipeline.storage import claims, clients, keys, table
+from tools import stack
 
 # Any fixed id: it keeps our ids apart from others that are made from the same text.
 _NAMESPACE = UUID("6f1b1f5e-1d5c-4a39-9a55-4d2f0c7b7a10")
@@ -42,8 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     if options.dry_run:
         return 0
-    outputs = boto3.client("cloudformation").describe_stacks(StackName=options.stack)["Stacks"][0]["Outputs"]
-    values = {output["OutputKey"]: output["OutputValue"] for output in outputs}
+    values = stack.outputs(options.stack)
     os.environ |= {"TABLE_NAME": values["TableName"], "UPLOADS_BUCKET": values["UploadsBucketName"]}
     queued = sum(_queue(options.bucket, found) for found in tqdm(objects, unit="image"))
     print(f"{queued:,} images are queued, {len(objects) - queued:,} were queued before")

@@ -58,6 +58,12 @@ _FILE = {
 _REQUESTS: dict[str, Json] = {
     "listImages": {
         "parameters": [
+            {
+                "name": "q",
+                "in": "query",
+                "description": "Words that must all be in the caption or the file name, such as `dog beach`.",
+                "schema": {"type": "string", "maxLength": requests.LONGEST_SEARCH},
+            },
             {"name": "limit", "in": "query", "description": "Images per page.", "schema": _LIMIT},
             {
                 "name": "cursor",

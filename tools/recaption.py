@@ -7,20 +7,19 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3
 from tqdm import tqdm
 
-from image_pipeline.models import CaptionModel, ImageRecord
-from image_pipeline.storage import clients, keys, records
+from image_pipeline.models import CaptionModel
+from image_pipeline.storage import clients
+from tools import stack
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
-_PAGE = 100
 # The largest batch that SQS accepts.
 _BATCH = 10
 
@@ -33,10 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     described = json.loads(options.model.read_text())
     model = CaptionModel(described["id"], described["revision"], described["precision"])
-    outputs = boto3.client("cloudformation").describe_stacks(StackName=options.stack)["Stacks"][0]["Outputs"]
-    values = {output["OutputKey"]: output["OutputValue"] for output in outputs}
+    values = stack.outputs(options.stack)
     os.environ["TABLE_NAME"] = values["TableName"]
-    old = [record.image_id for record in tqdm(_images(), unit="image") if record.caption_model != model]
+    old = [record.image_id for record in tqdm(stack.images(), unit="image") if record.caption_model != model]
     for start in range(0, len(old), _BATCH):
         batch = old[start : start + _BATCH]
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
@@ -48,16 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
     print(f"{len(old):,} images are queued")
     return 0
-
-
-def _images() -> Iterator[ImageRecord]:
-    start = None
-    while True:
-        page = records.newest(_PAGE, start)
-        yield from page.records
-        if not page.has_more:
-            return
-        start = keys.listing_position(page.records[-1])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The stream of the table: delete the files of each image that was deleted or whose item was removed.
+"""The stream of the table: keeps the search index, and deletes the files of images that are gone.
 
 An upload that dies half-way leaves an item that expires after an hour. DynamoDB then removes the item.
 
-If S3 fails, the image id goes to a queue. This function gets it again from there, and tries for days.
+If S3 or the index fails, the image id goes to a queue. This function gets it again from there, and tries for days.
 """
 
 from typing import Any
@@ -14,7 +14,15 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from image_pipeline.errors import StorageError
 from image_pipeline.observability import logger
-from image_pipeline.storage import clients, file_store, keys, leftovers, thumbnail_store
+from image_pipeline.storage import (
+    clients,
+    file_store,
+    keys,
+    leftovers,
+    records,
+    search_index,
+    thumbnail_store,
+)
 
 _stream = BatchProcessor(EventType.DynamoDBStreams, raise_on_entire_batch_failure=False)
 _queue = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
@@ -30,20 +38,23 @@ def lambda_handler(event: dict[str, Any], context: object) -> PartialItemFailure
 def _follow(record: DynamoDBRecord) -> None:
     image_id = keys.image_id(record["dynamodb"]["Keys"]["pk"]["S"])
     try:
-        _delete_files(image_id)
+        _settle(image_id)
     except StorageError:
-        logger.exception("files not deleted", image_id=image_id)
+        logger.exception("image not settled", image_id=image_id)
         leftovers.send(image_id)
 
 
 def _again(record: SQSRecord) -> None:
-    _delete_files(record.body)
+    _settle(record.body)
 
 
-def _delete_files(image_id: str) -> None:
-    thumbnail_store.delete_all(image_id)
-    file_store.delete_all(image_id)
-    logger.info("files deleted", image_id=image_id)
+def _settle(image_id: str) -> None:
+    """Make the files and the index agree with the image item as it is now, which may be newer than the event."""
+    if not records.exists(image_id):
+        thumbnail_store.delete_all(image_id)
+        file_store.delete_all(image_id)
+        logger.info("files deleted", image_id=image_id)
+    search_index.update(image_id)
 
 
-clients.prepare(clients.s3)
+clients.prepare(clients.dynamodb, clients.s3)

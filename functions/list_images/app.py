@@ -1,11 +1,12 @@
-"""GET /api/images: one page of the finished images, newest first."""
+"""GET /api/images: one page of the finished images, or of those that match a search, newest first."""
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from image_pipeline.errors import InvalidRequestError
 from image_pipeline.http import bodies, cursors, requests
 from image_pipeline.http.handler import api_handler
-from image_pipeline.storage import clients, keys, records
+from image_pipeline.storage import clients, records, search_index, terms
 
 if TYPE_CHECKING:
     from image_pipeline.http import schemas
@@ -13,14 +14,14 @@ if TYPE_CHECKING:
 
 @api_handler(InvalidRequestError)
 def lambda_handler(event: requests.Event) -> "schemas.ImageList | schemas.NoImages":
-    limit, with_details = requests.page_limit(event), requests.wants_caption_details(event)
-    page = records.newest(limit, requests.page_start(event))
+    limit, start = requests.page_limit(event), requests.page_start(event)
+    words, with_details = requests.search_words(event), requests.wants_caption_details(event)
+    page = search_index.search(terms.of(words), limit, start) if words else records.newest(limit, start)
     next_page = None
-    if page.has_more:
-        next_page = f"?limit={limit}&cursor={cursors.encode(keys.listing_position(page.records[-1]))}"
-        if with_details:
-            next_page += "&details=caption"
-    return bodies.image_list(page.records, next_page, with_details=with_details)
+    if page.end:
+        query = {"q": words, "limit": limit, "cursor": cursors.encode(page.end), "details": with_details and "caption"}
+        next_page = "?" + urlencode({name: value for name, value in query.items() if value})
+    return bodies.image_list(page.records, next_page, with_details=with_details, is_search=bool(words))
 
 
 clients.prepare(clients.dynamodb)

@@ -8,6 +8,7 @@ const UNDO_MS = 6000;
 const STATISTICS_MS = 10000;
 const RECONNECT_MS = 2000;
 const DONE_MS = 2500;
+const TYPING_MS = 250;
 const MEDIUM = 512;
 
 const find = (selector, parent = document) => parent.querySelector(selector);
@@ -187,7 +188,8 @@ async function upload(job) {
     const image = await (file.size > maxUploadBytes ? uploadDirectly(file, onProgress) : uploadForm(job, onProgress));
     show(job, "done", "Done");
     setTimeout(removeUploads, DONE_MS, [job.row]); // its card stays
-    images.has(image.image_id) || grid.prepend(newCard(image));
+    // During a search, the grid shows what matches it.
+    images.has(image.image_id) || list.words || grid.prepend(newCard(image));
     showEmptiness();
     announce(`${file.name} is processed: ${image.caption}`);
   } catch (error) {
@@ -241,34 +243,54 @@ function newKey() {
 // ---- The list ----------------------------------------------------------------------------------------------------
 
 const list = {
+  words: "", // of the search
   next: "?details=caption",
-  isLoading: false,
+  loading: null, // the request that fills the grid; an older one is out of date
+
   get isComplete() {
     return this.next === null;
   },
 
+  search(words) {
+    this.words = words;
+    this.next = `?${new URLSearchParams(words ? { q: words, details: "caption" } : { details: "caption" })}`;
+    this.loading = null;
+    this.isNew = true;
+    this.loadMore();
+  },
+
   async loadMore() {
-    if (this.isLoading || this.isComplete) return;
-    this.isLoading = true;
+    if (this.loading || this.isComplete) return;
+    const request = call(`images${this.next}`);
+    this.loading = request;
+    find("#images").setAttribute("aria-busy", "true");
     find("#load-more").hidden = find("#list-error").hidden = true;
-    try {
-      const page = await call(`images${this.next}`);
+    let failure = null;
+    const page = await request.catch((error) => (failure = error));
+    if (this.loading !== request) return;
+    this.loading = null;
+    if (this.isNew) {
+      images.clear();
+      grid.replaceChildren();
+      this.isNew = false;
+    }
+    if (failure) {
+      find("#list-error").textContent = `The images cannot be loaded. ${failure.message}`;
+    } else {
       for (const { data } of Object.values(page.content ?? {})) {
         images.has(data.image_id) || grid.append(newCard(data));
       }
       this.next = page.next ?? null;
-      showEmptiness();
-    } catch (error) {
-      find("#list-error").hidden = false;
-      find("#list-error").textContent = `The images cannot be loaded. ${error.message}`;
-    } finally {
-      this.isLoading = false;
-      find("#loading").hidden = true;
-      find("#images").hidden = false;
-      find("#load-more").hidden = this.isComplete;
+      if (this.words) announce(`${images.size} images${this.isComplete ? "" : " so far"}`);
     }
+    find("#loading").hidden = true;
+    find("#images").hidden = false;
+    find("#images").setAttribute("aria-busy", "false");
+    find("#list-error").hidden = !failure;
+    find("#load-more").hidden = this.isComplete;
+    showEmptiness();
     // If the end of the grid is still on the screen, the observer does not report it again.
-    if (find("#list-error").hidden && isNearScreen(find("#more"))) this.loadMore();
+    if (!failure && isNearScreen(find("#more"))) this.loadMore();
   },
 };
 
@@ -278,6 +300,10 @@ function isNearScreen(element) {
 
 function showEmptiness() {
   find("#empty").hidden = images.size > 0 || !list.isComplete;
+  find("#empty-title").textContent = list.words ? "No image matches" : "No images yet";
+  find("#empty-text").textContent = list.words
+    ? "All words must be in the caption or the file name."
+    : "Add the first one. It gets two thumbnails, its metadata and a caption.";
   const isDemo = [...images.values()].some((image) => image.caption_details?.model === "demo");
   find("#demo").hidden = !isDemo;
 }
@@ -457,6 +483,13 @@ addEventListener("drop", (event) => {
   setDragDepth(0);
   addFiles([...event.dataTransfer.files]);
 });
+
+let typing = 0;
+find("#search").oninput = ({ target }) => {
+  clearTimeout(typing);
+  typing = setTimeout(() => list.search(target.value.trim()), TYPING_MS);
+};
+find("#search-form").onsubmit = (event) => event.preventDefault();
 
 find("#load-more").onclick = () => list.loadMore();
 const atTheEnd = ([entry]) => entry.isIntersecting && find("#list-error").hidden && list.loadMore();

@@ -254,3 +254,27 @@ def test_an_expired_thumbnail_gets_a_new_url(site: Site, page: Page) -> None:
     page.wait_for_timeout(SECONDS)
     assert len(asked) == 2
     assert page.locator(".card img").evaluate("image => image.naturalWidth") > 0
+
+
+def test_a_search_shows_what_matches_all_words(site: Site, page: Page) -> None:
+    gallery = Gallery(page, site.url)
+    gallery.add(*PHOTOGRAPHS, *SCENES)
+    # The index follows with a delay.
+    for words, count in (("jpg", 2), ("png", 3)):
+        while len(page.request.get(f"{site.url}/api/images?q={words}").json().get("content", [])) < count:
+            page.wait_for_timeout(100)
+    search = page.get_by_role("searchbox", name="Search captions and file names")
+    for words, names in (
+        ("photographs", ["astronaut.jpg", "chelsea.png", "coffee.jpg"]),
+        ("photograph coffee", ["coffee.jpg"]),
+        ("yellow star", ["scene-01.png"]),
+    ):
+        search.fill(words)
+        expect(gallery.cards).to_have_count(len(names))
+        for name in names:
+            expect(page.locator(".card .name", has_text=name)).to_be_visible()
+    search.fill("zebra")
+    expect(page.get_by_text("No image matches")).to_be_visible()
+    assert accessibility_violations(page) == []
+    search.fill("")
+    expect(gallery.cards).to_have_count(5)

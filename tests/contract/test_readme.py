@@ -16,7 +16,7 @@ STRICT = 'set -euo pipefail; curl() { command curl --fail "$@"; }'
 
 
 def test_the_lines_work_as_pasted(api: Client) -> None:
-    assert len(PASTED) == 2
+    assert len(PASTED) == 3
     script = "\n".join([STRICT, *PASTED]).replace("http://127.0.0.1:8000", api.url)
     done = subprocess.run(["bash", "-c", script], check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -27,7 +27,7 @@ def test_the_lines_work_as_pasted(api: Client) -> None:
         rest = rest[end:]
     prompted = answers.pop(4)
     assert prompted["data"]["caption_details"]["prompt"] == "a photograph in"
-    assert [answer["current_status"] for answer in answers] == ["success"] * 6
-    details, direct = answers[1]["data"], answers[4]["data"]
+    assert [answer["current_status"] for answer in answers] == ["success"] * 7
+    details, direct = answers[1]["data"], answers[5]["data"]
     assert details["data"]["original_name"] == "chelsea.png"
     assert (direct["image_status"], direct["data"]["original_name"]) == ("success", "rocket.jpg")

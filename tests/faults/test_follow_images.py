@@ -8,7 +8,8 @@ import pytest
 
 from functions.follow_images import app
 from image_pipeline import settings
-from image_pipeline.storage import clients, table
+from image_pipeline.storage import clients, search_index, table
+from image_pipeline.storage.keys import image as image_key
 from tests.events import load_event
 from tests.faults.injection import ONCE, Call, Fault, KilledError, faults, only
 from tests.faults.test_uploads import CONTENT
@@ -71,6 +72,32 @@ def test_files_that_are_not_deleted_wait_in_the_stream_or_in_the_queue(world: Wo
         assert not keys()
 
 
+@pytest.mark.parametrize("fault", [fault for fault in Fault if fault.strikes("BatchWriteItem")])
+def test_the_index_is_complete_after_a_fault_and_a_repetition(world: World, fault: Fault) -> None:
+    def finish() -> tuple[str, dict[str, Any]]:
+        world.upload(CONTENT, None)
+        image_id = list(world.acknowledged)[-1]
+        event = load_event("follow_images_finished")
+        event["Records"][0]["dynamodb"]["Keys"] = table.serialize(image_key(image_id))
+        return image_id, event
+
+    _, event = finish()
+    with faults(lambda _: None) as calls:
+        assert follow(event)
+    for call in calls:
+        image_id, event = finish()
+        with faults(only(call, fault)):
+            try:
+                done = follow(event)
+            except KilledError:
+                done = False
+        if not done:
+            assert follow(event)
+        for leftover in leftovers():
+            assert follow_leftover(leftover)
+        assert image_id in [record.image_id for record in search_index.search(["png"], 100, None).records]
+
+
 @pytest.mark.parametrize("world", ["DynamoDB Local"], indirect=True)
 def test_the_stream_reports_expired_images_and_the_filter_passes_them(world: World) -> None:
     upload_and_be_killed(world)
@@ -81,8 +108,10 @@ def test_the_stream_reports_expired_images_and_the_filter_passes_them(world: Wor
     event_source = template.functions(template.read())["FollowImagesFunction"]["Events"]["ImageGone"]
     patterns = [json.loads(each["Pattern"]) for each in event_source["Properties"]["FilterCriteria"]["Filters"]]
     events = [record for record in stream_records() if any(matches(pattern, record) for pattern in patterns)]
-    assert len(events) == 1
+    # The stored image joins the search index; the killed one has left files.
+    assert sorted(event["eventName"] for event in events) == ["MODIFY", "REMOVE"]
     assert follow({"Records": events})
+    assert [record.image_id for record in search_index.search(["png"], 10, None).records] == list(world.acknowledged)
     assert {key.partition("/")[0] for key in keys()} == set(world.acknowledged)
 
 

@@ -1,4 +1,4 @@
-"""The commands for a deployed stack: backfill, recaption, redrive."""
+"""The commands for a deployed stack: backfill, recaption, redrive, reindex."""
 
 import json
 from decimal import Decimal
@@ -9,9 +9,9 @@ import pytest
 
 from image_pipeline import settings
 from image_pipeline.models import CaptionModel
-from image_pipeline.storage import clients, keys, records
+from image_pipeline.storage import clients, keys, records, search_index
 from tests.pictures import scene_png
-from tools import backfill, recaption, redrive
+from tools import backfill, recaption, redrive, reindex
 from tools.image_records import IMAGE_ID, finished, store
 from tools.local_api import DEMO_MODEL
 
@@ -113,3 +113,16 @@ def test_messages_go_back_from_a_dead_letter_queue(
         stack["UploadsDeadLetterQueue"].rpartition("/")[2]
     ]
     assert "LeftoversDeadLetterQueue: 0 messages - nothing to do" in capsys.readouterr().out
+
+
+def test_the_index_is_written_again(capsys: pytest.CaptureFixture[str]) -> None:
+    stored = [finished(minutes=minutes) for minutes in range(103)]
+    for record in stored:
+        store(record)
+    search_index.update(stored[0].image_id)
+    entry = keys.term("cartoon", keys.listing_position(stored[0]))
+    boto3.resource("dynamodb").Table(settings.table_name()).delete_item(Key=entry)
+    assert reindex.main([STACK]) == 0
+    assert "103 images are in the index" in capsys.readouterr().out
+    found = search_index.search(["cartoon", "pictur"], 100, None)
+    assert [record.image_id for record in found.records] == [record.image_id for record in stored[:2:-1]]

@@ -106,6 +106,7 @@ def test_the_thumbnails_of_a_killed_upload_are_deleted_with_its_item(
     assert item["status"] == "processing"
     assert item["expires_at"]
     event = load_event("follow_images_removed")
-    event["Records"][0]["dynamodb"]["Keys"] = table.serialize({"pk": item["pk"], "sk": item["sk"]})
+    key = event["Records"][0]["dynamodb"]["Keys"] = table.serialize({"pk": item["pk"], "sk": item["sk"]})
+    clients.dynamodb().delete_item(TableName=settings.table_name(), Key=key)
     assert follow(event) == []
     assert bucket_keys() == []

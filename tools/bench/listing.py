@@ -23,7 +23,7 @@ _PAUSES = (0, 0.01)
 
 def main() -> None:
     """Print the milliseconds of the fastest page. The shards are read in turn, then at the same time."""
-    with _table():
+    with table_of_images(_IMAGES):
         _milliseconds()  # warm up DynamoDB Local
         print(f"{_LIMIT} of {_IMAGES} images, the fastest of {_ROUNDS} pages")
         for pause in _PAUSES:
@@ -35,8 +35,8 @@ def main() -> None:
 
 
 @contextmanager
-def _table() -> Iterator[None]:
-    """Fill the table of a new DynamoDB Local while the block runs."""
+def table_of_images(images: int) -> Iterator[None]:
+    """Fill the table of a new DynamoDB Local with images while the block runs."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
@@ -46,10 +46,11 @@ def _table() -> Iterator[None]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ENDPOINT_URL_DYNAMODB": url,
         "TABLE_NAME": "listing",
+        "RETENTION_DAYS": "0",
     }
     with dynamodb_local.run(None, "127.0.0.1", port):
         storage.create_table(url, os.environ["TABLE_NAME"])
-        for minutes in range(_IMAGES):
+        for minutes in range(images):
             store(finished(minutes=minutes))
         yield
 

@@ -46,10 +46,12 @@ def image(record: ImageRecord, *, with_details: bool) -> "schemas.Image":
 
 
 def image_list(
-    records: list[ImageRecord], next_page: str | None, *, with_details: bool
+    records: list[ImageRecord], next_page: str | None, *, with_details: bool, is_search: bool = False
 ) -> "schemas.ImageList | schemas.NoImages":
     """Return a page of the list. `next_page` is a relative reference to the next page, or None for the last page."""
-    if not records:
+    if not records and not next_page:
+        if is_search:
+            return {"current_status": "success", "data": "No image matches.", "error": None}
         return {"current_status": "success", "data": "No image has been processed yet.", "error": None}
     body: schemas.ImageList = {
         "current_status": "success",

@@ -148,7 +148,7 @@ class RequestedUpload(TypedDict):
 
 
 class ImageList(TypedDict):
-    """A page of the processed images, newest first."""
+    """A page of the processed images, newest first. A page of a search may have none, and yet a next page."""
 
     current_status: Literal["success"]
     content: dict[str, Image]
@@ -158,10 +158,10 @@ class ImageList(TypedDict):
 
 
 class NoImages(TypedDict):
-    """The list when there are no images."""
+    """The list when there are no images, or when none matches the search."""
 
     current_status: Literal["success"]
-    data: Literal["No image has been processed yet."]
+    data: Literal["No image has been processed yet.", "No image matches."]
     error: None
 
 

@@ -23,6 +23,16 @@ def image_id(partition_key: str) -> str:
     return partition_key.removeprefix(_IMAGE)
 
 
+def inventory(image_id: str) -> ItemKey:
+    """Return the key of the item that names the entries of an image in the search index."""
+    return {"pk": f"{_IMAGE}{image_id}", "sk": "TERMS"}
+
+
+def term(term: str, position: str) -> ItemKey:
+    """Return the key of an entry of the search index. `position` is the listing position of the image."""
+    return {"pk": f"TERM#{term}", "sk": position}
+
+
 def request(idempotency_key: str) -> ItemKey:
     """Return the key of a request item."""
     return {"pk": f"REQUEST#{idempotency_key}", "sk": "REQUEST"}

@@ -7,7 +7,7 @@ transaction stores the outcome of an upload and counts it.
 import math
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -41,10 +41,10 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Page:
-    """One page of the list. `has_more` tells whether older images follow."""
+    """One page of the list. The next page begins after the listing position `end`. The last page has none."""
 
     records: list[ImageRecord]
-    has_more: bool
+    end: str | None
 
 
 def save(claim: Claim, record: ImageRecord) -> None:
@@ -83,6 +83,24 @@ def get(image_id: str) -> ImageRecord:
     if item["status"] != "success":
         raise ImageNotFoundError
     return _from_attributes(item)
+
+
+def exists(image_id: str) -> bool:
+    """Tell whether there is an image, in any state, that is not deleted and has not expired. Raises StorageError."""
+    try:
+        _current(image_id)
+    except ImageNotFoundError:
+        return False
+    return True
+
+
+def get_all(image_ids: Sequence[str]) -> list[ImageRecord]:
+    """Return those of these images that are finished, in the same order. At most 100. Raises StorageError."""
+    if not image_ids:
+        return []
+    items = table.find_all([keys.image(image_id) for image_id in image_ids])
+    found = {item["image_id"]: item for item in items if item["status"] == "success" and not _is_expired(item)}
+    return [_from_attributes(found[image_id]) for image_id in image_ids if image_id in found]
 
 
 def find(image_id: str) -> ImageRecord | UnfinishedImage:
@@ -158,7 +176,8 @@ def newest(limit: int, before: str | None = None) -> Page:
     with ThreadPool(len(keys.LISTING_SHARDS), thread_name_prefix="listing") as pool:
         shards = list(pool.map(lambda shard: _query_listing(shard, page_size, before), keys.LISTING_SHARDS))
     items = list(islice(merge(*shards, key=itemgetter("listed_at"), reverse=True), limit + 1))
-    return Page([_from_attributes(item) for item in items[:limit]], has_more=len(items) > limit)
+    end = items[limit - 1]["listed_at"] if len(items) > limit else None
+    return Page([_from_attributes(item) for item in items[:limit]], end)
 
 
 def statistics() -> Statistics:
@@ -177,9 +196,13 @@ def _current(image_id: str) -> table.Item:
     DynamoDB removes expired items up to some days later.
     """
     item = table.find(keys.image(image_id))
-    if item is None or item["status"] == "deleted" or item.get("expires_at", math.inf) <= time.time():
+    if item is None or item["status"] == "deleted" or _is_expired(item):
         raise ImageNotFoundError
     return item
+
+
+def _is_expired(item: table.Item) -> bool:
+    return bool(item.get("expires_at", math.inf) <= time.time())
 
 
 def _commit(claim: Claim, item: Mapping[str, Any], counts: Mapping[str, Any], outcome: Outcome) -> None:

@@ -1,0 +1,94 @@
+"""The search index: one entry per image and term of its caption and file name.
+
+An inventory item per image names its entries. It is written before them and marked as complete after them. So an
+interrupted update is known and can be repeated, and no entry is forgotten when the image changes or is deleted.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from image_pipeline.errors import ImageNotFoundError
+from image_pipeline.models import ImageRecord
+from image_pipeline.storage import clients, keys, records, table, terms
+from image_pipeline.storage.records import Page
+from image_pipeline.threads import ThreadPool
+
+# A search reads at most this many entries.
+MOST_READS = 2000
+_READS_AT_ONCE = 500
+
+
+def update(image_id: str, *, rebuild: bool = False) -> None:
+    """Make the index agree with the image, or remove the image from it if it is deleted or not finished.
+
+    May be repeated. `rebuild` writes all entries, also those that the inventory lists. Raises StorageError.
+    """
+    key = keys.inventory(image_id)
+    old = table.find(key) or {"terms": [], "position": "", "is_complete": True}
+    try:
+        new = _described(records.get(image_id))
+    except ImageNotFoundError:
+        new = {"terms": [], "position": "", "is_complete": True}
+    if old == {**key, **new} and not rebuild:
+        return
+    written, removed = set(new["terms"]), set(old["terms"]) - set(new["terms"])
+    if written:
+        table.write_batch([{**key, **new, "terms": sorted(written | removed), "is_complete": False}])
+    entries = [
+        {**keys.term(term, new["position"]), "image_id": image_id, "terms": new["terms"]} for term in new["terms"]
+    ]
+    table.write_batch(entries, [keys.term(term, old["position"]) for term in sorted(removed)])
+    if written:
+        table.write_batch([{**key, **new}])
+    elif old["terms"]:
+        table.write_batch([], [key])
+
+
+def search(wanted: Sequence[str], limit: int, before: str | None) -> Page:
+    """Return up to `limit` images that have all terms, newest first, from the listing position `before` on.
+
+    The first entries of each term are read at the same time. The term whose entries reach back the furthest is the
+    rarest. The search continues with its entries, up to MOST_READS in all. If that is not enough for a page, the page
+    is shorter, and the next page continues. Raises StorageError.
+    """
+    clients.dynamodb()
+    with ThreadPool(len(wanted), thread_name_prefix="search") as pool:
+        answers = dict(zip(wanted, pool.map(lambda term: _entries(term, limit + 1, before), wanted), strict=True))
+    reads = sum(answer["ScannedCount"] for answer in answers.values())
+    rarest = min(answers, key=lambda term: _last_position(answers[term]) or "")
+    answer, others = answers[rarest], [term for term in wanted if term != rarest]
+    found = [entry for entry in map(table.deserialize, answer["Items"]) if set(others) <= set(entry["terms"])]
+    while (end := _last_position(answer)) and len(found) <= limit and reads < MOST_READS:
+        answer = _entries(rarest, min(_READS_AT_ONCE, MOST_READS - reads), end, others)
+        reads += answer["ScannedCount"]
+        found += map(table.deserialize, answer["Items"])
+    page = found[:limit]
+    if len(found) > limit:
+        end = page[-1]["sk"]
+    return Page(records.get_all([entry["image_id"] for entry in page]), end)
+
+
+def _described(record: ImageRecord) -> dict[str, Any]:
+    return {
+        "terms": sorted(terms.of(record.caption, record.original_name)),
+        "position": keys.listing_position(record),
+        "is_complete": True,
+    }
+
+
+def _entries(term: str, reads: int, before: str | None, others: Sequence[str] = ()) -> Any:  # noqa: ANN401 - of boto3
+    """Read entries of a term, newest first, and return those that have `others` as well."""
+    condition, values = "pk = :term", {":term": keys.term(term, "")["pk"]}
+    if before is not None:
+        condition, values = f"{condition} AND sk < :before", values | {":before": before}
+    arguments: dict[str, Any] = {"ScanIndexForward": False, "Limit": reads}
+    if others:
+        arguments["FilterExpression"] = " AND ".join(f"contains(terms, :{at})" for at in range(len(others)))
+        values |= {f":{at}": term for at, term in enumerate(others)}
+    return table.query(condition, values, **arguments)
+
+
+def _last_position(answer: Any) -> str | None:  # noqa: ANN401 - a response of boto3
+    """Return the position of the last entry that was read, or None if there are no more."""
+    last: dict[str, Any] | None = answer.get("LastEvaluatedKey")
+    return table.deserialize(last)["sk"] if last else None

@@ -1,0 +1,268 @@
+"""The search: its terms, its index, and GET /api/images?q=."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from botocore.exceptions import ClientError
+
+from functions.follow_images import app as follow_images
+from functions.list_images import app as list_images
+from image_pipeline import settings
+from image_pipeline.errors import StorageError
+from image_pipeline.models import CaptionModel, ImageRecord
+from image_pipeline.storage import clients, keys, leftovers, records, search_index, table, terms
+from tests.events import load_event
+from tools.image_records import IMAGE_ID, finished, store
+from tools.local_gateway import LocalContext
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+Items = Callable[[str], list[dict[str, Any]]]
+
+
+def stored(caption: str, name: str = "photo.jpg", minutes: int = 0, image_id: str | None = None) -> str:
+    """Store an image, and return its id."""
+    record = replace(finished(image_id, minutes=minutes), caption=caption, original_name=name)
+    store(record)
+    return record.image_id
+
+
+def indexed(caption: str, name: str = "photo.jpg", minutes: int = 0) -> str:
+    image_id = stored(caption, name, minutes)
+    search_index.update(image_id)
+    return image_id
+
+
+def get(**query: str) -> dict[str, Any]:
+    event = load_event("list_images") | {"queryStringParameters": query}
+    answer = list_images.lambda_handler(event, LocalContext("ListImagesFunction"))
+    body: dict[str, Any] = json.loads(answer["body"])
+    return {**body, "status": answer["statusCode"]}
+
+
+def search(**query: str) -> list[str]:
+    """Return the image ids of one page."""
+    return list(get(**query).get("content", {}))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Two dogs running on a beach", ["two", "dog", "run", "beach"]),
+        ("the THE The", []),
+        ("IMG_2034-final.JPG", ["img", "2034", "final", "jpg"]),
+        ("Zürich Fête \N{FULLWIDTH LATIN SMALL LETTER D}og", ["zürich", "fête", "dog"]),
+        ("dog's dog dogs", ["dog", "s"]),
+        ("日本 🎉", ["日本"]),
+        ("", []),
+    ],
+)
+def test_terms_are_the_stems_of_words(text: str, expected: list[str]) -> None:
+    assert terms.of(text) == expected
+
+
+def test_a_text_has_at_most_100_terms() -> None:
+    assert len(terms.of(" ".join(f"word{number}" for number in range(500)))) == 100
+
+
+def test_several_threads_may_make_terms() -> None:
+    texts = [f"running dogs {number} photographs beaches happily" * 5 for number in range(400)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(terms.of, texts)) == [terms.of(text) for text in texts]
+
+
+def test_all_words_must_match_the_caption_or_the_name() -> None:
+    beach = indexed("a dog on a beach", "holiday.jpg", 1)
+    park = indexed("two dogs in a park", "IMG_1.jpg", 2)
+    indexed("a cat", "cat.jpg", 3)
+    assert search(q="dog") == [park, beach]
+    assert search(q="DOGS beaches") == [beach]
+    assert search(q="dog holidays") == [beach]
+    assert search(q="dog cat") == []
+    assert search(q="the dog in the park") == [park]
+
+
+def test_a_search_without_a_match_says_so() -> None:
+    indexed("a dog")
+    body = {"current_status": "success", "data": "No image matches.", "error": None, "status": 200}
+    assert get(q="cat") == body
+
+
+@pytest.mark.parametrize("words", ["", "the a", "!?", "x" * 201, "one two three four five six seven eight nine"])
+def test_a_search_needs_one_to_eight_words(words: str) -> None:
+    answer = get(q=words)
+    assert answer["status"] == 400
+    assert "1 to 8 words" in answer["error"]
+
+
+def test_pages_follow_each_other_without_gaps() -> None:
+    expected = [indexed("a dog & a cat", minutes=minutes) for minutes in range(7)][::-1]
+    indexed("a bird", minutes=9)
+    found: list[str] = []
+    query = {"q": "dog cat", "limit": "3"}
+    for _ in range(3):
+        page = get(**query)
+        found += page["content"]
+        reference = page.get("next", "")
+        query = dict(part.split("=") for part in reference.lstrip("?").split("&")) if reference else {}
+        query = {name: value.replace("+", " ") for name, value in query.items()}
+    assert found == expected
+    assert query == {}
+
+
+def test_details_stay_on_the_next_page() -> None:
+    for minutes in range(2):
+        indexed("a dog", minutes=minutes)
+    page = get(q="dog", limit="1", details="caption")
+    assert page["next"].endswith("&details=caption")
+    (image,) = page["content"].values()
+    assert image["data"]["caption_details"]["model"] == "demo"
+
+
+def test_a_search_reads_a_bounded_number_of_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_index, "MOST_READS", 10)
+    monkeypatch.setattr(search_index, "_READS_AT_ONCE", 5)
+    oldest = indexed("a dog and a cat", minutes=0)
+    for minutes in range(1, 30):
+        indexed("a dog" if minutes % 2 else "a cat", minutes=minutes)
+    read: list[int] = []
+    query = clients.dynamodb().query
+
+    def counted(**arguments: Any) -> Any:
+        answer = query(**arguments)
+        read.append(answer["ScannedCount"])
+        return answer
+
+    monkeypatch.setattr(clients.dynamodb(), "query", counted)
+    query_string, pages = {"q": "dog cat", "limit": "2"}, 0
+    while (page := get(**query_string))["content"] == {}:
+        assert 0 < sum(read) <= 10
+        read.clear()
+        pages += 1
+        query_string["cursor"] = page["next"].partition("cursor=")[2]
+    assert list(page["content"]) == [oldest]
+    assert pages >= 2
+
+
+def test_the_rarest_word_leads_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    rare = indexed("a dog with a zebra", minutes=0)
+    for minutes in range(1, 40):
+        indexed("a dog", minutes=minutes)
+    read: list[int] = []
+    query = clients.dynamodb().query
+
+    def counted(**arguments: Any) -> Any:
+        answer = query(**arguments)
+        read.append(answer["ScannedCount"])
+        return answer
+
+    monkeypatch.setattr(clients.dynamodb(), "query", counted)
+    assert search(q="dog zebra", limit="5") == [rare]
+    assert sum(read) == 6 + 1
+
+
+# The index follows the table.
+
+
+def event_of(name: str, image_id: str) -> dict[str, Any]:
+    event = load_event(name)
+    event["Records"][0]["dynamodb"]["Keys"] = table.serialize(keys.image(image_id))
+    return event
+
+
+def follow(event: dict[str, Any]) -> list[Any]:
+    """Return the records that failed."""
+    return [*follow_images.lambda_handler(event, LocalContext("FollowImagesFunction"))["batchItemFailures"]]
+
+
+def test_a_deleted_image_leaves_the_index(table_items: Items) -> None:
+    image_id = stored("a dog", image_id=IMAGE_ID)
+    for _ in range(2):  # a replay changes nothing
+        assert follow(event_of("follow_images_finished", image_id)) == []
+    assert search(q="dog") == [image_id]
+    assert {item["pk"] for item in table_items("TERM#")} == {"TERM#dog", "TERM#photo", "TERM#jpg"}
+    records.delete(image_id)
+    assert search(q="dog") == []
+    for _ in range(2):
+        assert follow(event_of("follow_images_deleted", image_id)) == []
+    assert table_items("TERM#") == []
+    assert [item["sk"] for item in table_items(f"IMAGE#{image_id}")] == ["IMAGE"]
+
+
+def test_an_old_event_of_a_deleted_image_adds_nothing(table_items: Items) -> None:
+    image_id = stored("a dog")
+    records.delete(image_id)
+    assert follow(event_of("follow_images_finished", image_id)) == []
+    assert table_items("TERM#") == []
+
+
+def test_a_new_caption_replaces_the_old_terms() -> None:
+    image_id = indexed("a dog")
+    record: ImageRecord = records.get(image_id)
+    records.replace_caption(record, "a cat", Decimal(1), CaptionModel("other", "1", "fp32"))
+    assert follow(event_of("follow_images_finished", image_id)) == []
+    assert (search(q="dog"), search(q="cat")) == ([], [image_id])
+
+
+@pytest.mark.parametrize("failing_write", [1, 2, 3])
+def test_an_interrupted_update_is_completed_by_the_next(
+    monkeypatch: pytest.MonkeyPatch, table_items: Items, failing_write: int
+) -> None:
+    image_id = indexed("a dog")
+    records.replace_caption(records.get(image_id), "a cat", Decimal(1), CaptionModel("other", "1", "fp32"))
+    write, count = clients.dynamodb().batch_write_item, iter(range(1, 100))
+
+    def interrupted(**arguments: Any) -> Any:
+        if next(count) == failing_write:
+            raise ClientError({"Error": {"Code": "InternalServerError"}}, "BatchWriteItem")
+        return write(**arguments)
+
+    monkeypatch.setattr(clients.dynamodb(), "batch_write_item", interrupted)
+    with pytest.raises(StorageError):
+        search_index.update(image_id)
+    search_index.update(image_id)
+    assert (search(q="dog"), search(q="cat")) == ([], [image_id])
+    assert {item["pk"] for item in table_items("TERM#")} == {"TERM#cat", "TERM#photo", "TERM#jpg"}
+
+
+def test_throttled_writes_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    image_id = stored("a dog")
+    write = clients.dynamodb().batch_write_item
+
+    def throttled(RequestItems: dict[str, list[Any]]) -> Any:  # noqa: N803 - boto3's name
+        (requests,) = RequestItems.values()
+        write(RequestItems={settings.table_name(): requests[:1]})
+        return {"UnprocessedItems": {settings.table_name(): requests[1:]} if requests[1:] else {}}
+
+    monkeypatch.setattr(table, "_pause", lambda _: None)
+    monkeypatch.setattr(clients.dynamodb(), "batch_write_item", throttled)
+    search_index.update(image_id)
+    assert search(q="dog photo jpg") == [image_id]
+    monkeypatch.setattr(
+        clients.dynamodb(),
+        "batch_write_item",
+        lambda RequestItems: {"UnprocessedItems": RequestItems},  # noqa: N803
+    )
+    with pytest.raises(StorageError):
+        search_index.update(image_id, rebuild=True)
+
+
+def test_an_index_that_fails_is_updated_again_from_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    image_id = stored("a dog")
+    queued = Mock()
+    monkeypatch.setattr(leftovers, "send", queued)
+    with monkeypatch.context() as patched:
+        patched.setattr(search_index, "update", Mock(side_effect=StorageError))
+        assert follow(event_of("follow_images_finished", image_id)) == []
+    queued.assert_called_once_with(image_id)
+    leftover = load_event("follow_images_leftover")
+    leftover["Records"][0]["body"] = image_id
+    assert follow(leftover) == []
+    assert search(q="dog") == [image_id]
+    assert records.exists(image_id)
