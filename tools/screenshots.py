@@ -32,7 +32,7 @@ def main() -> int:
         page = browser.new_page(reduced_motion="reduce")
         page.goto(api.url)
         for picture in PICTURES:
-            with page.expect_response("**/api/images?*"):
+            with page.expect_response(lambda response: response.request.method == "POST"):
                 page.locator("#files").set_input_files(picture)
         page.reload()
         _take(page, "light", "gallery", DESKTOP)
