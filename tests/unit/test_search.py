@@ -137,46 +137,43 @@ def test_details_stay_on_the_next_page() -> None:
     assert image["data"]["caption_details"]["model"] == "demo"
 
 
-def test_a_search_reads_a_bounded_number_of_entries(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def reads(aws: None, monkeypatch: pytest.MonkeyPatch) -> list[int]:  # noqa: ARG001 - it is needed first
+    """The number of entries that each query has read."""
+    counts: list[int] = []
+    query = clients.dynamodb().query
+
+    def counted(**arguments: Any) -> Any:
+        answer = query(**arguments)
+        counts.append(answer["ScannedCount"])
+        return answer
+
+    monkeypatch.setattr(clients.dynamodb(), "query", counted)
+    return counts
+
+
+def test_a_search_reads_a_bounded_number_of_entries(monkeypatch: pytest.MonkeyPatch, reads: list[int]) -> None:
     monkeypatch.setattr(search_index, "MOST_READS", 10)
     monkeypatch.setattr(search_index, "_READS_AT_ONCE", 5)
     oldest = indexed("a dog and a cat", minutes=0)
     for minutes in range(1, 30):
         indexed("a dog" if minutes % 2 else "a cat", minutes=minutes)
-    read: list[int] = []
-    query = clients.dynamodb().query
-
-    def counted(**arguments: Any) -> Any:
-        answer = query(**arguments)
-        read.append(answer["ScannedCount"])
-        return answer
-
-    monkeypatch.setattr(clients.dynamodb(), "query", counted)
     query_string, pages = {"q": "dog cat", "limit": "2"}, 0
     while (page := get(**query_string))["content"] == {}:
-        assert 0 < sum(read) <= 10
-        read.clear()
+        assert 0 < sum(reads) <= 10
+        reads.clear()
         pages += 1
         query_string["cursor"] = page["next"].partition("cursor=")[2]
     assert list(page["content"]) == [oldest]
     assert pages >= 2
 
 
-def test_the_rarest_word_leads_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rarest_word_leads_the_search(reads: list[int]) -> None:
     rare = indexed("a dog with a zebra", minutes=0)
     for minutes in range(1, 40):
         indexed("a dog", minutes=minutes)
-    read: list[int] = []
-    query = clients.dynamodb().query
-
-    def counted(**arguments: Any) -> Any:
-        answer = query(**arguments)
-        read.append(answer["ScannedCount"])
-        return answer
-
-    monkeypatch.setattr(clients.dynamodb(), "query", counted)
     assert search(q="dog zebra", limit="5") == [rare]
-    assert sum(read) == 6 + 1
+    assert sum(reads) == 6 + 1
 
 
 # The index follows the table.
