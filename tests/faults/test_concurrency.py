@@ -1,4 +1,5 @@
 import os
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -13,6 +14,17 @@ from tools import local_api
 from tools.demo_model import scenes
 
 UPLOADS = 200
+INDEX_SECONDS = 120
+
+
+def image_ids(url: str) -> set[str]:
+    """Return the ids on this page of the list and on all that follow."""
+    found: set[str] = set()
+    while url:
+        page = requests.get(url, timeout=60).json()
+        found |= set(page.get("content", {}))
+        url = urljoin(url, page["next"]) if "next" in page else ""
+    return found
 
 
 def test_eight_clients_at_once_lose_nothing() -> None:
@@ -28,18 +40,21 @@ def test_eight_clients_at_once_lose_nothing() -> None:
             return image_id
 
         acknowledged = set(pool.map(upload, range(UPLOADS)))
-        listed: set[str] = set()
-        url = f"{api.url}/api/images?limit=100"
-        while url:
-            page = requests.get(url, timeout=60).json()
-            listed |= set(page["content"])
-            url = urljoin(url, page["next"]) if "next" in page else ""
+        listed = image_ids(f"{api.url}/api/images?limit=100")
+        # The index follows the table, in the background.
+        end = time.monotonic() + INDEX_SECONDS
+        while (found := image_ids(f"{api.url}/api/images?limit=100&q=png")) != acknowledged and time.monotonic() < end:
+            time.sleep(1)
         statistics = requests.get(f"{api.url}/api/stats", timeout=60).json()["data"]
         items = boto3.resource("dynamodb").Table(os.environ["TABLE_NAME"]).scan()["Items"]
 
     assert len(acknowledged) == UPLOADS
     assert listed == acknowledged
-    assert Counter(item["sk"] for item in items if str(item["pk"]).startswith("IMAGE#")) == {"IMAGE": UPLOADS}
+    assert found == acknowledged
+    assert Counter(item["sk"] for item in items if str(item["pk"]).startswith("IMAGE#")) == {
+        "IMAGE": UPLOADS,
+        "TERMS": UPLOADS,
+    }
     assert (statistics["success"], statistics["failure"]) == (UPLOADS, 0)
     records = [item for item in items if item["sk"] == "IMAGE"]
     # Sums of decimals are exact, so they must be equal.
