@@ -185,7 +185,7 @@ async function upload(job) {
       else show(job, "processing", "Processing");
     };
     onProgress(0);
-    const image = await (file.size > maxUploadBytes ? uploadDirectly(file, onProgress) : uploadForm(job, onProgress));
+    const image = await (file.size > maxUploadBytes ? uploadDirectly(job, onProgress) : uploadForm(job, onProgress));
     show(job, "done", "Done");
     setTimeout(removeUploads, DONE_MS, [job.row]); // its card stays
     // During a search, the grid shows what matches it.
@@ -215,7 +215,19 @@ async function uploadForm(job, onProgress) {
   return body.data;
 }
 
-async function uploadDirectly(file, onProgress) {
+async function uploadDirectly(job, onProgress) {
+  // If the connection was lost after the file had arrived, a new try only waits for the result.
+  job.statusUrl ??= await sendDirectly(job.file, onProgress);
+  onProgress(1);
+  for (;;) {
+    const { data: image } = await call(`${job.statusUrl}?wait=20&details=caption`);
+    if (image.image_status === "success") return image.data;
+    if (image.image_status === "failure") throw Object.assign(new Error(image.error), { status: 400 });
+  }
+}
+
+/** Send a file to the bucket. Return the URL that tells the state of its image. */
+async function sendDirectly(file, onProgress) {
   const requested = await call("uploads", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
@@ -227,12 +239,7 @@ async function uploadDirectly(file, onProgress) {
   form.append("file", file);
   const sent = await post(new URL(target.url), form, {}, onProgress);
   if (sent.status >= 300) throw new Error(`The storage refused the file with status ${sent.status}.`);
-  onProgress(1);
-  for (;;) {
-    const { data: image } = await call(`${statusUrl}?wait=20&details=caption`);
-    if (image.image_status === "success") return image.data;
-    if (image.image_status === "failure") throw Object.assign(new Error(image.error), { status: 400 });
-  }
+  return statusUrl;
 }
 
 function newKey() {
@@ -270,6 +277,7 @@ const list = {
     if (this.loading !== request) return;
     this.loading = null;
     if (this.isNew) {
+      detail.close();
       images.clear();
       grid.replaceChildren();
       this.isNew = false;
@@ -281,7 +289,7 @@ const list = {
         images.has(data.image_id) || grid.append(newCard(data));
       }
       this.next = page.next ?? null;
-      if (this.words) announce(`${images.size} images${this.isComplete ? "" : " so far"}`);
+      if (this.words) announce(`${images.size} ${images.size === 1 ? "image" : "images"}${this.isComplete ? "" : " so far"}`);
     }
     find("#loading").hidden = true;
     find("#images").hidden = false;
@@ -377,8 +385,12 @@ function openDetail(card) {
   find("#detail-caption").focus();
 }
 
+function cardOf(imageId) {
+  return find(`[data-id="${imageId}"]`, grid);
+}
+
 function shownCard() {
-  return find(`[data-id="${detail.dataset.id}"]`, grid);
+  return cardOf(detail.dataset.id);
 }
 
 function neighbour(card, direction) {
@@ -403,10 +415,15 @@ function deleteShown() {
   detail.close();
   card.hidden = true;
   pending = { card, image, timer: setTimeout(settleDeletion, UNDO_MS) };
-  find("#toast-text").textContent = `Deleted ${image.original_name}`;
-  find("#toast").hidden = false;
+  showToast(`Deleted ${image.original_name}`);
   find("#undo").focus();
-  announce(`Deleted ${image.original_name}. You can undo this for ${UNDO_MS / 1000} seconds.`);
+}
+
+function showToast(text) {
+  find("#toast-text").textContent = text;
+  find("#undo").hidden = !pending;
+  find("#toast").hidden = false;
+  announce(text);
 }
 
 function undoDeletion() {
@@ -424,11 +441,14 @@ async function settleDeletion(options) {
       if (error.status !== 404) throw error;
     });
     images.delete(image.image_id);
+    // A search may have made another card of the image meanwhile.
     card.remove();
+    cardOf(image.image_id)?.remove();
     showEmptiness();
   } catch (error) {
     card.hidden = false;
-    announce(`${image.original_name} is not deleted. ${error.message}`);
+    showToast(`${image.original_name} is not deleted. ${error.message}`);
+    setTimeout(() => pending || (find("#toast").hidden = true), UNDO_MS);
   }
 }
 

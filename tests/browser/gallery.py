@@ -48,6 +48,11 @@ class Gallery:
         self.page.locator(".card", has_text=name).get_by_role("button").click()
         expect(self.detail).to_be_visible()
 
+    def delete(self, name: str) -> None:
+        """Delete the image with this file name. It is still possible to undo that."""
+        self.open(name)
+        self.detail.get_by_role("button", name="Delete image").click()
+
     def statistic(self, name: str) -> Locator:
         return self.page.locator(f'[data-value="{name}"]')
 

@@ -113,8 +113,7 @@ def test_the_detail_view_shows_everything(site: Site, page: Page) -> None:
 def test_a_deletion_can_be_undone(site: Site, page: Page) -> None:
     gallery = Gallery(page, site.url)
     gallery.add(*SCENES)
-    gallery.open("scene-01.png")
-    gallery.detail.get_by_role("button", name="Delete image").click()
+    gallery.delete("scene-01.png")
     expect(gallery.cards).to_have_count(1)
     assert accessibility_violations(page) == []
     page.get_by_role("button", name="Undo").click()
@@ -127,9 +126,8 @@ def test_a_deletion_can_be_undone(site: Site, page: Page) -> None:
 def test_a_deletion_happens_when_the_time_to_undo_it_is_over(site: Site, page: Page) -> None:
     gallery = Gallery(page, site.url)
     gallery.add(*SCENES)
-    gallery.open("scene-01.png")
     with page.expect_response(lambda response: response.request.method == "DELETE", timeout=10 * SECONDS) as answer:
-        gallery.detail.get_by_role("button", name="Delete image").click()
+        gallery.delete("scene-01.png")
     assert answer.value.status == 200
     expect(page.get_by_role("button", name="Undo")).to_be_hidden()
     page.reload()
@@ -140,8 +138,7 @@ def test_a_deletion_happens_when_the_time_to_undo_it_is_over(site: Site, page: P
 def test_a_deletion_happens_when_the_page_is_left(site: Site, page: Page) -> None:
     gallery = Gallery(page, site.url)
     gallery.add(*SCENES)
-    gallery.open("scene-01.png")
-    gallery.detail.get_by_role("button", name="Delete image").click()
+    gallery.delete("scene-01.png")
     page.goto("about:blank")
     page.wait_for_timeout(SECONDS)
     assert Gallery(page, site.url).cards.count() == 1
@@ -278,3 +275,48 @@ def test_a_search_shows_what_matches_all_words(site: Site, page: Page) -> None:
     assert accessibility_violations(page) == []
     search.fill("")
     expect(gallery.cards).to_have_count(5)
+
+
+@only_root
+@pytest.mark.parametrize("expected_errors", [["status of 403"]])
+def test_a_deletion_that_fails_says_so_and_shows_the_image_again(site: Site, page: Page) -> None:
+    gallery = Gallery(page, site.url)
+    gallery.add(SCENES[0])
+    refusal = {"error": "You may not delete images."}
+    page.route(
+        "**/api/images/*",
+        lambda route: route.fulfill(status=403, json=refusal) if route.request.method == "DELETE" else None,
+    )
+    gallery.delete("scene-01.png")
+    expect(page.locator("#toast")).to_contain_text("scene-01.png is not deleted. You may not delete images.")
+    expect(gallery.cards).to_have_count(1)
+    expect(page.get_by_role("button", name="Undo")).to_be_hidden()
+    expect(page.locator("#toast")).to_be_hidden()
+
+
+@only_root
+def test_a_deleted_image_does_not_come_back_with_a_new_search(site: Site, page: Page) -> None:
+    gallery = Gallery(page, site.url)
+    gallery.add(*SCENES)
+    gallery.delete("scene-01.png")
+    expect(gallery.cards).to_have_count(1)
+    page.get_by_role("searchbox").fill("the")  # finds everything
+    expect(gallery.cards).to_have_count(2)
+    expect(page.get_by_role("button", name="Undo")).to_be_hidden(timeout=20 * SECONDS)
+    expect(gallery.cards).to_have_count(1)
+    expect(page.locator(".card .name")).to_have_text(["scene-02.png"])
+
+
+@only_root
+@pytest.mark.parametrize("expected_errors", [["ERR_FAILED"]])
+def test_a_direct_upload_is_not_sent_twice(site: Site, page: Page) -> None:
+    gallery = Gallery(page, site.url)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    page.route("**/api/images/*?wait=*", lambda route: route.abort())
+    gallery.choose(file("large.png", large_png()))
+    expect(gallery.failures).to_contain_text("The API cannot be reached.", timeout=60 * SECONDS)
+    page.unroute("**/api/images/*?wait=*")
+    gallery.failures.get_by_role("button", name="Try again").click()
+    expect(gallery.cards).to_have_count(1)
+    assert len([url for url in sent if url.endswith("/api/uploads")]) == 1
