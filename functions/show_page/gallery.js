@@ -189,7 +189,7 @@ async function upload(job) {
     show(job, "done", "Done");
     setTimeout(removeUploads, DONE_MS, [job.row]); // its card stays
     // During a search, the grid shows what matches it.
-    images.has(image.image_id) || list.words || grid.prepend(newCard(image));
+    images.has(image.image_id) || list.words || insertCard(image);
     showEmptiness();
     announce(`${file.name} is processed: ${image.caption}`);
   } catch (error) {
@@ -330,6 +330,13 @@ function newCard(image) {
   showThumbnail(find("img", card), image);
   find(".open", card).onclick = () => openDetail(card);
   return card;
+}
+
+/** Add a card at its place, newest first: of uploads at the same time, the answers may come in another order. */
+function insertCard(image) {
+  const position = ({ processed_at: time, image_id: id }) => time + id; // as in the list
+  const older = [...grid.children].find((card) => position(images.get(card.dataset.id)) < position(image));
+  grid.insertBefore(newCard(image), older ?? null);
 }
 
 /** Show the medium thumbnail. Its URL expires; then the API is asked once for a new one. */

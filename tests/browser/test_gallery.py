@@ -46,6 +46,31 @@ def test_photographs_and_scenes_become_cards(site: Site, page: Page) -> None:
     assert gallery.captions.all_inner_texts() == shown
 
 
+@only_root
+def test_a_late_answer_does_not_change_the_order_of_the_cards(site: Site, page: Page) -> None:
+    # The second file is sent when the first is processed, and the page hears of the second one first.
+    page.add_init_script(
+        """const send = XMLHttpRequest.prototype.send;
+           let isFirst = true, sendSecond, hearOfFirst;
+           XMLHttpRequest.prototype.send = function (form) {
+               const hear = this.onload;
+               if (isFirst) {
+                   isFirst = false;
+                   this.onload = () => { hearOfFirst = hear; sendSecond(); };
+                   send.call(this, form);
+               } else {
+                   this.onload = () => { hear(); setTimeout(hearOfFirst, 500); };
+                   sendSecond = () => send.call(this, form);
+               }
+           };"""
+    )
+    Gallery(page, site.url).add(*SCENES)
+    names = page.locator(".card .name")
+    expect(names).to_have_text(["scene-02.png", "scene-01.png"])
+    page.reload()
+    expect(names).to_have_text(["scene-02.png", "scene-01.png"])
+
+
 def test_a_file_of_20_megabytes_goes_straight_to_the_bucket_with_progress(site: Site, page: Page) -> None:
     content = large_png()
     assert 19_000_000 < len(content) < 22_000_000
