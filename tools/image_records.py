@@ -31,5 +31,6 @@ def finished(image_id: str | None = None, minutes: int = 0, seconds_taken: str =
         caption_model=CaptionModel("demo", "2", "fp32"),
         caption_prompt="",
         caption_confidence=Decimal("0.9876"),
+        dominant_color="#a9572a",
         sha256="0" * 64,
     )

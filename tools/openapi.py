@@ -20,7 +20,7 @@ from typing_extensions import is_typeddict
 
 from image_pipeline.errors import UNEXPECTED, ImageNotFoundError, PipelineError
 from image_pipeline.http import bodies, handler, prompts, requests, schemas
-from image_pipeline.models import ThumbnailSize
+from image_pipeline.models import Detail, ThumbnailSize
 from image_pipeline.storage.claims import KEY_RETENTION
 from tools import template
 
@@ -41,8 +41,11 @@ _LIMIT = {"type": "integer", "minimum": 1, "maximum": requests.LARGEST_PAGE, "de
 _DETAILS = {
     "name": "details",
     "in": "query",
-    "description": "`caption` adds how the caption was made.",
-    "schema": {"enum": ["caption"]},
+    "description": (
+        "What to add to the data of the image, separated by commas: `caption` adds how the caption was made, and "
+        "`placeholder` adds a colour to show until a thumbnail is loaded."
+    ),
+    "schema": {"enum": [*get_args(Detail), ",".join(get_args(Detail))]},
 }
 _PROMPT = {
     "type": "string",

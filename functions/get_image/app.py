@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @api_handler(ImageNotFoundError, InvalidRequestError)
 def lambda_handler(event: requests.Event) -> "schemas.ImageDetails":
-    with_details = requests.wants_caption_details(event)
+    details = requests.details(event)
     image = records.wait(requests.image_id(event), requests.wait_seconds(event))
-    return bodies.image_details(image, with_details=with_details)
+    return bodies.image_details(image, details)
 
 
 clients.prepare(clients.dynamodb)

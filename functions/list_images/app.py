@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 @api_handler(InvalidRequestError)
 def lambda_handler(event: requests.Event) -> "schemas.ImageList | schemas.NoImages":
     limit, start = requests.page_limit(event), requests.page_start(event)
-    words, with_details = requests.search_words(event), requests.wants_caption_details(event)
+    words, details = requests.search_words(event), requests.details(event)
     wanted = terms.of(words) if words else []
     page = search_index.search(wanted, limit, start) if wanted else records.newest(limit, start)
     next_page = None
     if page.end:
-        query = {"q": words, "limit": limit, "cursor": cursors.encode(page.end), "details": with_details and "caption"}
+        query = {"q": words, "limit": limit, "cursor": cursors.encode(page.end), "details": ",".join(details)}
         next_page = "?" + urlencode({name: value for name, value in query.items() if value})
-    return bodies.image_list(page.records, next_page, with_details=with_details, is_search=bool(wanted))
+    return bodies.image_list(page.records, next_page, details, is_search=bool(wanted))
 
 
 clients.prepare(clients.dynamodb)

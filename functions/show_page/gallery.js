@@ -10,6 +10,7 @@ const RECONNECT_MS = 2000;
 const DONE_MS = 2500;
 const TYPING_MS = 250;
 const MEDIUM = 512;
+const DETAILS = "caption,placeholder";
 
 const find = (selector, parent = document) => parent.querySelector(selector);
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -209,7 +210,7 @@ function removeUploads(rows) {
 async function uploadForm(job, onProgress) {
   const form = new FormData();
   form.append("file", job.file);
-  const url = new URL("images?details=caption", API);
+  const url = new URL(`images?details=${DETAILS}`, API);
   // With the same key, a repeated upload does not make a second image.
   const body = await answered(() => post(url, form, { "Idempotency-Key": job.key }, onProgress));
   return body.data;
@@ -220,7 +221,7 @@ async function uploadDirectly(job, onProgress) {
   job.statusUrl ??= await sendDirectly(job.file, onProgress);
   onProgress(1);
   for (;;) {
-    const { data: image } = await call(`${job.statusUrl}?wait=20&details=caption`);
+    const { data: image } = await call(`${job.statusUrl}?wait=20&details=${DETAILS}`);
     if (image.image_status === "success") return image.data;
     if (image.image_status === "failure") throw Object.assign(new Error(image.error), { status: 400 });
   }
@@ -251,7 +252,7 @@ function newKey() {
 
 const list = {
   words: "", // of the search
-  next: "?details=caption",
+  next: `?details=${DETAILS}`,
   loading: null, // the request that fills the grid; an older one is out of date
 
   get isComplete() {
@@ -260,7 +261,7 @@ const list = {
 
   search(words) {
     this.words = words;
-    this.next = `?${new URLSearchParams(words ? { q: words, details: "caption" } : { details: "caption" })}`;
+    this.next = `?${new URLSearchParams(words ? { q: words, details: DETAILS } : { details: DETAILS })}`;
     this.loading = null;
     this.isNew = true;
     this.loadMore();
@@ -339,12 +340,12 @@ function insertCard(image) {
   grid.insertBefore(newCard(image), older ?? null);
 }
 
-/** Show the medium thumbnail. Its URL expires; then the API is asked once for a new one. */
+/** Show the medium thumbnail, and its dominant colour until it is there. Its URL expires; then the API is asked once for a new one. */
 function showThumbnail(element, image) {
   element.onerror = async () => {
     element.onerror = null;
     try {
-      const { data } = await call(`images/${image.image_id}?details=caption`);
+      const { data } = await call(`images/${image.image_id}?details=${DETAILS}`);
       images.set(image.image_id, data.data);
       element.src = data.data.thumbnails.medium;
     } catch {
@@ -356,6 +357,8 @@ function showThumbnail(element, image) {
   element.width = Math.max(1, Math.round(width * scale));
   element.height = Math.max(1, Math.round(height * scale));
   element.alt = image.caption;
+  element.style.backgroundColor = image.placeholder?.color ?? "";
+  element.onload = () => (element.style.backgroundColor = ""); // of a transparent image, the page shows through
   element.src = image.thumbnails.medium;
 }
 

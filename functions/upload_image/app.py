@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     errors.CaptionError,
 )
 def lambda_handler(event: requests.Event) -> "schemas.Image":
-    with_details = requests.wants_caption_details(event)
-    return bodies.image(uploads.process(forms.upload(event)), with_details=with_details)
+    details = requests.details(event)
+    return bodies.image(uploads.process(forms.upload(event)), details)
 
 
 cold_start.prepare()

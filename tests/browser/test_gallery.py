@@ -260,6 +260,22 @@ def test_a_list_that_fails_can_be_loaded_again(site: Site, page: Page) -> None:
 
 
 @only_root
+def test_the_dominant_colour_is_shown_until_the_thumbnail_is_loaded(site: Site, page: Page) -> None:
+    Gallery(page, site.url).add(SCENES[0])
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/thumbnails/medium.png?*", hold)
+    page.reload()
+    image = page.locator(".card img")
+    expect(image).to_have_css("background-color", "rgb(250, 255, 255)")
+    held[0].continue_()
+    expect(image).to_have_css("background-color", "rgba(0, 0, 0, 0)")
+
+
+@only_root
 def test_an_expired_thumbnail_gets_a_new_url(site: Site, page: Page) -> None:
     Gallery(page, site.url).add(SCENES[0])
     asked: list[str] = []

@@ -55,11 +55,6 @@ def test_a_prompt_that_is_too_long_is_refused(api: Client) -> None:
     assert refusal(api.request_upload(content_type="image/png", prompt=prompt)) == (400, message)
 
 
-def test_other_details_are_refused(api: Client) -> None:
-    message = "Invalid details. Please use details=caption, or leave it out."
-    assert refusal(api.get("/api/images?details=all")) == (400, message)
-
-
 def test_a_transparent_png_is_captioned_over_white(api: Client) -> None:
     scene = draw(RED_LEFT_OF_BLUE).convert("RGBA")
     for y in range(scene.height):

@@ -63,7 +63,7 @@ def test_an_image_of_an_older_version_has_no_prompt_and_no_confidence() -> None:
     table.put({name: value for name, value in item.items() if name not in {"caption_prompt", "caption_confidence"}})
     record = records.get(IMAGE_ID)
     assert (record.caption_prompt, record.caption_confidence) == ("", None)
-    details = bodies.image(record, with_details=True)["data"]["caption_details"]
+    details = bodies.image(record, ["caption"])["data"]["caption_details"]
     assert (details["prompt"], details["confidence"]) == (None, None)
 
 

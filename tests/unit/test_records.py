@@ -115,6 +115,7 @@ def test_the_format_of_a_stored_image_stays_the_same(table_items: Items) -> None
         "caption_model": {"id": "demo", "revision": "2", "precision": "fp32"},
         "caption_prompt": "",
         "caption_confidence": Decimal("0.9876"),
+        "dominant_color": "#a9572a",
         "sha256": "0" * 64,
         "attempt": "attempt",
     }

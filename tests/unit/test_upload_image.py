@@ -51,10 +51,13 @@ def test_the_details_of_the_caption_are_shown_only_if_they_are_asked_for(table_i
 
 def test_other_details_are_refused_before_anything_is_done(table_items: Items) -> None:
     event = upload_event(scene_png())
-    event["queryStringParameters"] = {"details": "placeholder"}
+    event["queryStringParameters"] = {"details": "caption,all"}
     assert post(event) == (
         400,
-        {"current_status": "failure", "error": "Invalid details. Please use details=caption, or leave it out."},
+        {
+            "current_status": "failure",
+            "error": "Invalid details. Please use caption, placeholder, or caption,placeholder.",
+        },
     )
     assert table_items("") == []
 

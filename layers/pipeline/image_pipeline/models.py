@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Literal
 
 ImageFormat = Literal["JPEG", "PNG"]
+# What the data of an image also contains if a request has `?details=`.
+Detail = Literal["caption", "placeholder"]
 
 
 class ThumbnailSize(StrEnum):
@@ -60,7 +62,8 @@ class ImageRecord:
     """A finished image.
 
     `thumbnails` maps each size to an S3 key; an old image may lack a size that is new. `caption_prompt` is empty if the
-    client gave none. `caption_confidence` is from 0 to 1, and None for images of older versions.
+    client gave none. `caption_confidence` is from 0 to 1, and None for images of older versions. `dominant_color` is
+    such as "#a9572a", and None for transparent images and those of older versions.
     """
 
     image_id: str
@@ -73,6 +76,7 @@ class ImageRecord:
     caption_model: CaptionModel
     caption_prompt: str
     caption_confidence: Decimal | None
+    dominant_color: str | None
     sha256: str
 
 

@@ -14,7 +14,7 @@ from image_pipeline.observability import logger
 from image_pipeline.storage import claims, clients, file_store, keys, records, thumbnail_store
 from image_pipeline.storage.claims import Claim
 from image_pipeline.threads import ThreadPool
-from image_processing import captions, pictures, thumbnails
+from image_processing import captions, pictures, placeholders, thumbnails
 from image_processing.captions import Caption
 from image_processing.pictures import Picture
 
@@ -78,6 +78,7 @@ def _finish(upload: Upload, picture: Picture, sha256: str, claim: Claim, start: 
         caption_model=captions.get_captioner().model,
         caption_prompt=upload.prompt,
         caption_confidence=caption.confidence,
+        dominant_color=placeholders.dominant_color(picture),
         sha256=sha256,
     )
     records.save(claim, record)

@@ -1,10 +1,10 @@
 """The JSON bodies of the answers. schemas.py has their types."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
-from image_pipeline.models import ImageRecord, Statistics, ThumbnailSize, UnfinishedImage
+from image_pipeline.models import Detail, ImageRecord, Statistics, ThumbnailSize, UnfinishedImage
 from image_pipeline.storage import thumbnail_store
 from image_pipeline.storage.file_store import UploadForm
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 Body = Mapping[str, object]
 
 
-def image(record: ImageRecord, *, with_details: bool) -> "schemas.Image":
+def image(record: ImageRecord, details: Collection[Detail]) -> "schemas.Image":
     """Return the body for one finished image. An upload answers with it, and the list contains it.
 
-    `with_details` adds the details of the caption.
+    `details` tells what else it contains.
     """
     metadata = record.metadata
     body: schemas.Image = {
@@ -40,13 +40,15 @@ def image(record: ImageRecord, *, with_details: bool) -> "schemas.Image":
         },
         "error": None,
     }
-    if with_details:
+    if "caption" in details:
         body["data"]["caption_details"] = _caption_details(record)
+    if "placeholder" in details:
+        body["data"]["placeholder"] = {"color": record.dominant_color} if record.dominant_color else None
     return body
 
 
 def image_list(
-    records: list[ImageRecord], next_page: str | None, *, with_details: bool, is_search: bool = False
+    records: list[ImageRecord], next_page: str | None, details: Collection[Detail], *, is_search: bool = False
 ) -> "schemas.ImageList | schemas.NoImages":
     """Return a page of the list. `next_page` is a relative reference to the next page, or None for the last page."""
     if not records and not next_page:
@@ -55,17 +57,17 @@ def image_list(
         return {"current_status": "success", "data": "No image has been processed yet.", "error": None}
     body: schemas.ImageList = {
         "current_status": "success",
-        "content": {record.image_id: image(record, with_details=with_details) for record in records},
+        "content": {record.image_id: image(record, details) for record in records},
     }
     if next_page:
         body["next"] = next_page
     return body
 
 
-def image_details(found: ImageRecord | UnfinishedImage, *, with_details: bool) -> "schemas.ImageDetails":
+def image_details(found: ImageRecord | UnfinishedImage, details: Collection[Detail]) -> "schemas.ImageDetails":
     """Return the body for one image, inside the outer object that all reading routes use."""
     if isinstance(found, ImageRecord):
-        return {"current_status": "success", "data": image(found, with_details=with_details)}
+        return {"current_status": "success", "data": image(found, details)}
     data: schemas.UnfinishedData = {"image_id": found.image_id, "original_name": found.original_name}
     if found.error is None:
         return {"current_status": "success", "data": {"image_status": "processing", "data": data, "error": None}}

@@ -3,13 +3,13 @@
 import json
 import re
 from base64 import b64decode
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 from uuid import UUID
 
 from image_pipeline.errors import ImageNotFoundError, InvalidRequestError, InvalidThumbnailSizeError
 from image_pipeline.http import accept, cursors, file_names, prompts
-from image_pipeline.models import ThumbnailSize
+from image_pipeline.models import Detail, ThumbnailSize
 
 Event = Mapping[str, Any]
 DEFAULT_PAGE = 50
@@ -96,12 +96,15 @@ def wait_seconds(event: Event) -> float:
     return int(text)
 
 
-def wants_caption_details(event: Event) -> bool:
-    """Tell whether the request has `?details=caption`. Raises InvalidRequestError for other details."""
-    details = _query(event).get("details")
-    if details not in {None, "caption"}:
-        raise InvalidRequestError("Invalid details. Please use details=caption, or leave it out.")
-    return details == "caption"
+def details(event: Event) -> Sequence[Detail]:
+    """Return the names in `?details=`, which are separated by commas. Raises InvalidRequestError."""
+    text = _query(event).get("details")
+    if text is None:
+        return []
+    wanted = [detail for detail in get_args(Detail) if detail in text.split(",")]
+    if len(wanted) != len(text.split(",")):
+        raise InvalidRequestError("Invalid details. Please use caption, placeholder, or caption,placeholder.")
+    return wanted
 
 
 def wants_redirect(event: Event, media_type: str) -> bool:

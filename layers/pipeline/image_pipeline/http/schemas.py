@@ -56,6 +56,13 @@ class CaptionDetails(TypedDict):
     """The geometric mean of the probabilities that the model gave to its tokens. Old images have none."""
 
 
+class Placeholder(TypedDict):
+    """What to show in the place of a thumbnail until it is loaded."""
+
+    color: Annotated[str, Field(pattern="^#[0-9a-f]{6}$")]
+    """The dominant colour, as in CSS."""
+
+
 class ImageData(TypedDict):
     """The data of a processed image."""
 
@@ -71,6 +78,8 @@ class ImageData(TypedDict):
     """A description in English, written by the caption model."""
     caption_details: NotRequired[CaptionDetails]
     """Only with `?details=caption`."""
+    placeholder: NotRequired[Placeholder | None]
+    """Only with `?details=placeholder`. Transparent images and old images have none."""
 
 
 class Image(TypedDict):

@@ -288,8 +288,9 @@ def _from_attributes(item: Mapping[str, Any]) -> ImageRecord:
         thumbnails={ThumbnailSize(size): key for size, key in item["thumbnails"].items()},
         caption=item["caption"],
         caption_model=CaptionModel(**item["caption_model"]),
-        # Items of older versions have neither.
+        # Items of older versions have none of these three.
         caption_prompt=item.get("caption_prompt", ""),
         caption_confidence=item.get("caption_confidence"),
+        dominant_color=item.get("dominant_color"),
         sha256=item["sha256"],
     )
