@@ -268,7 +268,8 @@ def test_the_dominant_colour_is_shown_until_the_thumbnail_is_loaded(site: Site, 
         held.append(route)
 
     page.route("**/thumbnails/medium.png?*", hold)
-    page.reload()
+    with page.expect_request("**/thumbnails/medium.png?*"):
+        page.reload()
     image = page.locator(".card img")
     expect(image).to_have_css("background-color", "rgb(250, 255, 255)")
     held[0].continue_()
