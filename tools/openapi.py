@@ -7,7 +7,7 @@ and the errors.
 import inspect
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from importlib.metadata import metadata
@@ -23,6 +23,7 @@ from image_pipeline.http import bodies, handler, prompts, requests, schemas
 from image_pipeline.models import Detail, ThumbnailSize
 from image_pipeline.storage.claims import KEY_RETENTION
 from tools import template
+from tools.openapi_examples import REFUSALS, SUCCESSES
 
 DOCUMENT = Path(__file__).parent.parent / "functions" / "show_page" / "openapi.json"
 Json = dict[str, Any]
@@ -32,7 +33,14 @@ _PATH_PARAMETERS = {
         "description": "The UUID from the answer to the upload, in upper or lower case.",
         "schema": {"type": "string", "format": "uuid"},
     },
-    "size": {"description": "Which thumbnail.", "schema": {"type": "string", "enum": [*ThumbnailSize]}},
+    "size": {"description": "Which thumbnail.", "schema": {"$ref": "#/components/schemas/ThumbnailSize"}},
+}
+# The values of parameters. Here they have names, so that generated clients have one type for each.
+_CHOICES: dict[str, list[str]] = {
+    "ContentType": [*requests.CONTENT_TYPES],
+    "Details": [*get_args(Detail), ",".join(get_args(Detail))],
+    "Redirect": ["0", "1"],
+    "ThumbnailSize": [*ThumbnailSize],
 }
 # The groups in the reference, by the second part of a path.
 _TAGS = {"images": "Images", "uploads": "Direct uploads", "stats": "Statistics"}
@@ -45,7 +53,7 @@ _DETAILS = {
         "What to add to the data of the image, separated by commas: `caption` adds how the caption was made, and "
         "`placeholder` adds a colour to show until a thumbnail is loaded."
     ),
-    "schema": {"enum": [*get_args(Detail), ",".join(get_args(Detail))]},
+    "schema": {"$ref": "#/components/schemas/Details"},
 }
 _PROMPT = {
     "type": "string",
@@ -97,7 +105,7 @@ _REQUESTS: dict[str, Json] = {
                     "`1` answers with a redirect to the thumbnail, and `0` with JSON. Without it, a client whose "
                     "Accept header prefers images, such as an `<img>`, gets the redirect."
                 ),
-                "schema": {"enum": ["0", "1"]},
+                "schema": {"$ref": "#/components/schemas/Redirect"},
             }
         ]
     },
@@ -111,7 +119,7 @@ _REQUESTS: dict[str, Json] = {
                         "type": "object",
                         "properties": {
                             "filename": {"type": "string", "description": "Shown to clients, never used as a path."},
-                            "content_type": {"enum": list(requests.CONTENT_TYPES)},
+                            "content_type": {"$ref": "#/components/schemas/ContentType"},
                             "prompt": _PROMPT,
                         },
                         "required": ["content_type"],
@@ -171,9 +179,9 @@ _LINKS: dict[str, Json] = {
 }
 # The answers that API Gateway gives itself: before it calls a function, or if a function does not answer.
 _GATEWAY = {
-    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests.",
-    HTTPStatus.BAD_GATEWAY: "A function failed without an answer.",
-    HTTPStatus.GATEWAY_TIMEOUT: "A function took too long.",
+    HTTPStatus.TOO_MANY_REQUESTS: ("Too many requests.", "Too many requests. Please try again in a moment."),
+    HTTPStatus.BAD_GATEWAY: ("A function failed without an answer.", "Internal server error"),
+    HTTPStatus.GATEWAY_TIMEOUT: ("A function took too long.", "Endpoint request timed out"),
 }
 _HEADERS = {
     "Cache-Control": {
@@ -221,9 +229,11 @@ def document() -> Json:
         "servers": [{"url": ".", "description": "This API"}],
         "paths": dict(sorted(paths.items())),
         "components": {
-            "schemas": _schemas(),
+            "schemas": {name: {"type": "string", "enum": values} for name, values in _CHOICES.items()} | _schemas(),
             "headers": _HEADERS,
-            "responses": {status.phrase.replace(" ", ""): _gateway_answer(text) for status, text in _GATEWAY.items()},
+            "responses": {
+                status.phrase.replace(" ", ""): _gateway_answer(*texts) for status, texts in _GATEWAY.items()
+            },
         },
     }
     validate(result)
@@ -248,7 +258,7 @@ def _operation(operation_id: str, path: str, operation: Callable[..., Any]) -> J
     success: Json = {
         "description": " ".join(str(inspect.getdoc(body)) for body in returned),
         "headers": _headers("Cache-Control"),
-        "content": _json(*returned),
+        "content": _json(*returned, examples=SUCCESSES[operation_id]),
     }
     if operation_id in _LINKS:
         success["links"] = _LINKS[operation_id]
@@ -261,7 +271,7 @@ def _operation(operation_id: str, path: str, operation: Callable[..., Any]) -> J
         "responses": {
             str(int(handler.SUCCESS[operation])): success,
             **({"302": _redirect(success)} if handler.Redirect in get_args(body) else {}),
-            **_refusals(handler.ERRORS[operation]),
+            **_refusals(operation_id, handler.ERRORS[operation]),
             **{str(int(status)): _reference("responses", status.phrase.replace(" ", "")) for status in _GATEWAY},
         },
     }
@@ -275,40 +285,43 @@ def _redirect(success: Json) -> Json:
     }
 
 
-def _refusals(raises: tuple[type[PipelineError], ...]) -> dict[str, Json]:
+def _refusals(operation_id: str, raises: tuple[type[PipelineError], ...]) -> dict[str, Json]:
     """Return the error answers, by status."""
     descriptions: dict[HTTPStatus, list[str]] = defaultdict(list)
     examples: dict[HTTPStatus, Json] = defaultdict(dict)
     for error in (*raises, *handler.COMMON_ERRORS):
         descriptions[handler.status_of(error)].append(str(inspect.getdoc(error)))
-        if error.message:
-            body = bodies.image_missing if error is ImageNotFoundError else bodies.failure
-            examples[handler.status_of(error)][error.__name__] = {"value": body(error.message)}
+        body = bodies.image_missing if error is ImageNotFoundError else bodies.failure
+        message = error.message or REFUSALS[error][operation_id]
+        examples[handler.status_of(error)][error.__name__] = body(message)
     descriptions[HTTPStatus.INTERNAL_SERVER_ERROR].append("Anything unforeseen.")
-    examples[HTTPStatus.INTERNAL_SERVER_ERROR]["Unforeseen"] = {"value": bodies.failure(UNEXPECTED)}
+    examples[HTTPStatus.INTERNAL_SERVER_ERROR]["Unforeseen"] = bodies.failure(UNEXPECTED)
     answers: dict[str, Json] = {}
     for status in sorted(descriptions):
         missing = ImageNotFoundError in raises and status == handler.status_of(ImageNotFoundError)
-        content = _json(schemas.ImageMissing if missing else schemas.Failure)
-        if examples[status]:
-            content["application/json"]["examples"] = examples[status]
+        content = _json(schemas.ImageMissing if missing else schemas.Failure, examples=examples[status])
         headers = ["Cache-Control", "Retry-After"] if handler.may_be_repeated(status) else ["Cache-Control"]
         description = " ".join(descriptions[status])
         answers[str(int(status))] = {"description": description, "headers": _headers(*headers), "content": content}
     return answers
 
 
-def _gateway_answer(description: str) -> Json:
+def _gateway_answer(description: str, message: str) -> Json:
     return {
         "description": description,
         "headers": _headers("Cache-Control", "Retry-After"),
-        "content": _json(schemas.Failure),
+        "content": _json(schemas.Failure, examples={"Gateway": bodies.failure(message)}),
     }
 
 
-def _json(*types: type) -> Json:
+def _json(*types: type, examples: Mapping[str, object]) -> Json:
     references = [_reference("schemas", body.__name__) for body in types]
-    return {"application/json": {"schema": references[0] if len(references) == 1 else {"anyOf": references}}}
+    return {
+        "application/json": {
+            "schema": references[0] if len(references) == 1 else {"anyOf": references},
+            "examples": {name: {"value": example} for name, example in examples.items()},
+        }
+    }
 
 
 def _headers(*names: str) -> Json:

@@ -1,9 +1,44 @@
 """functions/show_page/openapi.json matches the declarations of the handlers."""
 
+from typing import Any
+
+import jsonschema
+
+from tests.contract import examples
 from tools import openapi
+from tools.openapi_examples import SUCCESSES
 
 
 def test_the_document_is_up_to_date() -> None:
     assert openapi.DOCUMENT.read_text() == openapi.text(), (
         "functions/show_page/openapi.json is out of date: make openapi"
     )
+
+
+def test_every_answer_has_examples_that_match_its_schema() -> None:
+    document = openapi.document()
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    answers = [answer for operation in operations for answer in operation["responses"].values()]
+    for answer in [*answers, *document["components"]["responses"].values()]:
+        if "$ref" in answer:
+            continue
+        content = answer["content"]["application/json"]
+        assert content["examples"]
+        for example in content["examples"].values():
+            jsonschema.validate(example["value"], {**content["schema"], "components": document["components"]})
+
+
+def test_the_examples_of_successes_are_those_of_the_contract() -> None:
+    for operation, name, example in (
+        ("uploadImage", "Image", examples.IMAGE),
+        ("getImage", "Finished", examples.DETAILS),
+        ("getThumbnail", "Url", examples.THUMBNAIL),
+        ("getStats", "Statistics", examples.STATISTICS),
+    ):
+        assert without_urls(SUCCESSES[operation][name]) == without_urls(example)
+
+
+def without_urls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_urls(item) for key, item in value.items()}
+    return "a URL" if "/thumbnails/small" in str(value) or "/thumbnails/medium" in str(value) else value
