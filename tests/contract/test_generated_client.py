@@ -62,8 +62,8 @@ def test_it_uploads_lists_searches_and_deletes(generated: Generated) -> None:
     assert image.data.placeholder.color == "#ffffff"
     assert (image.data.metadata.width, image.data.metadata.height) == (240, 200)
     image_id = image.data.image_id
-    assert image_id in found(generated, limit=1)
     wait_until_found(generated, "xylophones")
+    assert str(image_id) in found(generated, limit=100)
     assert list(found(generated, q="xylophones blue")) == [str(image_id)]
     thumbnail = generated.call("images.get_thumbnail", image_id, models.ThumbnailSize.SMALL)
     assert httpx.get(thumbnail.data).headers["Content-Type"] == "image/png"
