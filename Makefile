@@ -18,7 +18,8 @@ export SAM_CLI_TELEMETRY := 0
 # Where `make model` puts the exported model.
 EXPORT_BASE = build/models/$(subst /,--,$(MODEL))$(if $(REVISION),@$(REVISION))
 EXPORTED = $(EXPORT_BASE)$(if $(PRECISION),-$(PRECISION))
-RUNTIME_REQUIREMENTS := layers/pipeline/requirements.txt layers/processing/requirements.txt
+RUNTIME_REQUIREMENTS := layers/pipeline/requirements.txt layers/processing/requirements.txt \
+	functions/authorize/requirements.txt
 DIRECT_REQUIREMENTS := $(RUNTIME_REQUIREMENTS:.txt=.in)
 
 .PHONY: help
@@ -30,7 +31,7 @@ help: ## Print this list
 .PHONY: serve
 serve: MODEL ?= $(DEMO_MODEL)
 serve: PORT ?= 8000
-serve: .venv/installed ## Run the API on http://127.0.0.1:8000 (HOST=, PORT=, ORIGINS=, MODEL= a folder or a hub id)
+serve: .venv/installed ## Run the API on http://127.0.0.1:8000 (HOST=, PORT=, ORIGINS=, AUTH=, MODEL= a folder or a hub id)
 	@model='$(or $(MODEL),$(DEMO_MODEL))'; \
 	if [ ! -d "$$model" ] && [[ ! "$$model" =~ ^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$$ || "$$model" = ./* || "$$model" = ../* ]]; then \
 		echo "error: $$model is neither a folder nor a hub id such as $(BLIP_BASE)" >&2; exit 1; \
@@ -39,7 +40,8 @@ serve: .venv/installed ## Run the API on http://127.0.0.1:8000 (HOST=, PORT=, OR
 		{ [ ! -d "$$model" ] && [ -f '$(EXPORTED)/model.json' ]; } || $(MAKE) --no-print-directory model MODEL="$$model"; \
 		model='$(EXPORTED)'; \
 	fi; \
-	exec $(BIN)/python -m tools.serve --host '$(HOST)' --port '$(or $(PORT),8000)' --model "$$model" --origins '$(ORIGINS)'
+	exec $(BIN)/python -m tools.serve --host '$(HOST)' --port '$(or $(PORT),8000)' --model "$$model" --origins '$(ORIGINS)' \
+		$(if $(AUTH),--auth '$(AUTH)') $(if $(ISSUER),--issuer '$(ISSUER)') $(if $(AUDIENCE),--audience '$(AUDIENCE)')
 
 .PHONY: local
 local: PORT ?= 3000
@@ -187,6 +189,8 @@ lock: .venv/installed ## Write the locked requirements of the layers from their 
 	$(UV_COMPILE) layers/pipeline/requirements.in -o layers/pipeline/requirements.txt
 	$(UV_COMPILE) --constraints layers/pipeline/requirements.txt --overrides layers/processing/overrides.txt \
 		layers/processing/requirements.in -o layers/processing/requirements.txt
+	$(UV_COMPILE) --constraints layers/pipeline/requirements.txt functions/authorize/requirements.in \
+		-o functions/authorize/requirements.txt
 
 .PHONY: clean
 clean: ## Remove everything that make has built and installed

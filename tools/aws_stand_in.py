@@ -89,11 +89,7 @@ def create_resources(template: Template) -> tuple[dict[str, str], dict[str, str]
     """
     variables = dict(_environment(template))
     resources = deepcopy(
-        {
-            name: found
-            for name, found in template["Resources"].items()
-            if found["Type"] in _STORAGE_TYPES and "Condition" not in found
-        }
+        {name: found for name, found in template["Resources"].items() if found["Type"] in _STORAGE_TYPES}
     )
     for resource in resources.values():
         # moto's CloudFormation does not know these.
@@ -101,7 +97,6 @@ def create_resources(template: Template) -> tuple[dict[str, str], dict[str, str]
         resource.pop("DependsOn", None)
     storage = {
         "Parameters": template["Parameters"],
-        "Conditions": template["Conditions"],
         "Resources": resources,
         # Output names may only contain letters and digits.
         "Outputs": {name.replace("_", "0"): {"Value": value} for name, value in variables.items()},

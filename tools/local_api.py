@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EADDRINUSE
@@ -41,16 +41,15 @@ def run(
     host: str = "127.0.0.1",
     port: int = 0,
     request_handler: type[RequestHandler] = QuietRequestHandler,
-    allowed_origins: str = "",
+    parameters: Mapping[str, str] | None = None,
 ) -> Iterator[LocalApi]:
-    """Serve until the block ends. Port 0 means any free port. `allowed_origins` is the parameter of the template.
+    """Serve until the block ends. Port 0 means any free port. `parameters` are those of the template.
 
     Until then, this process has the environment variables of the functions. Its AWS clients reach only the stand-in.
     Raises AddressError and ModelFolderError.
     """
     with _listen(host, port) as listener, aws_stand_in.run(host) as aws, _environment(aws):
-        described = template.read()
-        described["Parameters"]["AllowedOrigins"]["Default"] = allowed_origins
+        described = template.read(parameters)
         variables, resources = create_resources(described)
         os.environ |= variables
         os.environ |= {

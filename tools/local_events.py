@@ -29,7 +29,7 @@ def running(template: Template, names: dict[str, str], client: Callable[[Any], A
     stop = threading.Event()
     threads = []
     for function, properties in functions(template).items():
-        for source in properties["Events"].values():
+        for source in properties.get("Events", {}).values():
             deliver = _source(source, names, client, _invoker(function, call))
             if deliver:
                 threads.append(threading.Thread(target=_poll, args=(deliver, stop), name=f"events of {function}"))

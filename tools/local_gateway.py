@@ -4,6 +4,7 @@ Only one part of SAM is replaced: its Docker runner, by one that calls the handl
 """
 
 import json
+import logging
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -16,10 +17,10 @@ from uuid import uuid4
 from samcli.lib.providers.api_provider import ApiProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from samcli.local.apigw.local_apigw_service import LocalApigwService
-from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_input_stream
 
-from tools.template import PATH, Template, allowed_origins, functions, handler
+from tools.local_access import Access, gateway_response
+from tools.template import PATH, Template, functions, handler
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from samcli.local.apigw.route import Route
 
 _ACCOUNT = "123456789012"
+# SAM warns that it ignores the security schemes of the template. local_access.py does not.
+logging.getLogger("samcli.commands.local.lib.swagger.parser").setLevel(logging.ERROR)
 
 
 class LocalGateway:
@@ -41,11 +44,12 @@ class LocalGateway:
         service.create()
         flask_app = service._app  # noqa: SLF001 - SAM has no public name for it
         # SAM's gateway has no gateway responses. A client sees this one most often.
-        unknown_route = template["Resources"]["Api"]["Properties"]["GatewayResponses"]["MISSING_AUTHENTICATION_TOKEN"]
-        is_shared = bool(allowed_origins(template))
         for status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
-            flask_app.register_error_handler(status, lambda _: _gateway_response(unknown_route, is_shared=is_shared))
-        self.app: WSGIApplication = _TextBodies(flask_app, api.binary_media_types)
+            flask_app.register_error_handler(
+                status, lambda _: gateway_response(template, "MISSING_AUTHENTICATION_TOKEN")
+            )
+        bodies = _TextBodies(flask_app, api.binary_media_types)
+        self.app: WSGIApplication = Access(bodies, template, self.call)
 
     def call(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
         """Call the handler of a function as the Lambda runtime does. An exception becomes an error document."""
@@ -75,18 +79,6 @@ class _TextBodies:
                 environ["CONTENT_LENGTH"] = str(len(body))
             environ.pop("HTTP_TRANSFER_ENCODING", None)
         return self._app(environ, start_response)
-
-
-def _gateway_response(response: dict[str, Any], *, is_shared: bool) -> Response:
-    """Make a gateway response. `is_shared` is the only condition in its headers."""
-    ((media_type, body),) = response["ResponseTemplates"].items()
-    headers = {}
-    for name, value in response["ResponseParameters"]["Headers"].items():
-        if isinstance(value, str):
-            headers[name] = value.strip("'")
-        elif is_shared:
-            headers[name] = value["Fn::If"][1].strip("'")
-    return Response(body, status=response["StatusCode"], headers=headers, content_type=media_type)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,15 @@ from pathlib import Path
 
 from image_processing.captions import ModelFolderError
 from tools import local_api
+from tools.local_access import API_KEY
 from tools.request_handler import RequestHandler
+
+# What curl must send, by the way in which clients prove who they are.
+_HEADER_OPTIONS = {
+    "NONE": "",
+    "API_KEY": f"-H 'x-api-key: {API_KEY}' ",
+    "JWT": '-H "Authorization: Bearer $TOKEN" ',
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,16 +27,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
     parser.add_argument("--model", type=Path, default=local_api.DEMO_MODEL, help="folder of an exported model")
     parser.add_argument("--origins", default="", help="origins whose pages may use the API, separated by commas")
+    parser.add_argument(
+        "--auth", choices=["NONE", "API_KEY", "JWT"], default="NONE", help="what clients need (default: %(default)s)"
+    )
+    parser.add_argument("--issuer", default="", help="issuer of the tokens, with --auth JWT")
+    parser.add_argument("--audience", default="image-pipeline", help="audience of the tokens (default: %(default)s)")
     options = parser.parse_args(arguments)
+    if options.auth == "JWT" and not options.issuer:
+        parser.error("--auth JWT needs the issuer of the tokens: make serve AUTH=JWT ISSUER=https://...")
+    parameters = {
+        "AllowedOrigins": options.origins,
+        "ApiAuth": options.auth,
+        "JwtIssuer": options.issuer,
+        "JwtAudience": options.audience,
+    }
 
     stop = threading.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda *_: stop.set())
     try:
-        with local_api.run(
-            options.model, options.host, options.port, _LoggingRequestHandler, allowed_origins=options.origins
-        ) as api:
-            print(_banner(api), flush=True)
+        with local_api.run(options.model, options.host, options.port, _LoggingRequestHandler, parameters) as api:
+            print(_banner(api, options.auth), flush=True)
             stop.wait()
     except (ModelFolderError, local_api.AddressError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -43,7 +62,7 @@ class _LoggingRequestHandler(RequestHandler):
         print(f"{self.log_date_time_string()}  {self.command} {path}  {code}", flush=True)
 
 
-def _banner(api: local_api.LocalApi) -> str:
+def _banner(api: local_api.LocalApi, auth: str) -> str:
     model = api.captioner.model
     lines = [f"Image Processing Pipeline API on {api.url}", ""]
     lines += [f"  {method:5} {route.path}" for route in api.routes for method in route.methods]
@@ -53,7 +72,7 @@ def _banner(api: local_api.LocalApi) -> str:
     lines += [
         "",
         f"Open {api.url} in a browser, or try it from another shell:",
-        f"  curl -F file=@tools/exporter/samples/scene-03.png {api.url}/api/images",
+        f"  curl {_HEADER_OPTIONS[auth]}-F file=@tools/exporter/samples/scene-03.png {api.url}/api/images",
         "",
         "Everything is in memory. Ctrl-C stops the API and deletes all its data.",
     ]

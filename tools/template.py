@@ -1,35 +1,85 @@
 """Reads template.yaml for the local API, the tools and the tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from samcli.yamlhelper import yaml_parse
 
 PATH = Path(__file__).parent.parent / "template.yaml"
 Template = dict[str, Any]
+_NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
-def read() -> Template:
-    """Return the template with its intrinsic functions in long form, `{"Ref": ...}`."""
+def raw() -> Template:
+    """Return the whole template with its intrinsic functions in long form, `{"Ref": ...}`."""
     template: Template = yaml_parse(PATH.read_text())
     return template
 
 
-def functions(template: Template) -> dict[str, dict[str, Any]]:
-    """Return the properties of each function by its logical id, including those of Globals.
+def read(parameters: Mapping[str, object] | None = None) -> Template:
+    """Return the template as it is deployed with these parameters, and with the defaults of all others.
 
-    Variables with the value AWS::NoValue are left out, as CloudFormation does.
+    It has only the resources and properties whose conditions hold. The given values are the new defaults.
     """
+    template = raw()
+    for name, value in (parameters or {}).items():
+        template["Parameters"][name]["Default"] = value
+    conditions = {name: _holds(condition, template) for name, condition in template.pop("Conditions").items()}
+    for section in ("Resources", "Outputs"):
+        template[section] = {
+            name: described
+            for name, described in template[section].items()
+            if conditions.get(described.pop("Condition", None), True)
+        }
+    return cast("Template", _resolved(template, conditions))
+
+
+def _holds(condition: dict[str, Any], template: Template) -> bool:
+    """Tell whether a condition holds, with the defaults of the parameters."""
+    ((operator, operand),) = condition.items()
+    match operator:
+        case "Fn::Equals":
+            first, second = (_default(value, template) for value in operand)
+            return str(first) == str(second)
+        case "Fn::Not":
+            return not _holds(operand[0], template)
+        case "Fn::And":
+            return all(_holds(part, template) for part in operand)
+        case "Fn::Or":
+            return any(_holds(part, template) for part in operand)
+        case "Condition":
+            return _holds(template["Conditions"][operand], template)
+    raise NotImplementedError(operator)
+
+
+def _default(value: object, template: Template) -> object:
+    return template["Parameters"][value["Ref"]]["Default"] if isinstance(value, dict) else value
+
+
+def _resolved(value: object, conditions: Mapping[str, bool]) -> object:
+    """Replace each Fn::If by its result, and leave out what is AWS::NoValue."""
+    while isinstance(value, dict) and list(value) == ["Fn::If"]:
+        condition, if_true, if_false = value["Fn::If"]
+        value = if_true if conditions[condition] else if_false
+    if isinstance(value, dict) and value != _NO_VALUE:
+        items = ((name, _resolved(item, conditions)) for name, item in value.items())
+        return {name: item for name, item in items if item != _NO_VALUE}
+    if isinstance(value, list):
+        return [item for item in (_resolved(item, conditions) for item in value) if item != _NO_VALUE]
+    return value
+
+
+def functions(template: Template) -> dict[str, dict[str, Any]]:
+    """Return the properties of each function by its logical id, including those of Globals."""
     shared = template["Globals"]["Function"]
     merged = {}
     for name, resource in template["Resources"].items():
         if resource["Type"] == "AWS::Serverless::Function":
             properties = resource["Properties"]
             variables = {**shared["Environment"]["Variables"], **properties.get("Environment", {}).get("Variables", {})}
-            existing = {name: value for name, value in variables.items() if value != {"Ref": "AWS::NoValue"}}
-            merged[name] = {**shared, **properties, "Environment": {"Variables": existing}}
+            merged[name] = {**shared, **properties, "Environment": {"Variables": variables}}
     return merged
 
 
@@ -41,18 +91,10 @@ def table_definition(template: Template) -> dict[str, Any]:
     return {attribute: described[attribute] for attribute in copied} | {"StreamSpecification": stream}
 
 
-def allowed_origins(template: Template) -> list[str]:
-    """Return the origins whose pages may use the API: the default of the parameter."""
-    origins: str = template["Parameters"]["AllowedOrigins"]["Default"]
-    return origins.split(",") if origins else []
-
-
 def cors_rules(template: Template, bucket: str) -> list[dict[str, Any]]:
     """Return the CORS rules of a bucket, as S3's PutBucketCors takes them."""
-    configuration, origins = template["Resources"][bucket]["Properties"]["CorsConfiguration"], allowed_origins(template)
-    if "Fn::If" in configuration:
-        _, if_shared, _ = configuration["Fn::If"]
-        configuration = if_shared if origins else {"CorsRules": []}
+    configuration = template["Resources"][bucket]["Properties"].get("CorsConfiguration", {"CorsRules": []})
+    origins = template["Parameters"]["AllowedOrigins"]["Default"].split(",")
     return [
         {
             "AllowedMethods": rule["AllowedMethods"],

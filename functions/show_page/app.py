@@ -4,6 +4,7 @@ The gallery is one HTML file with its style and its script, so it needs no other
 reference is Swagger UI, which comes with Powertools.
 """
 
+import json
 from base64 import b64encode
 from hashlib import sha256
 from http import HTTPStatus
@@ -26,6 +27,13 @@ _FILES = {
     "docs.js": (_HERE, "text/javascript"),
 }
 
+# How a client proves who it is, in OpenAPI, by the setting.
+_SCHEMES = {
+    "API_KEY": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    "JWT": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "AWS_IAM": {"type": "apiKey", "in": "header", "name": "Authorization", "description": "AWS Signature Version 4"},
+}
+
 Answer = dict[str, Any]
 
 
@@ -37,7 +45,7 @@ def lambda_handler(event: Event, context: object) -> Answer:  # noqa: ARG001 - L
         case "/docs":
             return _docs()
         case "/openapi.json":
-            return _answer((_HERE / "openapi.json").read_text(), "application/json")
+            return _answer(json.dumps(_document()), "application/json")
         case _:
             return _file(event["pathParameters"]["file"])
 
@@ -48,6 +56,7 @@ def _gallery() -> Answer:
     values = {
         "style": style,
         "script": script,
+        "api_auth": settings.api_auth(),
         "max_upload_bytes": str(settings.max_upload_bytes()),
         "max_direct_upload_bytes": str(settings.max_direct_upload_bytes()),
         "max_direct_upload": f"{settings.max_direct_upload_bytes() / 1_000_000:g} MB",
@@ -65,6 +74,15 @@ def _gallery() -> Answer:
         "frame-ancestors": "'none'",
     }
     return _answer(html, "text/html", policy)
+
+
+def _document() -> dict[str, Any]:
+    """Return the OpenAPI document. It says what the clients of this stack need."""
+    document: dict[str, Any] = json.loads((_HERE / "openapi.json").read_text())
+    if settings.api_auth() in _SCHEMES:
+        document["components"]["securitySchemes"] = {"client": _SCHEMES[settings.api_auth()]}
+        document["security"] = [{"client": []}]
+    return document
 
 
 def _docs() -> Answer:

@@ -1,7 +1,7 @@
 // The gallery: uploads files, lists images and shows one. Text from the API is only ever set as text, never as HTML.
 
 const API = new URL("api/", location.origin + location.pathname.replace(/\/?$/, "/"));
-const { maxUploadBytes, maxDirectUploadBytes } = document.body.dataset;
+const { apiAuth, maxUploadBytes, maxDirectUploadBytes } = document.body.dataset;
 const UPLOADS_AT_ONCE = 2;
 const TRIES = 4;
 const UNDO_MS = 6000;
@@ -45,6 +45,40 @@ function announce(text) {
   find("#announcer").textContent = text;
 }
 
+// ---- Access: what the API wants to see of each request, if the stack says so --------------------------------------
+
+const CREDENTIALS = {
+  API_KEY: { name: "API key", header: (key) => ({ "x-api-key": key }) },
+  JWT: { name: "token", header: (token) => ({ Authorization: `Bearer ${token}` }) },
+};
+const credential = CREDENTIALS[apiAuth];
+const STORED = "credential"; // until the tab is closed
+
+function credentialHeaders() {
+  const stored = sessionStorage.getItem(STORED);
+  return credential && stored ? credential.header(stored) : {};
+}
+
+function isRefused(status) {
+  return apiAuth !== "NONE" && (status === 401 || status === 403);
+}
+
+function lock(text) {
+  sessionStorage.removeItem(STORED);
+  document.body.classList.add("locked");
+  find("#access-text").textContent = text;
+  find("#access").hidden = false;
+  find("#credential").focus();
+}
+
+function unlock() {
+  sessionStorage.setItem(STORED, find("#credential").value.trim());
+  find("#credential").value = "";
+  find("#access").hidden = true;
+  document.body.classList.remove("locked");
+  start();
+}
+
 // ---- Requests ----------------------------------------------------------------------------------------------------
 
 let reconnecting = false;
@@ -79,6 +113,7 @@ async function answered(request) {
   for (let tries = 1; ; tries += 1) {
     const { status, retryAfter, body } = await request();
     if (status >= 200 && status < 300) return body;
+    if (isRefused(status) && credential) lock(`This ${credential.name} is not accepted. Please enter another one.`);
     if (tries === TRIES || (status < 500 && status !== 409 && status !== 429)) {
       const error = new Error(body?.error ?? body?.data ?? body?.message ?? `The API answered with status ${status}.`);
       error.status = status;
@@ -92,7 +127,10 @@ function call(path, options) {
   return answered(async () => {
     let response;
     try {
-      response = await fetch(new URL(path, API), options);
+      response = await fetch(new URL(path, API), {
+        ...options,
+        headers: { ...credentialHeaders(), ...options?.headers },
+      });
     } catch {
       setReachable(false);
       throw new Unreachable("The API cannot be reached.");
@@ -194,7 +232,7 @@ async function upload(job) {
     showEmptiness();
     announce(`${file.name} is processed: ${image.caption}`);
   } catch (error) {
-    job.refused ||= error.status >= 400 && error.status < 500;
+    job.refused ||= error.status >= 400 && error.status < 500 && !isRefused(error.status);
     show(job, "failed", error.message);
     find("#upload-list").prepend(job.row);
     announce(`${file.name} failed: ${error.message}`);
@@ -212,7 +250,7 @@ async function uploadForm(job, onProgress) {
   form.append("file", job.file);
   const url = new URL(`images?details=${DETAILS}`, API);
   // With the same key, a repeated upload does not make a second image.
-  const body = await answered(() => post(url, form, { "Idempotency-Key": job.key }, onProgress));
+  const body = await answered(() => post(url, form, { ...credentialHeaders(), "Idempotency-Key": job.key }, onProgress));
   return body.data;
 }
 
@@ -476,7 +514,7 @@ function takePending() {
 // ---- Statistics --------------------------------------------------------------------------------------------------
 
 async function refreshStatistics() {
-  if (document.hidden || reconnecting) return;
+  if (document.hidden || reconnecting || document.body.classList.contains("locked")) return;
   const { data } = await call("stats").catch(() => ({ data: null }));
   if (!data) return;
   const shown = {
@@ -539,6 +577,22 @@ detail.onclose = () => shownCard()?.querySelector(".open").focus();
 addEventListener("pagehide", () => settleDeletion({ keepalive: true }));
 document.addEventListener("visibilitychange", refreshStatistics);
 
+find("#access").onsubmit = (event) => {
+  event.preventDefault();
+  unlock();
+};
+
+function start() {
+  refreshStatistics();
+  list.loadMore();
+}
+
 setInterval(refreshStatistics, STATISTICS_MS);
-refreshStatistics();
-list.loadMore();
+if (apiAuth === "AWS_IAM") {
+  find("#credential").hidden = find("#access button").hidden = true;
+  lock("This API only takes requests with a signature of AWS. A page cannot sign them, so the gallery is empty.");
+} else if (credential && !sessionStorage.getItem(STORED)) {
+  lock(`This API needs ${credential.name === "token" ? "a token" : "an API key"}. This page forgets it when the tab is closed.`);
+} else {
+  start();
+}

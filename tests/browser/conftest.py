@@ -1,8 +1,8 @@
 """A browser, and the API that it talks to: once at the root of a server, and once below the path of a stage."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,19 +53,26 @@ class Site:
         self._stack.close()
 
 
-@pytest.fixture(params=["", "/prod"], ids=["root", "stage"])
-def site(request: pytest.FixtureRequest) -> Iterator[Site]:
-    """An empty API. A test that does not use `only_root` runs below the path of a stage as well."""
-    with local_api.run():
-        gateway = LocalGateway(template.read(), HOST, 0)
-        app = DispatcherMiddleware(NotFound(), {request.param: gateway.app}) if request.param else gateway.app
+@contextmanager
+def running_site(path: str = "", parameters: Mapping[str, str] | None = None) -> Iterator[Site]:
+    """Run an empty API below a path, with these parameters of the template, until the block ends."""
+    with local_api.run(parameters=parameters):
+        gateway = LocalGateway(template.read(parameters), HOST, 0)
+        app = DispatcherMiddleware(NotFound(), {path: gateway.app}) if path else gateway.app
         # Any free port. It stays free while the server is stopped for a moment.
         found = make_server(HOST, 0, app)
         found.server_close()
-        running = Site(f"http://{HOST}:{found.port}{request.param}", app)
+        running = Site(f"http://{HOST}:{found.port}{path}", app)
         running.start()
         yield running
         running.stop()
+
+
+@pytest.fixture(params=["", "/prod"], ids=["root", "stage"])
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """An empty API. A test that does not use `only_root` runs below the path of a stage as well."""
+    with running_site(request.param) as running:
+        yield running
 
 
 only_root = pytest.mark.parametrize("site", [""], indirect=True, ids=["root"])

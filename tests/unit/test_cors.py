@@ -63,7 +63,7 @@ def test_a_preflight_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     assert answer["headers"] == {
         **CORS,
         "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
-        "Access-Control-Allow-Headers": "Content-Type, Idempotency-Key",
+        "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Api-Key",
         "Access-Control-Max-Age": "3600",
     }
     event["headers"]["Origin"] = "https://other.example"

@@ -7,9 +7,11 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from openapi_spec_validator import validate
 
 from functions.show_page import app
 from tests.events import load_event
+from tools import openapi
 from tools.local_gateway import LocalContext
 
 BUCKETS = "https://{}.s3.us-east-1.amazonaws.com"
@@ -31,6 +33,7 @@ def policy_of(answer: dict[str, Any]) -> dict[str, str]:
 def buckets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THUMBNAILS_URL", BUCKETS.format("thumbnails"))
     monkeypatch.setenv("UPLOADS_URL", BUCKETS.format("uploads"))
+    monkeypatch.setenv("API_AUTH", "NONE")
     monkeypatch.setenv("MAX_UPLOAD_BYTES", "4500000")
     monkeypatch.setenv("MAX_DIRECT_UPLOAD_BYTES", "50000000")
 
@@ -77,7 +80,17 @@ def test_other_files_are_not_served(file: str) -> None:
     assert get("/docs/{file}", file)["statusCode"] == 404
 
 
-def test_the_document_is_json() -> None:
+def test_the_document_is_the_one_of_the_repository() -> None:
     answer = get("/openapi.json")
     assert answer["headers"]["Content-Type"] == "application/json"
-    assert json.loads(answer["body"])["openapi"] == "3.1.0"
+    assert json.loads(answer["body"]) == json.loads(openapi.DOCUMENT.read_text())
+
+
+@pytest.mark.parametrize(("auth", "header"), [("API_KEY", "x-api-key"), ("AWS_IAM", "Authorization"), ("JWT", None)])
+def test_the_document_says_what_clients_need(monkeypatch: pytest.MonkeyPatch, auth: str, header: str | None) -> None:
+    monkeypatch.setenv("API_AUTH", auth)
+    document = json.loads(get("/openapi.json")["body"])
+    validate(document)
+    scheme = document["components"]["securitySchemes"]["client"]
+    assert (scheme.get("name"), document["security"]) == (header, [{"client": []}])
+    assert f'data-api-auth="{auth}"' in get("/")["body"]

@@ -1,6 +1,5 @@
 """Checks the CloudFormation template that SAM generates from template.yaml, without a connection to AWS."""
 
-import copy
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -69,7 +68,11 @@ Resources = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def resources() -> Resources:
-    described = copy.deepcopy(template.read())
+    return transform(template.raw())
+
+
+def transform(described: template.Template) -> Resources:
+    """Return the resources that SAM makes of a template."""
     for resource in described["Resources"].values():
         properties = resource.get("Properties", {})
         for name in {"CodeUri", "ContentUri"} & set(properties):
@@ -100,7 +103,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 def test_each_route_leads_to_its_function(resources: Resources, functions: Resources) -> None:
-    assert set(functions) == {*ROUTES.values(), "FollowImagesFunction", "ProcessUploadFunction"}
+    assert set(functions) == {*ROUTES.values(), "AuthorizeFunction", "FollowImagesFunction", "ProcessUploadFunction"}
     (api,) = of_type(resources, "AWS::ApiGateway::RestApi").values()
     found = {
         (method, path): operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
@@ -114,7 +117,9 @@ def test_each_route_leads_to_its_function(resources: Resources, functions: Resou
 
 def test_api_gateway_may_invoke_a_function_by_its_own_routes_only(resources: Resources) -> None:
     granted = set()
-    for permission in of_type(resources, "AWS::Lambda::Permission").values():
+    permissions = of_type(resources, "AWS::Lambda::Permission")
+    assert permissions.pop("AuthorizePermission")["Properties"]["SourceArn"]["Fn::Sub"].endswith("${Api}/authorizers/*")
+    for permission in permissions.values():
         properties = permission["Properties"]
         assert (properties["Action"], properties["Principal"]) == (
             "lambda:InvokeFunction",
@@ -127,9 +132,52 @@ def test_api_gateway_may_invoke_a_function_by_its_own_routes_only(resources: Res
     }
 
 
+@pytest.mark.parametrize(
+    ("auth", "scheme"), [("NONE", None), ("API_KEY", "ApiKey"), ("AWS_IAM", "Iam"), ("JWT", "Token")]
+)
+def test_all_routes_of_the_api_ask_clients_who_they_are_if_the_parameter_says_so(auth: str, scheme: str | None) -> None:
+    (api,) = of_type(transform(template.read({"ApiAuth": auth})), "AWS::ApiGateway::RestApi").values()
+    body = api["Properties"]["Body"]
+    for path, methods in body["paths"].items():
+        for method, operation in methods.items():
+            is_protected = scheme and path.startswith("/api/") and method != "options"
+            assert operation.get("security") == ([{scheme: []}] if is_protected else None), (method, path)
+    assert ("Token" in body["components"]["securitySchemes"]) == (auth == "JWT")
+
+
+@pytest.mark.parametrize(
+    ("auth", "added"),
+    [
+        ("NONE", set()),
+        ("API_KEY", {"UsagePlan", "FirstApiKey", "FirstApiKeyPlan"}),
+        ("AWS_IAM", set()),
+        ("JWT", {"AuthorizeFunction", "AuthorizeRole", "AuthorizeLogs", "AuthorizePermission"}),
+    ],
+)
+def test_access_creates_only_what_it_needs(auth: str, added: set[str]) -> None:
+    # The name of a deployment contains a digest of the API.
+    without, with_auth = (
+        {name for name in transform(template.read({"ApiAuth": value})) if not name.startswith("ApiDeployment")}
+        for value in ("NONE", auth)
+    )
+    assert with_auth - without == added
+    assert without <= with_auth
+
+
+def test_uploads_have_a_lower_limit_than_other_requests(resources: Resources) -> None:
+    (stage,) = of_type(resources, "AWS::ApiGateway::Stage").values()
+    everything, uploads = stage["Properties"]["MethodSettings"]
+    assert (everything["ResourcePath"], everything["HttpMethod"]) == ("/*", "*")
+    # API Gateway wants each slash but the first one as ~1.
+    assert (uploads["ResourcePath"], uploads["HttpMethod"]) == ("/~1api~1images", "POST")
+    assert uploads["ThrottlingRateLimit"] == {"Ref": "UploadRateLimit"}
+    parameters = template.raw()["Parameters"]
+    assert parameters["UploadRateLimit"]["Default"] < parameters["ThrottlingRateLimit"]["Default"]
+
+
 def test_no_gateway_response_is_declared_that_api_gateway_ignores() -> None:
     # AWS documents that this gateway response cannot be customised.
-    assert "REQUEST_TOO_LARGE" not in template.read()["Resources"]["Api"]["Properties"]["GatewayResponses"]
+    assert "REQUEST_TOO_LARGE" not in template.raw()["Resources"]["Api"]["Properties"]["GatewayResponses"]
 
 
 def test_every_function_has_a_role_of_its_own_and_no_managed_policy(resources: Resources, functions: Resources) -> None:
@@ -293,7 +341,7 @@ def test_the_statistics_function_reads_nothing_but_the_shards(resources: Resourc
 
 
 def test_layer_and_image_install_only_locked_packages() -> None:
-    assert template.read()["Resources"]["PipelineLayer"]["Properties"]["ContentUri"] == "layers/pipeline/"
+    assert template.raw()["Resources"]["PipelineLayer"]["Properties"]["ContentUri"] == "layers/pipeline/"
     makefile = (ROOT / "layers" / "pipeline" / "Makefile").read_text()
     dockerfile = (ROOT / "functions" / "upload_image" / "Dockerfile").read_text()
     for text in (makefile, dockerfile):

@@ -69,6 +69,21 @@ def allowed_origins() -> list[str]:
     return [origin for origin in _optional("ALLOWED_ORIGINS").split(",") if origin]
 
 
+def api_auth() -> str:
+    """Return how clients of the API prove who they are: NONE, API_KEY, AWS_IAM or JWT."""
+    return _text("API_AUTH")
+
+
+def jwt_issuer() -> str:
+    """Return the issuer of the tokens, spelled as in their claim `iss`. It is an https URL."""
+    return _text("JWT_ISSUER")
+
+
+def jwt_audiences() -> list[str]:
+    """Return the audiences of which a token must name one."""
+    return _text("JWT_AUDIENCE").split(",")
+
+
 def is_sam_local() -> bool:
     """Tell whether the function runs under `sam local`, which sets this variable. Lambda never sets it."""
     return "AWS_SAM_LOCAL" in os.environ

@@ -4,7 +4,7 @@ from image_pipeline import settings
 from image_pipeline.http import requests
 
 _METHODS = "GET, HEAD, POST, DELETE"
-_REQUEST_HEADERS = "Content-Type, Idempotency-Key"
+_REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-Api-Key"
 _ANSWER_HEADERS = "Location, Retry-After"
 _PREFLIGHT_SECONDS = "3600"
 

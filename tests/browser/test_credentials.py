@@ -1,0 +1,78 @@
+"""The gallery of an API that only some clients may use."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from functions.authorize import app as authorize
+from tests import oidc_issuer
+from tests.browser.conftest import Site, accessibility_violations, running_site
+from tests.browser.gallery import Gallery, file
+from tests.browser.test_gallery import SCENES, large_png
+from tests.oidc_issuer import Issuer
+from tools.local_access import API_KEY
+
+
+@pytest.fixture
+def site_with_keys() -> Iterator[Site]:
+    with running_site(parameters={"ApiAuth": "API_KEY"}) as site:
+        yield site
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with oidc_issuer.running() as running:
+        running.add_key("first")
+        yield running
+
+
+@pytest.fixture
+def site_with_tokens(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(authorize, "_cached", None)
+    with running_site("/prod", {"ApiAuth": "JWT", "JwtIssuer": issuer.url}) as site:
+        yield site
+
+
+def unlock(page: Page, credential: str) -> None:
+    page.locator("#credential").fill(credential)
+    page.get_by_role("button", name="Continue").click()
+
+
+@pytest.mark.parametrize("expected_errors", [["status of 403"]])
+def test_with_an_api_key_everything_works(site_with_keys: Site, page: Page) -> None:
+    page.goto(f"{site_with_keys.url}/")
+    expect(page.get_by_text("This API needs an API key.")).to_be_visible()
+    expect(page.locator("#credential")).to_be_focused()
+    expect(page.get_by_text("Choose files")).to_be_hidden()
+    assert accessibility_violations(page) == []
+    unlock(page, "a wrong key")
+    expect(page.get_by_text("This API key is not accepted.")).to_be_visible()
+    unlock(page, API_KEY)
+    expect(page.get_by_text("No images yet")).to_be_visible()
+    gallery = Gallery(page, site_with_keys.url)  # the page still knows the key
+    gallery.add(*SCENES)
+    gallery.add(file("large.png", large_png()))
+    gallery.delete("scene-01.png")
+    expect(gallery.cards).to_have_count(2)
+    page.reload()
+    expect(gallery.cards).to_have_count(2)
+
+
+@pytest.mark.parametrize("expected_errors", [["status of 401"]])
+def test_a_token_that_expires_is_asked_for_again(site_with_tokens: Site, issuer: Issuer, page: Page) -> None:
+    gallery_url = site_with_tokens.url
+    page.goto(f"{gallery_url}/")
+    expect(page.get_by_text("This API needs a token.")).to_be_visible()
+    unlock(page, issuer.token("first"))
+    expect(page.get_by_text("No images yet")).to_be_visible()
+    gallery = Gallery(page, gallery_url)
+    gallery.add(SCENES[0])
+    expired = issuer.token("first", exp=-60)
+    page.evaluate("token => sessionStorage.setItem('credential', token)", expired)
+    gallery.choose(SCENES[1])
+    expect(page.get_by_text("This token is not accepted.")).to_be_visible()
+    expect(gallery.cards).to_have_count(0)
+    unlock(page, issuer.token("first"))
+    gallery.failures.get_by_role("button", name="Try again").click()
+    expect(gallery.cards).to_have_count(2)

@@ -1,0 +1,89 @@
+"""Who may call the local API, by the parameter ApiAuth."""
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from functions.authorize import app as authorize
+from tests import oidc_issuer
+from tests.contract.client import Client
+from tests.contract.refusals import refusal
+from tests.oidc_issuer import Issuer
+from tests.pictures import scene_png
+from tools import local_api
+from tools.image_records import IMAGE_ID, finished, store
+from tools.local_access import API_KEY
+
+ROUTES = [
+    ("GET", "/api/images", 200),
+    ("HEAD", "/api/images", 200),
+    ("POST", "/api/images", 400),  # without a file
+    ("GET", f"/api/images/{IMAGE_ID}", 200),
+    ("GET", f"/api/images/{IMAGE_ID.upper()}", 200),
+    ("GET", f"/api/images/{IMAGE_ID}/thumbnails/small", 200),
+    ("POST", "/api/uploads", 400),
+    ("GET", "/api/stats", 200),
+    ("DELETE", f"/api/images/{IMAGE_ID}", 200),
+]
+PUBLIC = [("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json"), ("OPTIONS", "/api/images")]
+NO_KEY = "This API key is missing or not valid. Please send a valid one in the header x-api-key."
+NO_TOKEN = "This token is missing or not valid. Please send a valid one in the header Authorization: Bearer <token>."
+
+
+@pytest.fixture(scope="module")
+def with_keys() -> Iterator[Client]:
+    with local_api.run(parameters={"ApiAuth": "API_KEY"}) as api:
+        yield Client(api.url)
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    with oidc_issuer.running() as running:
+        running.add_key("first")
+        yield running
+
+
+@pytest.fixture
+def with_tokens(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    monkeypatch.setattr(authorize, "_cached", None)
+    with local_api.run(parameters={"ApiAuth": "JWT", "JwtIssuer": issuer.url}) as api:
+        yield Client(api.url)
+
+
+def send(api: Client, method: str, path: str, headers: dict[str, str] | None = None) -> requests.Response:
+    return requests.request(method, api.url + path, headers=headers, timeout=10)
+
+
+def test_each_route_needs_the_key(with_keys: Client) -> None:
+    store(finished(IMAGE_ID))
+    for method, path, status in ROUTES:
+        for headers in ({}, {"x-api-key": ""}, {"x-api-key": f"{API_KEY}x"}, {"Authorization": API_KEY}):
+            answer = send(with_keys, method, path, headers)
+            assert answer.status_code == 403
+            assert method == "HEAD" or refusal(answer) == (403, NO_KEY)
+        assert send(with_keys, method, path, {"X-API-Key": API_KEY}).status_code == status
+
+
+@pytest.mark.parametrize(("method", "path"), PUBLIC)
+def test_pages_and_preflights_need_no_key(with_keys: Client, method: str, path: str) -> None:
+    assert send(with_keys, method, path).ok
+
+
+def test_each_route_needs_a_token(with_tokens: Client, issuer: Issuer) -> None:
+    store(finished(IMAGE_ID))
+    token, expired = issuer.token("first"), issuer.token("first", exp=-60)
+    for method, path, status in ROUTES:
+        for authorization in ("", "Bearer", f"Basic {token}", f"Bearer {token}x", f"Bearer {expired}"):
+            answer = send(with_tokens, method, path, {"Authorization": authorization})
+            assert answer.status_code == 401
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
+            assert method == "HEAD" or refusal(answer) == (401, NO_TOKEN)
+        assert send(with_tokens, method, path, {"Authorization": f"Bearer {token}"}).status_code == status
+
+
+def test_an_upload_with_a_token_is_processed(with_tokens: Client, issuer: Issuer) -> None:
+    headers = {"Authorization": f"Bearer {issuer.token('first')}"}
+    files = {"file": ("scene.png", scene_png())}
+    answer = requests.post(f"{with_tokens.url}/api/images", files=files, headers=headers, timeout=30)
+    assert answer.status_code == 200
