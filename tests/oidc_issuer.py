@@ -71,10 +71,10 @@ class Issuer:
 
 
 @contextmanager
-def running() -> Iterator[Issuer]:
-    """Run an issuer until the block ends."""
+def running(host: str = "127.0.0.1", port: int = 0) -> Iterator[Issuer]:
+    """Run an issuer until the block ends. Port 0 means any free port."""
     issuer = Issuer()
-    server = make_server("127.0.0.1", 0, issuer, threaded=True, request_handler=QuietRequestHandler)
-    issuer.url = f"http://127.0.0.1:{server.port}"
+    server = make_server(host, port, issuer, threaded=True, request_handler=QuietRequestHandler)
+    issuer.url = f"http://{host}:{server.port}"
     with serving(server):
         yield issuer

@@ -33,11 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        with _running(options.model, options.precision, options.port, quiet=options.command == "e2e") as api:
+        with _running(options.model, options.precision, options.port, quiet=options.command == "e2e") as (
+            api,
+            functions,
+        ):
             if options.command == "local":
                 print(_banner(api.url), flush=True)
                 api.wait()
-            failed = _test(api.url)
+            failed = _test(api.url, functions.url)
             print(f"\n{cold_starts.table(_docker())}", flush=True)
         return failed or subprocess.call([sys.executable, "-m", "pytest", "tests/containers_lifecycle"])
     except ContainersError as error:
@@ -56,7 +59,8 @@ def _interrupt(*_: object) -> None:
 
 
 @contextmanager
-def _running(model: str, precision: str, port: int, *, quiet: bool) -> Iterator[sam.RunningSam]:
+def _running(model: str, precision: str, port: int, *, quiet: bool) -> Iterator[tuple[sam.RunningSam, sam.RunningSam]]:
+    """Run the API and, for single calls, its functions, until the block ends."""
     client = _docker()
     with storage.running(client) as names, base_image.available(client) as description:
         print(description, flush=True)
@@ -67,7 +71,7 @@ def _running(model: str, precision: str, port: int, *, quiet: bool) -> Iterator[
                 sam.start("start-lambda", port + 1, quiet=True) as functions,
                 local_events.running(template.read(), names, storage.client, _caller(functions.url)),
             ):
-                yield api
+                yield api, functions
         finally:
             storage.remove_containers(client)
 
@@ -114,9 +118,11 @@ def _banner(url: str) -> str:
     )
 
 
-def _test(url: str) -> int:
+def _test(url: str, functions_url: str) -> int:
     command = [sys.executable, "-m", "pytest", "tests/contract", "tests/containers"]
-    return subprocess.call(command, env=os.environ | {"API_URL": url, "API_MODEL": "demo"})
+    return subprocess.call(
+        command, env=os.environ | {"API_URL": url, "API_MODEL": "demo", "FUNCTIONS_URL": functions_url}
+    )
 
 
 if __name__ == "__main__":
