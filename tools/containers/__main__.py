@@ -33,11 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        with _running(options.model, options.precision, options.port, quiet=options.command == "e2e") as (
-            api,
-            functions,
-        ):
-            if options.command == "local":
+        is_test = options.command == "e2e"
+        with _running(options.model, options.precision, options.port, quiet=is_test) as (api, functions):
+            if not is_test:
                 print(_banner(api.url), flush=True)
                 api.wait()
             failed = _test(api.url, functions.url)
