@@ -178,6 +178,10 @@ reindex: .venv/installed ## Write the search index of all images again (STACK=)
 redrive: .venv/installed ## Send the messages of the dead-letter queues back to their queues (STACK=)
 	$(BIN)/python -m tools.redrive '$(or $(STACK),image-pipeline)'
 
+.PHONY: cost
+cost: .venv/installed ## Print and draw what a million images cost (GOAL= the longest time until the result, in seconds)
+	@$(BIN)/python -m tools.cost $(if $(GOAL),--goal '$(GOAL)')
+
 .PHONY: openapi
 openapi: .venv/installed ## Write functions/show_page/openapi.json from template.yaml and the handlers
 	@$(BIN)/python -m tools.openapi
