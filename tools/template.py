@@ -26,7 +26,8 @@ def read(parameters: Mapping[str, object] | None = None) -> Template:
     template = raw()
     for name, value in (parameters or {}).items():
         template["Parameters"][name]["Default"] = value
-    conditions = {name: _holds(condition, template) for name, condition in template.pop("Conditions").items()}
+    conditions = {name: _holds(condition, template) for name, condition in template["Conditions"].items()}
+    del template["Conditions"]
     for section in ("Resources", "Outputs"):
         template[section] = {
             name: described

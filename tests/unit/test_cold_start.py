@@ -21,6 +21,12 @@ def forgotten_model() -> Iterator[None]:
     captions.load_captioner.cache_clear()
 
 
+@pytest.fixture(autouse=True)
+def function_name(new_clients: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    # Lambda always sets it.
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "UploadImageFunction")
+
+
 @pytest.fixture
 def captioned(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """The sizes of the images that were captioned."""

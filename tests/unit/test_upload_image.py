@@ -283,21 +283,6 @@ def test_a_broken_deployment_is_counted_and_leaves_no_thumbnail(
     assert bucket_keys() == []
 
 
-@pytest.mark.parametrize(
-    ("event", "metrics"),
-    [("upload_image_png", {"ImagesProcessed", "ProcessingTime"}), ("upload_image_truncated", {"ImagesFailed"})],
-)
-def test_outcomes_are_metrics(event: str, metrics: set[str], capsys: pytest.CaptureFixture[str]) -> None:
-    post(load_event(event))
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if "CloudWatchMetrics" in line]
-    emitted = json.loads(line)
-    assert metrics <= set(emitted)
-    units = {metric["Name"]: metric["Unit"] for metric in emitted["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-    assert units == {name: "Seconds" if name == "ProcessingTime" else "Count" for name in metrics}
-    assert all(emitted[name] == [1] for name in metrics - {"ProcessingTime"})
-    assert emitted["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "ImagePipeline"
-
-
 def test_thumbnails_and_caption_are_made_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     # No thumbnail and no caption goes on until both thumbnails and the caption have started.
     together = Barrier(3, timeout=10)

@@ -1,25 +1,57 @@
-"""The log and the metrics. POWERTOOLS_* variables set the service name, the log level and the metric namespace."""
+"""The log and the metrics. POWERTOOLS_* variables set the service name, the log level and the metric namespace.
+
+Alarms and widgets in template.yaml name these metrics and their dimensions; a test compares them.
+"""
+
+from typing import Literal
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
+from image_pipeline.models import CaptionModel
+
+Way = Literal["form", "direct"]
+Measurement = tuple[MetricUnit, float]
+
 logger = Logger()
 
 
-def count_processed(seconds: float) -> None:
-    """Emit the metrics of an image that was processed in `seconds`."""
-    _emit("ImagesProcessed", seconds)
+def image_processed(way: Way, seconds: float, decoding_seconds: float, size_bytes: int) -> None:
+    """Emit the metrics of an image: its number, the times of all and of decoding alone, and the size of its file."""
+    _emit(
+        {"way": way},
+        ImagesProcessed=(MetricUnit.Count, 1),
+        ProcessingTime=(MetricUnit.Seconds, seconds),
+        DecodingTime=(MetricUnit.Seconds, decoding_seconds),
+        UploadedBytes=(MetricUnit.Bytes, size_bytes),
+    )
 
 
-def count_failed() -> None:
-    """Emit the metric of an upload that failed after its format was recognised."""
-    _emit("ImagesFailed")
+def image_failed(way: Way) -> None:
+    """Emit the metric of an upload that is counted as a failure."""
+    _emit({"way": way}, ImagesFailed=(MetricUnit.Count, 1))
 
 
-def _emit(count: str, seconds: float | None = None) -> None:
+def image_refused(way: Way) -> None:
+    """Emit the metric of a file that is refused before it is decoded, and not counted as a failure."""
+    _emit({"way": way}, ImagesRefused=(MetricUnit.Count, 1))
+
+
+def caption_written(model: CaptionModel, seconds: float) -> None:
+    """Emit the time of a caption."""
+    _emit({"model": model.id, "precision": model.precision}, CaptionTime=(MetricUnit.Seconds, seconds))
+
+
+def cold_start(function: str) -> None:
+    """Emit the metric of a new environment of a function that loads the caption model."""
+    _emit({"function": function}, ColdStarts=(MetricUnit.Count, 1))
+
+
+def _emit(dimensions: dict[str, str], **measurements: Measurement) -> None:
     # One object per call, because the local API processes several uploads at once in one process.
     metrics = EphemeralMetrics()
-    metrics.add_metric(name=count, unit=MetricUnit.Count, value=1)
-    if seconds is not None:
-        metrics.add_metric(name="ProcessingTime", unit=MetricUnit.Seconds, value=seconds)
+    for name, text in dimensions.items():
+        metrics.add_dimension(name, text)
+    for name, (unit, value) in measurements.items():
+        metrics.add_metric(name, unit, value)
     metrics.flush_metrics()

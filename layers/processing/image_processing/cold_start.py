@@ -4,6 +4,7 @@ import os
 
 from PIL import Image
 
+from image_pipeline import observability
 from image_pipeline.storage import clients
 from image_processing.captions import get_captioner, start_loading
 
@@ -17,6 +18,7 @@ def prepare() -> None:
     """
     match os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE"):
         case "on-demand":
+            observability.cold_start(os.environ["AWS_LAMBDA_FUNCTION_NAME"])
             start_loading()
             clients.prepare(clients.dynamodb, clients.s3)
         case "provisioned-concurrency":

@@ -8,7 +8,15 @@ from decimal import Decimal
 from typing import Literal
 
 from image_pipeline import deadline, observability, settings
-from image_pipeline.errors import UNEXPECTED, DeadlineError, PipelineError, StorageError, UndecodableImageError
+from image_pipeline.errors import (
+    UNEXPECTED,
+    DeadlineError,
+    ImageTooLargeError,
+    PipelineError,
+    StorageError,
+    UndecodableImageError,
+    UnsupportedImageError,
+)
 from image_pipeline.models import ImageRecord, ThumbnailSize, Upload
 from image_pipeline.observability import logger
 from image_pipeline.storage import claims, clients, file_store, keys, records, thumbnail_store
@@ -40,15 +48,21 @@ def process(upload: Upload) -> ImageRecord:
         # If an earlier attempt has counted this failure, claim() raises the same error here.
         _fail(claims.claim(upload.idempotency_key, request), "damaged", upload.original_name, error)
         raise
+    except (ImageTooLargeError, UnsupportedImageError):
+        observability.image_refused("form")
+        raise
+    decoding_seconds = time.perf_counter() - start
     claim = claims.claim(upload.idempotency_key, request)
     if claim.is_finished:
         return records.get(claim.image_id)
     try:
-        return _finish(upload, picture, sha256, claim, start)
+        record = _finish(upload, picture, sha256, claim, start)
     except Exception as error:
         if _fail(claim, "failure", upload.original_name, error):
             _delete_files(claim.image_id)
         raise
+    observability.image_processed("form", float(record.time_taken), decoding_seconds, len(upload.content))
+    return record
 
 
 def process_claimed(upload: Upload, claim: Claim) -> ImageRecord:
@@ -59,7 +73,10 @@ def process_claimed(upload: Upload, claim: Claim) -> ImageRecord:
     """
     start, received_at = time.perf_counter(), datetime.now(UTC)
     picture = pictures.decode(upload.content, received_at, settings.max_direct_image_pixels())
-    return _finish(upload, picture, hashlib.sha256(upload.content).hexdigest(), claim, start)
+    decoding_seconds = time.perf_counter() - start
+    record = _finish(upload, picture, hashlib.sha256(upload.content).hexdigest(), claim, start)
+    observability.image_processed("direct", float(record.time_taken), decoding_seconds, len(upload.content))
+    return record
 
 
 def _finish(upload: Upload, picture: Picture, sha256: str, claim: Claim, start: float) -> ImageRecord:
@@ -82,7 +99,6 @@ def _finish(upload: Upload, picture: Picture, sha256: str, claim: Claim, start: 
         sha256=sha256,
     )
     records.save(claim, record)
-    observability.count_processed(float(record.time_taken))
     logger.info("image processed", image_id=claim.image_id, seconds=float(record.time_taken))
     return record
 
@@ -121,12 +137,15 @@ def _caption(picture: Picture, prompt: str) -> Caption:
     """Return the caption. Raises CaptionError, and DeadlineError while there is time to store the failure."""
     # One call stores the failure. The last second is for everything else.
     with deadline.earlier(clients.LONGEST_CALL_SECONDS + 1):
-        return captions.get_captioner().caption(pictures.flatten(picture), prompt)
+        captioner, start = captions.get_captioner(), time.perf_counter()
+        caption = captioner.caption(pictures.flatten(picture), prompt)
+    observability.caption_written(captioner.model, time.perf_counter() - start)
+    return caption
 
 
 def _fail(claim: Claim, outcome: Literal["damaged", "failure"], original_name: str, error: Exception) -> bool:
     """Count a failure. Return whether it is stored; if not, the upload may have succeeded."""
-    observability.count_failed()
+    observability.image_failed("form")
     message = str(error) if isinstance(error, PipelineError) else UNEXPECTED
     try:
         records.fail(claim, outcome, original_name, message)

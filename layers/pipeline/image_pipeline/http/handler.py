@@ -7,6 +7,8 @@ from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
+from aws_lambda_powertools.logging import correlation_paths
+
 from image_pipeline import deadline, errors, settings
 from image_pipeline.http import bodies, cors
 from image_pipeline.http.requests import Event
@@ -62,7 +64,7 @@ def api_handler(
 
     def decorate(operation: Operation) -> Handler:
         @wraps(operation)
-        @logger.inject_lambda_context
+        @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST)
         def handler(event: Event, context: deadline.Context) -> Answer:
             try:
                 with deadline.of(event, context):

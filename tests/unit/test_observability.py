@@ -1,0 +1,136 @@
+"""The metrics that the code emits, and those that template.yaml watches."""
+
+import json
+from collections.abc import Callable, Iterator
+from io import StringIO
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from functions.process_upload import app as process_upload
+from functions.upload_image import app as upload_image
+from image_pipeline import settings
+from image_pipeline.storage import claims, clients, keys
+from image_processing import cold_start
+from tests.events import load_event
+from tests.pictures import scene_png
+from tools import template
+from tools.image_records import IMAGE_ID
+from tools.local_gateway import LocalContext
+
+Metric = tuple[str, frozenset[tuple[str, str]]]
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+@pytest.fixture(autouse=True)
+def service(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = template.functions(template.read())["UploadImageFunction"]["Environment"]["Variables"]
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", variables["POWERTOOLS_SERVICE_NAME"])
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", variables["POWERTOOLS_METRICS_NAMESPACE"])
+
+
+def form(event: str) -> None:
+    upload_image.lambda_handler(load_event(event), LocalContext("UploadImageFunction"))
+
+
+def direct_upload(content: bytes) -> None:
+    image_id = str(uuid4())
+    claims.request(image_id, "scene.png")
+    clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(image_id), Body=content)
+    event = load_event("process_upload")
+    event["Records"][0]["body"] = event["Records"][0]["body"].replace(IMAGE_ID, image_id)
+    process_upload.lambda_handler(event, LocalContext("ProcessUploadFunction"))
+
+
+def start_cold() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
+        patch.setenv("AWS_LAMBDA_FUNCTION_NAME", "UploadImageFunction")
+        cold_start.prepare()
+
+
+SCENARIOS: dict[str, Callable[[], None]] = {
+    "a form": lambda: form("upload_image_png"),
+    "a damaged file": lambda: form("upload_image_truncated"),
+    "a file of another kind": lambda: form("upload_image_unsupported"),
+    "a direct upload": lambda: direct_upload(scene_png()),
+    "a direct upload of another kind": lambda: direct_upload(b"text"),
+    "a cold start": start_cold,
+}
+FORM = {"service": "image-pipeline", "way": "form"}
+DIRECT = {"service": "image-pipeline", "way": "direct"}
+CAPTION = {"service": "image-pipeline", "model": "demo", "precision": "fp32"}
+PROCESSED = ("ImagesProcessed", "ProcessingTime", "DecodingTime", "UploadedBytes")
+
+
+def emitted(output: str) -> Iterator[tuple[Metric, str, float]]:
+    """Yield each metric in the output, with its unit and its value."""
+    for line in output.splitlines():
+        if "CloudWatchMetrics" not in line:
+            continue
+        document: dict[str, Any] = json.loads(line)
+        (described,) = document["_aws"]["CloudWatchMetrics"]
+        assert described["Namespace"] == "ImagePipeline"
+        (names,) = described["Dimensions"]
+        dimensions = frozenset((name, document[name]) for name in names)
+        for metric in described["Metrics"]:
+            (value,) = document[metric["Name"]]
+            yield (metric["Name"], dimensions), metric["Unit"], value
+
+
+def of(dimensions: dict[str, str], *names: str) -> set[Metric]:
+    return {(name, frozenset(dimensions.items())) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("scenario", "expected"),
+    [
+        ("a form", of(FORM, *PROCESSED) | of(CAPTION, "CaptionTime")),
+        ("a damaged file", of(FORM, "ImagesFailed")),
+        ("a file of another kind", of(FORM, "ImagesRefused")),
+        ("a direct upload", of(DIRECT, *PROCESSED) | of(CAPTION, "CaptionTime")),
+        ("a direct upload of another kind", of(DIRECT, "ImagesFailed")),
+        ("a cold start", of({"service": "image-pipeline", "function": "UploadImageFunction"}, "ColdStarts")),
+    ],
+)
+def test_each_outcome_has_its_metrics(scenario: str, expected: set[Metric], capsys: pytest.CaptureFixture[str]) -> None:
+    SCENARIOS[scenario]()
+    found = {metric: (unit, value) for metric, unit, value in emitted(capsys.readouterr().out)}
+    assert set(found) == expected
+    for (name, _), (unit, value) in found.items():
+        if name in {"ProcessingTime", "DecodingTime", "CaptionTime"}:
+            assert unit == "Seconds"
+            assert 0 < value < 10
+        elif name == "UploadedBytes":
+            assert unit == "Bytes"
+            assert value > 100
+        else:
+            assert (unit, value) == ("Count", 1)
+
+
+def test_the_code_emits_every_metric_of_ours_that_an_alarm_names(capsys: pytest.CaptureFixture[str]) -> None:
+    for run in SCENARIOS.values():
+        run()
+    known = {metric for metric, _, _ in emitted(capsys.readouterr().out)}
+    topic = {"AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms", "PublishEvents": "true"}
+    alarms = [
+        resource["Properties"]
+        for resource in template.read(topic)["Resources"].values()
+        if resource["Type"] == "AWS::CloudWatch::Alarm"
+    ]
+    assert len(alarms) == 13
+    ours = {
+        (alarm["MetricName"], frozenset((dimension["Name"], dimension["Value"]) for dimension in alarm["Dimensions"]))
+        for alarm in alarms
+        if alarm["Namespace"] == "ImagePipeline"
+    }
+    assert ours
+    assert ours <= known
+
+
+def test_a_line_of_the_log_names_the_request_of_api_gateway(logged: StringIO) -> None:
+    form("upload_image_png")
+    lines = [json.loads(line) for line in logged.getvalue().splitlines()]
+    assert [line["correlation_id"] for line in lines] == [load_event("upload_image_png")["requestContext"]["requestId"]]
