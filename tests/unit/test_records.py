@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import BytesIO
 from itertools import count, cycle
+from secrets import SystemRandom
 from threading import Barrier
 from typing import Any
 
@@ -243,7 +244,7 @@ def test_only_conflicts_are_tried_again_and_each_write_is_a_new_request(
 def test_the_pauses_between_conflicts_are_random_and_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[Any] = []
     monkeypatch.setattr("time.sleep", pauses.append)
-    monkeypatch.setattr("random.uniform", lambda low, high: (low, high))
+    monkeypatch.setattr(SystemRandom, "uniform", lambda _, low, high: (low, high))
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", FlakyWrites([conflict() for _ in range(3)]))
     store(finished())
     assert pauses == [(0, 0.04), (0, 0.08), (0, 0.16)]
@@ -313,7 +314,7 @@ class PartialReads:
 def test_shards_that_are_left_unprocessed_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[Any] = []
     monkeypatch.setattr("time.sleep", pauses.append)
-    monkeypatch.setattr("random.uniform", lambda low, high: (low, high))
+    monkeypatch.setattr(SystemRandom, "uniform", lambda _, low, high: (low, high))
     for _ in range(20):
         store(finished(seconds_taken="0.1"))
     partial = PartialReads(2)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,8 @@ ROUTES = {
 }
 # Variables that exist only for `sam local`. See template.yaml.
 LOCAL_ONLY = {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS"}
+# The routes of these functions lead to an alias.
+ALIASES = {"UploadImageFunction": "Aliaslive"}
 # Functions that run in the container image.
 IMAGES = {"UploadImageFunction", "ProcessUploadFunction"}
 
@@ -112,7 +115,8 @@ def test_each_route_leads_to_its_function(resources: Resources, functions: Resou
     }
     assert set(found) == set(ROUTES)
     for route, function in ROUTES.items():
-        assert f"${{{function}.Arn}}" in found[route]
+        target = f"{function}{ALIASES[function]}" if function in ALIASES else f"{function}.Arn"
+        assert f"/functions/${{{target}}}/invocations" in found[route]
 
 
 def test_api_gateway_may_invoke_a_function_by_its_own_routes_only(resources: Resources) -> None:
@@ -127,9 +131,10 @@ def test_api_gateway_may_invoke_a_function_by_its_own_routes_only(resources: Res
         )
         _, _, route = properties["SourceArn"]["Fn::Sub"][0].partition("${__Stage__}/")
         granted.add((properties["FunctionName"]["Ref"], route))
-    assert granted == {
-        (function, f"{method.upper()}{re.sub('{[a-z_]+}', '*', path)}") for (method, path), function in ROUTES.items()
-    }
+    expected = set()
+    for (method, path), function in ROUTES.items():
+        expected.add((function + ALIASES.get(function, ""), f"{method.upper()}{re.sub('{[a-z_]+}', '*', path)}"))
+    assert granted == expected
 
 
 @pytest.mark.parametrize(
@@ -162,6 +167,50 @@ def test_access_creates_only_what_it_needs(auth: str, added: set[str]) -> None:
     )
     assert with_auth - without == added
     assert without <= with_auth
+
+
+@pytest.mark.parametrize(
+    ("mode", "snapshots", "provisioned"),
+    [
+        ("on-demand", "None", None),
+        ("snapstart", "PublishedVersions", None),
+        ("provisioned", "None", {"ProvisionedConcurrentExecutions": {"Ref": "ProvisionedEnvironments"}}),
+    ],
+)
+def test_the_start_mode_belongs_to_the_upload_function(
+    mode: str, snapshots: str, provisioned: dict[str, Any] | None
+) -> None:
+    resources = transform(template.read({"StartMode": mode}))
+    assert resources["UploadImageFunction"]["Properties"]["SnapStart"] == {"ApplyOn": snapshots}
+    (alias,) = of_type(resources, "AWS::Lambda::Alias").values()
+    assert alias["Properties"].get("ProvisionedConcurrencyConfig") == provisioned
+
+
+def test_the_defaults_create_nothing_that_costs_money_while_it_is_idle() -> None:
+    resources = transform(template.read())
+    assert Counter(resource["Type"].removeprefix("AWS::") for resource in resources.values()) == {
+        "ApiGateway::Deployment": 1,
+        "ApiGateway::RestApi": 1,
+        "ApiGateway::Stage": 1,
+        "DynamoDB::Table": 1,
+        "IAM::Role": 11,
+        "Lambda::Alias": 1,
+        "Lambda::EventSourceMapping": 3,  # asking the two queues costs half a dollar a month: docs/costs.md
+        "Lambda::Function": 11,
+        "Lambda::LayerVersion": 1,
+        "Lambda::Permission": 24,
+        "Lambda::Version": 1,
+        "Logs::LogGroup": 11,
+        "S3::Bucket": 2,
+        "S3::BucketPolicy": 2,
+        "SQS::Queue": 4,
+        "SQS::QueuePolicy": 1,
+    }
+    assert resources["ImagesTable"]["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
+    for function in of_type(resources, "AWS::Lambda::Function").values():
+        assert "ReservedConcurrentExecutions" not in function["Properties"]
+    for alias in of_type(resources, "AWS::Lambda::Alias").values():
+        assert "ProvisionedConcurrencyConfig" not in alias["Properties"]
 
 
 def test_uploads_have_a_lower_limit_than_other_requests(resources: Resources) -> None:

@@ -5,7 +5,7 @@ transaction stores the outcome of an upload and counts it.
 """
 
 import math
-import random
+import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -221,10 +221,12 @@ def _commit(claim: Claim, item: Mapping[str, Any], counts: Mapping[str, Any], ou
             "ExpressionAttributeValues": table.serialize({":attempt": claim.attempt, ":processing": "processing"}),
         }
     }
+    # Environments that are restored from the same snapshot would get the same numbers from `random`.
+    shard = secrets.choice(keys.STATISTICS_SHARDS)
     count: TransactWriteItemTypeDef = {
         "Update": {
             "TableName": settings.table_name(),
-            "Key": table.serialize(keys.statistics(random.choice(keys.STATISTICS_SHARDS))),  # noqa: S311
+            "Key": table.serialize(keys.statistics(shard)),
             "UpdateExpression": "ADD " + ", ".join(f"{name} :{name}" for name in counts),
             "ExpressionAttributeValues": table.serialize({f":{name}": value for name, value in counts.items()}),
         }

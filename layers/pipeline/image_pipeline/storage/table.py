@@ -1,6 +1,6 @@
 """Reads and writes of the DynamoDB table. No other module calls DynamoDB."""
 
-import random
+import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -165,7 +165,7 @@ def _is_transient(error: ClientError | BotoCoreError) -> bool:
 
 def _pause(tries: int) -> None:
     # The pause is random, so that two transactions in conflict do not meet again.
-    time.sleep(random.uniform(0, 0.02 * 2**tries))  # noqa: S311
+    time.sleep(secrets.SystemRandom().uniform(0, 0.02 * 2**tries))
 
 
 @cache
