@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import get_default_algorithms
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
+from functions.authorize import app
 from tools.aws_stand_in import QuietRequestHandler, serving
 
 if TYPE_CHECKING:
@@ -70,11 +72,20 @@ class Issuer:
         return Response(json.dumps(document), content_type="application/json")(environ, start_response)
 
 
+@pytest.fixture
+def issuer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Issuer]:
+    """A running issuer with one key, whose id is `first`. The authorizer knows no keys yet."""
+    monkeypatch.setattr(app, "_cached", None)
+    with running() as started:
+        started.add_key("first")
+        yield started
+
+
 @contextmanager
 def running(host: str = "127.0.0.1", port: int = 0) -> Iterator[Issuer]:
     """Run an issuer until the block ends. Port 0 means any free port."""
-    issuer = Issuer()
-    server = make_server(host, port, issuer, threaded=True, request_handler=QuietRequestHandler)
-    issuer.url = f"http://{host}:{server.port}"
+    started = Issuer()
+    server = make_server(host, port, started, threaded=True, request_handler=QuietRequestHandler)
+    started.url = f"http://{host}:{server.port}"
     with serving(server):
-        yield issuer
+        yield started

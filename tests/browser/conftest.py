@@ -15,12 +15,15 @@ from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import make_server
 
+from tests.oidc_issuer import issuer
 from tools import local_api, template
 from tools.aws_stand_in import QuietRequestHandler, serving
 from tools.local_gateway import LocalGateway
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+
+__all__ = ["issuer"]
 
 HOST = "127.0.0.1"
 # A machine that also runs other tests can be slow.

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from functions.authorize import app as authorize
-from tests import oidc_issuer
 from tests.browser.conftest import Site, accessibility_violations, running_site
 from tests.browser.gallery import Gallery, file
 from tests.browser.test_gallery import SCENES, large_png
@@ -21,15 +19,7 @@ def site_with_keys() -> Iterator[Site]:
 
 
 @pytest.fixture
-def issuer() -> Iterator[Issuer]:
-    with oidc_issuer.running() as running:
-        running.add_key("first")
-        yield running
-
-
-@pytest.fixture
-def site_with_tokens(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setattr(authorize, "_cached", None)
+def site_with_tokens(issuer: Issuer) -> Iterator[Site]:
     with running_site("/prod", {"ApiAuth": "JWT", "JwtIssuer": issuer.url}) as site:
         yield site
 

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from functions.authorize import app as authorize
-from tests import oidc_issuer
 from tests.contract.client import Client
 from tests.contract.refusals import refusal
 from tests.oidc_issuer import Issuer
@@ -38,15 +36,7 @@ def with_keys() -> Iterator[Client]:
 
 
 @pytest.fixture
-def issuer() -> Iterator[Issuer]:
-    with oidc_issuer.running() as running:
-        running.add_key("first")
-        yield running
-
-
-@pytest.fixture
-def with_tokens(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    monkeypatch.setattr(authorize, "_cached", None)
+def with_tokens(issuer: Issuer) -> Iterator[Client]:
     with local_api.run(parameters={"ApiAuth": "JWT", "JwtIssuer": issuer.url}) as api:
         yield Client(api.url)
 

@@ -10,8 +10,9 @@ import pytest
 
 from image_pipeline.observability import logger
 from tests.in_process import aws, new_clients, quiet, table_definition, variables
+from tests.oidc_issuer import issuer
 
-__all__ = ["aws", "new_clients", "quiet", "table_definition", "variables"]
+__all__ = ["aws", "issuer", "new_clients", "quiet", "table_definition", "variables"]
 
 Stored = list[dict[str, Any]]
 

@@ -3,7 +3,6 @@
 import base64
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import jwt
@@ -12,21 +11,16 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from functions.authorize import app
-from tests import oidc_issuer
 from tests.oidc_issuer import AUDIENCE, Issuer
 from tools.local_gateway import LocalContext
 
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abcdef/prod/GET/api/images"
 
 
-@pytest.fixture
-def issuer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Issuer]:
-    monkeypatch.setattr(app, "_cached", None)
-    with oidc_issuer.running() as running:
-        monkeypatch.setenv("JWT_ISSUER", running.url)
-        monkeypatch.setenv("JWT_AUDIENCE", f"another-client,{AUDIENCE}")
-        running.add_key("first")
-        yield running
+@pytest.fixture(autouse=True)
+def settings_of_the_issuer(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JWT_ISSUER", issuer.url)
+    monkeypatch.setenv("JWT_AUDIENCE", f"another-client,{AUDIENCE}")
 
 
 def authorize(token: str, scheme: str = "Bearer") -> dict[str, Any]:

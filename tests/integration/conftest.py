@@ -1,0 +1,5 @@
+"""Fixtures of the integration tests."""
+
+from tests.oidc_issuer import issuer
+
+__all__ = ["issuer"]
