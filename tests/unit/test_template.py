@@ -150,23 +150,76 @@ def test_all_routes_of_the_api_ask_clients_who_they_are_if_the_parameter_says_so
     assert ("Token" in body["components"]["securitySchemes"]) == (auth == "JWT")
 
 
-@pytest.mark.parametrize(
-    ("auth", "added"),
-    [
-        ("NONE", set()),
-        ("API_KEY", {"UsagePlan", "FirstApiKey", "FirstApiKeyPlan"}),
-        ("AWS_IAM", set()),
-        ("JWT", {"AuthorizeFunction", "AuthorizeRole", "AuthorizeLogs", "AuthorizePermission"}),
-    ],
-)
-def test_access_creates_only_what_it_needs(auth: str, added: set[str]) -> None:
-    # The name of a deployment contains a digest of the API.
-    without, with_auth = (
-        {name for name in transform(template.read({"ApiAuth": value})) if not name.startswith("ApiDeployment")}
-        for value in ("NONE", auth)
+TOPIC: dict[str, object] = {"AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms"}
+OPTIONS: dict[str, tuple[dict[str, object], set[str]]] = {
+    "API keys": ({"ApiAuth": "API_KEY"}, {"UsagePlan", "FirstApiKey", "FirstApiKeyPlan"}),
+    "signatures": ({"ApiAuth": "AWS_IAM"}, set()),
+    "tokens": (
+        {"ApiAuth": "JWT"},
+        {"AuthorizeFunction", "AuthorizeRole", "AuthorizeLogs", "AuthorizePermission"},
+    ),
+    "a budget": ({"MonthlyBudget": 100} | TOPIC, {"Budget"}),
+    "a firewall": ({"UseWaf": "true"}, {"WebAcl", "WebAclOfApi"}),
+    "a domain": ({"DomainName": "images.example.com", "CertificateArn": "arn:aws:acm:x"}, {"Domain", "DomainMapping"}),
+    "events": ({"PublishEvents": "true"}, {"EventBus", "EventsPipe", "EventsPipeRole", "EventsDeadLetterQueue"}),
+    "snapshots": ({"StartMode": "snapstart"}, set()),
+    "provisioned": ({"StartMode": "provisioned"}, set()),
+    "a protected table": ({"ProtectTable": "true"}, set()),
+    "few uploads at once": ({"MaxConcurrentUploads": 5}, set()),
+}
+
+
+def created(parameters: dict[str, object]) -> set[str]:
+    """Return the names of the resources, without alarms and those whose name contains a digest."""
+    resources = transform(template.read(parameters))
+    return {
+        name
+        for name, resource in resources.items()
+        if resource["Type"] not in {"AWS::ApiGateway::Deployment", "AWS::Lambda::Version", "AWS::CloudWatch::Alarm"}
+    }
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_creates_only_what_it_needs(option: str) -> None:
+    parameters, added = OPTIONS[option]
+    without, with_option = created({}), created(parameters)
+    assert with_option - without == added
+    assert without <= with_option
+
+
+def test_all_options_work_together() -> None:
+    parameters: dict[str, object] = {}
+    for option, _ in OPTIONS.values():
+        parameters |= option
+    for auth in ("API_KEY", "JWT"):
+        for mode in ("snapstart", "provisioned"):
+            assert created(parameters | {"ApiAuth": auth, "StartMode": mode}) > created({})
+
+
+def test_the_firewall_does_not_read_photographs_as_text() -> None:
+    acl = template.read({"UseWaf": "true"})["Resources"]["WebAcl"]["Properties"]
+    (common,) = (rule for rule in acl["Rules"] if rule["Name"] == "common")
+    overridden = common["Statement"]["ManagedRuleGroupStatement"]["RuleActionOverrides"]
+    assert all(rule["ActionToUse"] == {"Count": {}} for rule in overridden)
+    # All rules of the group that look at the body.
+    assert {rule["Name"] for rule in overridden} == {
+        "SizeRestrictions_BODY",
+        "CrossSiteScripting_BODY",
+        "GenericLFI_BODY",
+        "GenericRFI_BODY",
+        "EC2MetaDataSSRF_BODY",
+    }
+
+
+def test_old_urls_of_thumbnails_are_refused() -> None:
+    described = template.read()
+    (statement,) = (
+        statement
+        for statement in described["Resources"]["ThumbnailsBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        if statement["Sid"] == "NoOldUrls"
     )
-    assert with_auth - without == added
-    assert without <= with_auth
+    longest = described["Parameters"]["UrlExpirySeconds"]["MaxValue"]
+    assert statement["Condition"] == {"NumericGreaterThan": {"s3:signatureAge": longest * 1000}}
 
 
 @pytest.mark.parametrize(
