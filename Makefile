@@ -14,6 +14,8 @@ BLIP_BASE := Salesforce/blip-image-captioning-base
 BIN := .venv/bin
 MODEL_BIN := .venv-model/bin
 export SAM_CLI_TELEMETRY := 0
+# Lambda refuses an image with attestations, because its manifest is then a list.
+export BUILDX_NO_DEFAULT_ATTESTATIONS := 1
 
 # Where `make model` puts the exported model.
 EXPORT_BASE = build/models/$(subst /,--,$(MODEL))$(if $(REVISION),@$(REVISION))
