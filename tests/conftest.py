@@ -1,8 +1,12 @@
-"""How `make test` divides the tests between processes."""
+"""How `make test` divides the tests between processes, and what all tests check."""
 
 from pathlib import Path
 
 import pytest
+
+from tests.private_data import no_private_data_in_the_log
+
+__all__ = ["no_private_data_in_the_log"]
 
 # Their tests use one local API per folder, or start processes. One process runs all of them.
 _OVER_HTTP = {"contract", "gateway", "integration"}
