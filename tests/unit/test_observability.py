@@ -128,6 +128,27 @@ def test_the_code_emits_every_metric_of_ours_that_an_alarm_names(capsys: pytest.
     }
     assert ours
     assert ours <= known
+    # A widget names functions by references.
+    functions = {("function", "${UploadImageFunction}"), ("function", "${ProcessUploadFunction}")}
+    shown = {
+        (name, frozenset(("function", "UploadImageFunction") if pair in functions else pair for pair in dimensions))
+        for name, dimensions in shown_metrics("ImagePipeline")
+    }
+    assert len(shown) == 9
+    assert shown <= known
+
+
+def shown_metrics(namespace: str) -> set[Metric]:
+    """Return the metrics on the dashboard."""
+    body = template.read({"CreateDashboard": "true"})["Resources"]["Dashboard"]["Properties"]["DashboardBody"][
+        "Fn::Sub"
+    ]
+    metrics = [metric for widget in json.loads(body)["widgets"] for metric in widget["properties"]["metrics"]]
+    return {
+        (name, frozenset(zip(dimensions[:-1:2], dimensions[1:-1:2], strict=True)))
+        for space, name, *dimensions in metrics
+        if space == namespace
+    }
 
 
 def test_a_line_of_the_log_names_the_request_of_api_gateway(logged: StringIO) -> None:

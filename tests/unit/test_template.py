@@ -162,6 +162,7 @@ OPTIONS: dict[str, tuple[dict[str, object], set[str]]] = {
     "a firewall": ({"UseWaf": "true"}, {"WebAcl", "WebAclOfApi"}),
     "a domain": ({"DomainName": "images.example.com", "CertificateArn": "arn:aws:acm:x"}, {"Domain", "DomainMapping"}),
     "events": ({"PublishEvents": "true"}, {"EventBus", "EventsPipe", "EventsPipeRole", "EventsDeadLetterQueue"}),
+    "a dashboard": ({"CreateDashboard": "true"}, {"Dashboard"}),
     "snapshots": ({"StartMode": "snapstart"}, set()),
     "provisioned": ({"StartMode": "provisioned"}, set()),
     "a protected table": ({"ProtectTable": "true"}, set()),
