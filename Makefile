@@ -184,6 +184,10 @@ redrive: .venv/installed ## Send the messages of the dead-letter queues back to 
 cost: .venv/installed ## Print and draw what a million images cost (GOAL= the longest time until the result, in seconds)
 	@$(BIN)/python -m tools.cost $(if $(GOAL),--goal '$(GOAL)')
 
+.PHONY: simulate
+simulate: .venv/installed ## Simulate a stack under 1 to 10,000 images per second, and draw where its limits bite
+	@$(BIN)/python -m tools.simulate
+
 .PHONY: openapi
 openapi: .venv/installed ## Write functions/show_page/openapi.json from template.yaml and the handlers
 	@$(BIN)/python -m tools.openapi

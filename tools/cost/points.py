@@ -48,11 +48,20 @@ class CaptionTimes:
         return memory in self._measured
 
 
+def processing_seconds(memory: int, inputs: Mapping[str, Any]) -> float:
+    """Return the seconds of a warm upload, with its caption."""
+    overhead: float = inputs["captions"]["overhead"]
+    return _times(inputs).seconds(memory) * (1 + overhead)
+
+
+def _times(inputs: Mapping[str, Any]) -> CaptionTimes:
+    return CaptionTimes({int(size): seconds for size, seconds in inputs["captions"]["seconds"].items()})
+
+
 def point(way: str, used: Usage, memory: int, inputs: Mapping[str, Any]) -> Point:
     """Return the cost of a million images that came in this way."""
     prices, assumed = inputs["prices"], inputs["assumptions"]
-    times = CaptionTimes({int(size): seconds for size, seconds in inputs["captions"]["seconds"].items()})
-    processing = times.seconds(memory) * (1 + inputs["captions"]["overhead"])
+    processing = processing_seconds(memory, inputs)
     waiting = processing + assumed["queue_seconds"] if way == "direct" else 0
     captions = processing * memory / 1024 * prices["lambda_gb_second"]
     others = sum(_seconds(name, used, waiting, assumed) * _memory(name) / 1024 for name in used.calls)
@@ -67,7 +76,9 @@ def point(way: str, used: Usage, memory: int, inputs: Mapping[str, Any]) -> Poin
         "logs": invocations * assumed["log_bytes_per_call"] / _GIGA * prices["logs_gb"],
     }
     dollars = {service: cost * _MILLION for service, cost in per_image.items()}
-    return Point(way, memory, times.is_measured(memory), processing + (waiting and assumed["queue_seconds"]), dollars)
+    return Point(
+        way, memory, _times(inputs).is_measured(memory), processing + (waiting and assumed["queue_seconds"]), dollars
+    )
 
 
 def _seconds(function: str, used: Usage, waiting: float, assumed: Mapping[str, float]) -> float:
