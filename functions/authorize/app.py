@@ -86,7 +86,7 @@ def verified(authorization: str) -> dict[str, Any]:
 
 
 def _key(key_id: str | None) -> jwt.PyJWK:
-    """Return a key of the issuer. A new key is found within 30 s, and a withdrawn one is forgotten within 15 minutes."""
+    """Return a key of the issuer. A new key is found within 30 s. A withdrawn one is forgotten within 15 minutes."""
     global _cached  # noqa: PLW0603 - kept for the next calls
     longest_age = _FRESH_SECONDS if _cached and key_id in _cached.by_id else _PAUSE_SECONDS
     if _cached is None or _cached.age > longest_age:
