@@ -185,7 +185,7 @@ cost: .venv/installed ## Print and draw what a million images cost (GOAL= the lo
 	@$(BIN)/python -m tools.cost $(if $(GOAL),--goal '$(GOAL)')
 
 .PHONY: simulate
-simulate: .venv/installed ## Simulate a stack under 1 to 10,000 images per second, and draw where its limits bite
+simulate: .venv/installed ## Simulate a stack under 1 to 10,000 images per second, and draw where it reaches its limits
 	@$(BIN)/python -m tools.simulate
 
 .PHONY: openapi

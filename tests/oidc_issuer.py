@@ -37,6 +37,7 @@ class Issuer:
     keys: dict[str, tuple[Any, str]] = field(default_factory=dict)
     further_keys: list[dict[str, Any]] = field(default_factory=list)
     reads: int = 0
+    status: int = 200
 
     def add_key(self, key_id: str, algorithm: str = "RS256") -> None:
         self.keys[key_id] = (_NEW_KEYS[algorithm[:2]](), algorithm)
@@ -69,7 +70,9 @@ class Issuer:
         else:
             self.reads += 1
             document = {"keys": self.public_keys()}
-        return Response(json.dumps(document), content_type="application/json")(environ, start_response)
+        return Response(json.dumps(document), status=self.status, content_type="application/json")(
+            environ, start_response
+        )
 
 
 @pytest.fixture

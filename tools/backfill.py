@@ -18,12 +18,13 @@ from image_pipeline import settings
 from image_pipeline.http import file_names
 from image_pipeline.storage import claims, clients, keys, table
 from tools import stack
+from tools.cost import inputs
 
 # Any fixed id: it keeps our ids apart from others that are made from the same text.
 _NAMESPACE = UUID("6f1b1f5e-1d5c-4a39-9a55-4d2f0c7b7a10")
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
-# us-east-1, November 2026, for one image: 2 s of a function with 3,008 MB, its requests, and the writes of DynamoDB.
-_DOLLARS_PER_IMAGE = 2 * 3008 / 1024 * 0.0000166667 + 0.00003
+# For one image: 2 s of a function with 3,008 MB, its requests, and the writes of DynamoDB.
+_DOLLARS_PER_IMAGE = 2 * 3008 / 1024 * inputs.read()["prices"]["lambda_gb_second"] + 0.00003
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ document (OpenID Connect Discovery 1.0, section 4).
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import jwt
@@ -35,7 +36,7 @@ class UnauthorizedError(Exception):
 
 
 class IssuerError(Exception):
-    """The issuer does not tell its keys. API Gateway answers 500."""
+    """The public keys of the issuer cannot be read. API Gateway answers 500."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ def _read_json(url: str) -> dict[str, Any]:
         document: dict[str, Any] = response.json()
     except (urllib3.exceptions.HTTPError, ValueError) as error:
         raise IssuerError(f"no JSON from {url}") from error
+    if response.status != HTTPStatus.OK:
+        raise IssuerError(f"status {response.status} from {url}")
     return document
 
 

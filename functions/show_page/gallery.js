@@ -48,8 +48,8 @@ function announce(text) {
 // ---- Access: what the API wants to see of each request, if the stack says so --------------------------------------
 
 const CREDENTIALS = {
-  API_KEY: { name: "API key", header: (key) => ({ "x-api-key": key }) },
-  JWT: { name: "token", header: (token) => ({ Authorization: `Bearer ${token}` }) },
+  API_KEY: { name: "API key", article: "an", header: (key) => ({ "x-api-key": key }) },
+  JWT: { name: "token", article: "a", header: (token) => ({ Authorization: `Bearer ${token}` }) },
 };
 const credential = CREDENTIALS[apiAuth];
 const STORED = "credential"; // until the tab is closed
@@ -592,7 +592,7 @@ if (apiAuth === "AWS_IAM") {
   find("#credential").hidden = find("#access button").hidden = true;
   lock("This API only takes requests with a signature of AWS. A page cannot sign them, so the gallery is empty.");
 } else if (credential && !sessionStorage.getItem(STORED)) {
-  lock(`This API needs ${credential.name === "token" ? "a token" : "an API key"}. This page forgets it when the tab is closed.`);
+  lock(`This API needs ${credential.article} ${credential.name}. This page forgets it when the tab is closed.`);
 } else {
   start();
 }

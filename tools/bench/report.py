@@ -13,6 +13,7 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 
 from tools.bench.quota import MEGABYTES_PER_CPU
+from tools.cost import inputs
 
 TOKENS = 12
 BASELINE = "transformers fp32"
@@ -24,9 +25,6 @@ _BEST = "int8"
 # Of Lambda functions, in megabytes: one vCPU, the default of template.yaml, two vCPUs.
 MEMORY_SIZES = (1769, 3008, 3538)
 _DEFAULT_MEMORY = 3008
-# Of x86 functions in us-east-1, in November 2026: https://aws.amazon.com/lambda/pricing/
-_DOLLARS_PER_GB_SECOND = 0.0000166667
-_DOLLARS_PER_MILLION_REQUESTS = 0.20
 _MEGA, _GIGA, _MILLI = 1e6, 1e9, 1e3
 
 
@@ -210,7 +208,9 @@ def _memory_row(name: str, engine: Measured) -> str:
 
 def _dollars(seconds: float, megabytes: int) -> float:
     """Return the price of a million captions on Lambda."""
-    return _MEGA * seconds * megabytes / 1024 * _DOLLARS_PER_GB_SECOND + _DOLLARS_PER_MILLION_REQUESTS
+    prices = inputs.read()["prices"]
+    dollars: float = seconds * megabytes / 1024 * prices["lambda_gb_second"] + prices["lambda_request"]
+    return _MEGA * dollars
 
 
 def _row(name: str, engine: Measured, limit: float | None) -> str:

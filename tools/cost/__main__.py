@@ -2,17 +2,15 @@
 
 import argparse
 import sys
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tools import template
-from tools.cost import chart, usage
+from tools.cost import chart, inputs, usage
 from tools.cost.points import SERVICES, Point, point
 from tools.cost.usage import Usage
 
-_INPUTS = Path(__file__).with_name("inputs.toml")
 _CHART = Path(__file__).parent.parent.parent / "docs" / "costs.png"
 # One vCPU, the default of template.yaml, 2, 3, 4 and 5 vCPUs, and the most that Lambda has.
 _MEMORY_SIZES = (1769, 3008, 3538, 5307, 7076, 8845, 10240)
@@ -26,24 +24,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--goal", type=float, default=2, help="longest time until the result (default: %(default)s s)")
     options = parser.parse_args()
-    inputs = tomllib.loads(_INPUTS.read_text())
+    values = inputs.read()
     ways = {"form": usage.of_form(), "direct": usage.of_direct_upload()}
-    points = [point(way, used, memory, inputs) for way, used in ways.items() for memory in _MEMORY_SIZES]
-    print("\n".join(table(points, inputs)))
+    points = [point(way, used, memory, values) for way, used in ways.items() for memory in _MEMORY_SIZES]
+    print("\n".join(table(points, values)))
     chart.draw(points, _CHART)
     for way, used in ways.items():
         print(f"\nper image, {way}: {_counts(used)}")
-        print(_storage(used, inputs))
+        print(_storage(used, values))
         print(_cheapest([found for found in points if found.way == way], options.goal))
-    print(_worst_day(points, inputs))
+    print(_worst_day(points, values))
     return 0
 
 
-def table(points: list[Point], inputs: Mapping[str, Any]) -> list[str]:
+def table(points: list[Point], values: Mapping[str, Any]) -> list[str]:
     """Return the lines of a Markdown table: dollars per million images."""
     lines = [
-        f"US dollars per million images, at the prices of {inputs['prices']['date']}.",
-        f"Captions were measured on {inputs['captions']['measured']}. ~ is an estimate: that machine has two cores.",
+        f"US dollars per million images, at the prices of {values['prices']['date']}.",
+        f"Captions were measured on {values['captions']['measured']}. ~ is an estimate: that machine has two cores.",
         "",
         f"| way | memory | seconds | total | {' | '.join(SERVICES)} |",
         "|---|---|---|---|" + "---|" * len(SERVICES),
@@ -73,17 +71,17 @@ def _counts(used: Usage) -> str:
     return f"{functions}; {units}; {used.stored_bytes:,} bytes of thumbnails"
 
 
-def _storage(used: Usage, inputs: Mapping[str, Any]) -> str:
-    dollars = used.stored_bytes / _GIGA * inputs["prices"]["s3_gb_month"] * _MILLION
+def _storage(used: Usage, values: Mapping[str, Any]) -> str:
+    dollars = used.stored_bytes / _GIGA * values["prices"]["s3_gb_month"] * _MILLION
     return f"The thumbnails of a million images cost {dollars:.2f} dollars a month more."
 
 
-def _worst_day(points: list[Point], inputs: Mapping[str, Any]) -> str:
+def _worst_day(points: list[Point], values: Mapping[str, Any]) -> str:
     parameters = template.read()["Parameters"]
     memory, rate = parameters["UploadMemorySize"]["Default"], parameters["UploadRateLimit"]["Default"]
     timeout = parameters["GatewayTimeoutSeconds"]["Default"]
     per_image = next(found.total for found in points if (found.way, found.memory) == ("form", memory)) / _MILLION
-    longest = timeout * memory / 1024 * inputs["prices"]["lambda_gb_second"]
+    longest = timeout * memory / 1024 * values["prices"]["lambda_gb_second"]
     per_day = rate * _SECONDS_PER_DAY
     return (
         f"\nForms at UploadRateLimit ({rate}/s) all day, with {memory} MB: {per_day * per_image:.0f} dollars a day. "

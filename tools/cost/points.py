@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from tools import template
+from tools.bench.quota import MEGABYTES_PER_CPU
 from tools.cost.usage import CAPTIONING, Usage
 
 SERVICES = ("captions", "other functions", "API Gateway", "DynamoDB", "S3", "SQS", "logs")
-_MEGABYTES_PER_VCPU = 1769
 _MILLION = 1_000_000
 _GIGA = 1_000_000_000
 
@@ -64,7 +65,11 @@ def point(way: str, used: Usage, memory: int, inputs: Mapping[str, Any]) -> Poin
     processing = processing_seconds(memory, inputs)
     waiting = processing + assumed["queue_seconds"] if way == "direct" else 0
     captions = processing * memory / 1024 * prices["lambda_gb_second"]
-    others = sum(_seconds(name, used, waiting, assumed) * _memory(name) / 1024 for name in used.calls)
+    others = sum(
+        _seconds(name, used, waiting, assumed) * _memory_sizes()[name] / 1024
+        for name in used.calls
+        if name not in CAPTIONING
+    )
     invocations = sum(used.calls.values())
     per_image = {
         "captions": captions + prices["lambda_request"],
@@ -83,13 +88,12 @@ def point(way: str, used: Usage, memory: int, inputs: Mapping[str, Any]) -> Poin
 
 def _seconds(function: str, used: Usage, waiting: float, assumed: Mapping[str, float]) -> float:
     """Return the billed seconds of a function that captions nothing. GetImage waits for the worker."""
-    if function in CAPTIONING:
-        return 0
-    share = min(1, _memory(function) / _MEGABYTES_PER_VCPU)
+    share: float = min(1, _memory_sizes()[function] / MEGABYTES_PER_CPU)
     computing = used.cpu_seconds[function] / share + used.aws_calls[function] * assumed["aws_call_seconds"]
     return computing + (waiting if function == "GetImageFunction" else 0)
 
 
-def _memory(function: str) -> int:
-    described = template.functions(template.read())[function]["MemorySize"]
-    return int(described) if isinstance(described, int) else 0
+@cache
+def _memory_sizes() -> dict[str, Any]:
+    """Return the memory of each function. That of CAPTIONING is a parameter of the template."""
+    return {name: properties["MemorySize"] for name, properties in template.functions(template.read()).items()}

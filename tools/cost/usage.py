@@ -25,7 +25,7 @@ _TIMEOUT_SECONDS = 30
 _UNIT_BYTES = 1024
 # The functions that load the caption model. Their time is not measured here.
 CAPTIONING = {"UploadImageFunction", "ProcessUploadFunction"}
-# S3 asks nothing for these.
+# S3 charges nothing for these.
 _FREE = {"DeleteObject", "DeleteObjects"}
 
 
@@ -33,7 +33,7 @@ _FREE = {"DeleteObject", "DeleteObjects"}
 class Usage:
     """The numbers of calls and billed units of one image, and the bytes of its thumbnails.
 
-    `cpu_seconds` and `aws_calls`, the number of calls of AWS, are by function, without those of CAPTIONING.
+    `cpu_seconds` and `aws_calls` are per function. Those of the functions in CAPTIONING are not complete.
     """
 
     calls: Counter[str] = field(default_factory=Counter)

@@ -1,19 +1,17 @@
-"""Simulate the deployed system, and print and draw where its limits bite: `python -m tools.simulate`."""
+"""Simulate the deployed system, and print and draw where it reaches its limits: `python -m tools.simulate`."""
 
 import random
 import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
 from tools import template
-from tools.cost import points
+from tools.cost import inputs, points
 from tools.simulate import charts
 from tools.simulate.system import Limits, Outcome, System
 
-_INPUTS = Path(__file__).parent.parent / "cost" / "inputs.toml"
 _DOCS = Path(__file__).parent.parent.parent / "docs"
 _RATES = (1, 10, 100, 1000, 10_000)
 _SECONDS = 60
@@ -23,14 +21,12 @@ _UNLIMITED = 1_000_000
 
 def main() -> int:
     """Run the command. Return its exit status."""
-    inputs = tomllib.loads(_INPUTS.read_text())
-    parameters = {name: described.get("Default") for name, described in template.read()["Parameters"].items()}
+    parameters = template.read()["Parameters"]
+    rate, burst = parameters["UploadRateLimit"]["Default"], parameters["UploadBurstLimit"]["Default"]
     stacks = {
-        "defaults": _limits(
-            inputs, upload_rate=parameters["UploadRateLimit"], upload_burst=parameters["UploadBurstLimit"]
-        ),
-        "no rate limit": _limits(inputs),
-        "and concurrency 30,000": _limits(inputs, concurrency=30_000),
+        "defaults": _limits(upload_rate=rate, upload_burst=burst),
+        "no rate limit": _limits(),
+        "and concurrency 30,000": _limits(concurrency=30_000),
     }
     print("| stack | arrivals/s | finished/s | refused | p50 | p99 | cold | environments | stream behind |")
     print("|---|---|---|---|---|---|---|---|---|")
@@ -38,17 +34,18 @@ def main() -> int:
         for rate in _RATES:
             system = System(limits)
             print(_row(name, rate, system, system.run(_constant(rate), rate, _SECONDS)), flush=True)
-    charts.latency(_DOCS / "scale-start.png", _after_a_step(inputs))
-    charts.backlog(_DOCS / "scale-backlog.png", _backlogs(inputs))
+    charts.latency(_DOCS / "scale-start.png", _after_a_step())
+    charts.backlog(_DOCS / "scale-backlog.png", _backlogs())
     return 0
 
 
-def _limits(inputs: dict[str, Any], mode: str = "on-demand", **changes: Any) -> Limits:  # noqa: ANN401
+def _limits(mode: str = "on-demand", **changes: Any) -> Limits:  # noqa: ANN401
     """Return the limits of a stack with the memory of the template. `changes` are fields of Limits."""
-    limits, assumed = inputs["limits"], inputs["assumptions"]
+    values = inputs.read()
+    limits, assumed = values["limits"], values["assumptions"]
     times = random.Random(7)
-    mean = points.processing_seconds(template.read()["Parameters"]["UploadMemorySize"]["Default"], inputs)
-    values: dict[str, Any] = {
+    mean = points.processing_seconds(template.read()["Parameters"]["UploadMemorySize"]["Default"], values)
+    fields: dict[str, Any] = {
         "service": lambda: max(0.1, times.gauss(mean, _VARIATION * mean)),
         "start_seconds": assumed["start_seconds"][mode],
         "upload_rate": _UNLIMITED,
@@ -61,7 +58,7 @@ def _limits(inputs: dict[str, Any], mode: str = "on-demand", **changes: Any) -> 
         "followers": limits["table_partitions"] * _parallel_batches(),
         "queue_seconds": assumed["queue_seconds"],
     }
-    return Limits(**values | changes)
+    return Limits(**fields | changes)
 
 
 def _parallel_batches() -> int:
@@ -85,22 +82,22 @@ def _row(name: str, rate: int, system: System, outcome: Outcome) -> str:
     )
 
 
-def _after_a_step(inputs: dict[str, Any]) -> dict[str, list[tuple[float, float]]]:
+def _after_a_step() -> dict[str, list[tuple[float, float]]]:
     """Return the seconds of each image, by its arrival, when 100 images per second begin at once, by StartMode."""
     modes = {
-        "on-demand": _limits(inputs),
-        "snapstart": _limits(inputs, mode="snapstart"),
-        "provisioned, 120 environments": _limits(inputs, mode="provisioned", ready=120),
+        "on-demand": _limits(),
+        "snapstart": _limits(mode="snapstart"),
+        "provisioned, 120 environments": _limits(mode="provisioned", ready=120),
     }
     return {name: System(limits).run(_constant(100), 100, 20).finished for name, limits in modes.items()}
 
 
-def _backlogs(inputs: dict[str, Any]) -> dict[str, list[tuple[float, int]]]:
+def _backlogs() -> dict[str, list[tuple[float, int]]]:
     """Return the length of the queue of direct uploads, for 50 images per second during a minute, by workers."""
-    ramp = inputs["limits"]["workers_per_minute"] / 60
+    ramp = inputs.read()["limits"]["workers_per_minute"] / 60
     found = {}
     for most in (10, 50, 200):
-        system = System(_limits(inputs, workers=lambda now, most=most: min(most, 5 + ramp * now)))
+        system = System(_limits(workers=lambda now, most=most: min(most, 5 + ramp * now)))
         system.run(lambda now: 50 if now < _SECONDS else 0, 50, 420, direct=True)
         found[f"MaxConcurrentWorkers = {most}"] = system.uploads.length.history
     return found
