@@ -120,7 +120,7 @@ def test_the_code_emits_every_metric_of_ours_that_an_alarm_names(capsys: pytest.
         for resource in template.read(topic)["Resources"].values()
         if resource["Type"] == "AWS::CloudWatch::Alarm"
     ]
-    assert len(alarms) == 13
+    assert len(alarms) == 14
     ours = {
         (alarm["MetricName"], frozenset((dimension["Name"], dimension["Value"]) for dimension in alarm["Dimensions"]))
         for alarm in alarms

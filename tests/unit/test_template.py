@@ -1,5 +1,6 @@
 """Checks the CloudFormation template that SAM generates from template.yaml, without a connection to AWS."""
 
+import json
 import os
 import re
 from collections import Counter
@@ -10,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from cfnlint.api import ManualArgs, lint
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
@@ -165,6 +167,21 @@ OPTIONS: dict[str, tuple[dict[str, object], set[str]]] = {
     "a dashboard": ({"CreateDashboard": "true"}, {"Dashboard"}),
     "snapshots": ({"StartMode": "snapstart"}, set()),
     "provisioned": ({"StartMode": "provisioned"}, set()),
+    "provisioned at times": (
+        {
+            "StartMode": "provisioned",
+            "ProvisionedFrom": "cron(0 7 ? * MON-FRI *)",
+            "ProvisionedUntil": "cron(0 19 ? * MON-FRI *)",
+        },
+        {"ProvisionedSchedule"},
+    ),
+    "canaries": (
+        {"UseCanary": "true"} | TOPIC,
+        {"CanaryRole", "ServerlessDeploymentApplication", "UploadImageFunctionDeploymentGroup"},
+    ),
+    "access logs": ({"AccessLogs": "true"}, {"AccessLogGroup"}),
+    "traces": ({"UseTracing": "true"}, {"TracingPolicy"}),
+    "a key": ({"KmsKeyArn": "arn:aws:kms:x"}, {"KeyPolicy"}),
     "a protected table": ({"ProtectTable": "true"}, set()),
     "few uploads at once": ({"MaxConcurrentUploads": 5}, set()),
 }
@@ -188,13 +205,20 @@ def test_an_option_creates_only_what_it_needs(option: str) -> None:
     assert without <= with_option
 
 
-def test_all_options_work_together() -> None:
+@pytest.mark.parametrize(
+    "chosen", [{"ApiAuth": "API_KEY"}, {"ApiAuth": "JWT", "StartMode": "snapstart", "ProvisionedFrom": ""}], ids=str
+)
+def test_all_options_work_together(chosen: dict[str, object]) -> None:
     parameters: dict[str, object] = {}
     for option, _ in OPTIONS.values():
         parameters |= option
-    for auth in ("API_KEY", "JWT"):
-        for mode in ("snapstart", "provisioned"):
-            assert created(parameters | {"ApiAuth": auth, "StartMode": mode}) > created({})
+    parameters |= {"StartMode": "provisioned"} | chosen
+    assert created(parameters) > created({})
+    described = template.read(parameters)
+    deployed = {"Parameters": described["Parameters"], "Resources": transform(described)}
+    found = lint(json.dumps(deployed), config=ManualArgs(regions=["us-east-1"]))
+    errors = [match for match in found if match.rule.severity == "error"]
+    assert not errors
 
 
 def test_the_firewall_does_not_read_photographs_as_text() -> None:
@@ -267,6 +291,67 @@ def test_the_defaults_create_nothing_that_costs_money_while_it_is_idle() -> None
         assert "ProvisionedConcurrencyConfig" not in alias["Properties"]
 
 
+def test_a_canary_is_rolled_back_by_alarms_that_ring_within_minutes() -> None:
+    resources = transform(template.read({"UseCanary": "true", "CanaryType": "Linear10PercentEvery1Minute"} | TOPIC))
+    group = resources["UploadImageFunctionDeploymentGroup"]["Properties"]
+    assert group["DeploymentConfigName"]["Fn::Sub"][1] == {"ConfigName": "Linear10PercentEvery1Minute"}
+    assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+    assert group["ServiceRoleArn"] == {"Fn::GetAtt": ["CanaryRole", "Arn"]}
+    alarms = [resources[alarm["Name"]["Ref"]]["Properties"] for alarm in group["AlarmConfiguration"]["Alarms"]]
+    assert len(alarms) == 3
+    for alarm in alarms:
+        assert alarm["Period"] * alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]) <= 180
+    (alias,) = of_type(resources, "AWS::Lambda::Alias").values()
+    assert "CodeDeployLambdaAliasUpdate" in alias["UpdatePolicy"]
+
+
+def test_provisioned_environments_end_at_the_given_time() -> None:
+    schedule = template.read(OPTIONS["provisioned at times"][0])["Resources"]["ProvisionedSchedule"]["Properties"]
+    start, end = schedule["ScheduledActions"]
+    ready = {"Ref": "ProvisionedEnvironments"}
+    assert start["ScalableTargetAction"] == {"MinCapacity": ready, "MaxCapacity": ready}
+    assert end["ScalableTargetAction"] == {"MinCapacity": 0, "MaxCapacity": 0}
+
+
+def test_access_logs_tell_nothing_about_the_client() -> None:
+    setting = template.read({"AccessLogs": "true"})["Resources"]["Api"]["Properties"]["AccessLogSetting"]
+    variables = set(re.findall(r"\$context\.([\w.]+)", setting["Format"]))
+    assert {"requestId", "resourcePath", "status", "responseLatency"} <= variables
+    assert not {name for name in variables if name == "path" or name.startswith("identity.")}
+    json.loads(setting["Format"])
+
+
+def test_traces_and_the_key_are_allowed_to_each_function_that_needs_them() -> None:
+    described = template.read({"UseTracing": "true", "KmsKeyArn": "arn:aws:kms:x", "ApiAuth": "JWT"})
+    resources = transform(described)
+    functions = of_type(resources, "AWS::Lambda::Function")
+    roles = {function["Properties"]["Role"]["Fn::GetAtt"][0] for function in functions.values()}
+    assert all(function["Properties"]["TracingConfig"] == {"Mode": "Active"} for function in functions.values())
+    traced, with_key = (
+        {role["Ref"] for role in resources[policy]["Properties"]["Roles"]} for policy in ("TracingPolicy", "KeyPolicy")
+    )
+    assert traced == roles
+    stored = {"ImagesTable", "ThumbnailsBucket", "UploadsBucket"}
+    touching = {
+        name
+        for name in roles
+        for statement in statements(resources[name])
+        for resource in as_list(statement["Resource"])
+        if any(re.search(rf"\b{store}\b", str(resource)) for store in stored)
+    }
+    assert with_key == touching
+
+
+def test_the_key_encrypts_the_table_and_the_buckets() -> None:
+    resources = template.read({"KmsKeyArn": "arn:aws:kms:x"})["Resources"]
+    key = {"Ref": "KmsKeyArn"}
+    assert resources["ImagesTable"]["Properties"]["SSESpecification"]["KMSMasterKeyId"] == key
+    for bucket in ("ThumbnailsBucket", "UploadsBucket"):
+        (rule,) = resources[bucket]["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        default = rule["ServerSideEncryptionByDefault"]
+        assert (default["SSEAlgorithm"], default["KMSMasterKeyID"]) == ("aws:kms", key)
+
+
 def test_uploads_have_a_lower_limit_than_other_requests(resources: Resources) -> None:
     (stage,) = of_type(resources, "AWS::ApiGateway::Stage").values()
     everything, uploads = stage["Properties"]["MethodSettings"]
@@ -286,18 +371,26 @@ def test_no_gateway_response_is_declared_that_api_gateway_ignores() -> None:
 def test_every_function_has_a_role_of_its_own_and_no_managed_policy(resources: Resources, functions: Resources) -> None:
     roles = [function["Properties"]["Role"]["Fn::GetAtt"][0] for function in functions.values()]
     assert len(set(roles)) == len(functions)
-    assert {*roles, "EventsPipeRole"} == set(of_type(resources, "AWS::IAM::Role"))
+    assert {*roles, "CanaryRole", "EventsPipeRole"} == set(of_type(resources, "AWS::IAM::Role"))
     for role in roles:
         assert "ManagedPolicyArns" not in resources[role]["Properties"]
         (trust,) = resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
-    # No other resource adds a policy to a role.
+    # Only parameters add policies to these roles.
     kinds = {resource["Type"] for resource in resources.values()}
-    assert {kind for kind in kinds if kind.startswith("AWS::IAM::")} == {"AWS::IAM::Role"}
+    assert {kind for kind in kinds if kind.startswith("AWS::IAM::")} == {"AWS::IAM::Policy", "AWS::IAM::Role"}
+    assert set(of_type(resources, "AWS::IAM::Policy")) == {"KeyPolicy", "TracingPolicy"}
 
 
 def test_no_action_and_no_resource_is_a_wildcard(resources: Resources) -> None:
-    for role in of_type(resources, "AWS::IAM::Role").values():
+    roles = of_type(resources, "AWS::IAM::Role")
+    # CloudWatch asks for all alarms, also if the call names some.
+    shift, read = statements(roles.pop("CanaryRole"))
+    assert {resource.get("Fn::Sub", "${UploadImageFunction.Arn}:*") for resource in shift["Resource"]} == {
+        "${UploadImageFunction.Arn}:*"
+    }
+    assert read["Action"] == "cloudwatch:DescribeAlarms"
+    for role in roles.values():
         for statement in statements(role):
             assert statement["Effect"] == "Allow"
             assert not [action for action in as_list(statement["Action"]) if "*" in action]
