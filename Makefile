@@ -184,6 +184,10 @@ redrive: .venv/installed ## Send the messages of the dead-letter queues back to 
 cost: .venv/installed ## Print and draw what a million images cost (GOAL= the longest time until the result, in seconds)
 	@$(BIN)/python -m tools.cost $(if $(GOAL),--goal '$(GOAL)')
 
+.PHONY: load
+load: .venv/installed .venv-load/installed ## Load the API on this machine with 1 to 16 clients (3 minutes; TARGET=containers needs Docker)
+	@$(BIN)/python -m tools.load $(or $(TARGET),serve)
+
 .PHONY: simulate
 simulate: .venv/installed ## Simulate a stack under 1 to 10,000 images per second, and draw where it reaches its limits
 	@$(BIN)/python -m tools.simulate
@@ -191,6 +195,22 @@ simulate: .venv/installed ## Simulate a stack under 1 to 10,000 images per secon
 .PHONY: openapi
 openapi: .venv/installed ## Write functions/show_page/openapi.json from template.yaml and the handlers
 	@$(BIN)/python -m tools.openapi
+
+# The base image and the layer of Python itself come from AWS, which publishes their contents.
+.PHONY: sbom
+sbom: .venv-audit/installed ## Write the packages of the image, the layer and the authorizer to build/sbom (CycloneDX)
+	@mkdir -p build/sbom
+	@cat layers/pipeline/requirements.txt layers/processing/requirements.txt | $(call list_packages,-,image)
+	@$(call list_packages,layers/pipeline/requirements.txt,layer)
+	@$(call list_packages,functions/authorize/requirements.txt,authorizer)
+
+define list_packages
+	.venv-audit/bin/cyclonedx-py requirements $(1) --output-reproducible --output-file build/sbom/$(2).json && echo build/sbom/$(2).json
+endef
+
+.PHONY: audit
+audit: .venv/installed .venv-audit/installed ## Look for known vulnerabilities of these packages (needs the internet)
+	@$(BIN)/python -m tools.audit $(RUNTIME_REQUIREMENTS)
 
 UV_COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 --python-platform linux
 
@@ -204,7 +224,7 @@ lock: .venv/installed ## Write the locked requirements of the layers from their 
 
 .PHONY: clean
 clean: ## Remove everything that make has built and installed
-	rm -rf .venv .venv-lambda .venv-model .venv-checkov build .aws-sam *.egg-info
+	rm -rf .venv .venv-lambda .venv-model .venv-checkov .venv-load .venv-audit build .aws-sam *.egg-info
 
 .venv/installed: requirements-dev.txt $(RUNTIME_REQUIREMENTS) pyproject.toml
 	@$(call create_venv,.venv,$(PYTHON))
@@ -256,6 +276,20 @@ build/arm64/installed: .venv/installed $(RUNTIME_REQUIREMENTS) tests/arm64/cpuin
 	@$(call create_venv,.venv-checkov,$(PYTHON))
 	@echo 'Installing checkov, which checks template.yaml (once; about a minute)'
 	@.venv-checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
+	@touch $@
+
+# In a virtual environment of its own, because its requirements contradict ours.
+.venv-audit/installed: Makefile
+	@$(call create_venv,.venv-audit,$(PYTHON))
+	@echo 'Installing cyclonedx-bom and pip-audit (once; half a minute)'
+	@.venv-audit/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0 pip-audit==2.10.1
+	@touch $@
+
+# In a virtual environment of its own, because gevent changes how Python waits.
+.venv-load/installed: Makefile
+	@$(call create_venv,.venv-load,$(PYTHON))
+	@echo 'Installing Locust (once; half a minute)'
+	@.venv-load/bin/pip install --quiet --disable-pip-version-check locust==2.47.0
 	@touch $@
 
 define create_venv
