@@ -105,14 +105,19 @@ def test_the_stream_reports_expired_images_and_the_filter_passes_them(world: Wor
     assert len(list(world.expire())) == 1
     request = table.serialize({"pk": "REQUEST#a-key", "sk": "REQUEST"})
     clients.dynamodb().delete_item(TableName=settings.table_name(), Key=request)
-    event_source = template.functions(template.read())["FollowImagesFunction"]["Events"]["ImageGone"]
-    patterns = [json.loads(each["Pattern"]) for each in event_source["Properties"]["FilterCriteria"]["Filters"]]
-    events = [record for record in stream_records() if any(matches(pattern, record) for pattern in patterns)]
+    events = followed_records()
     # The stored image joins the search index; the killed one has left files.
     assert sorted(event["eventName"] for event in events) == ["MODIFY", "REMOVE"]
     assert follow({"Records": events})
     assert [record.image_id for record in search_index.search(["png"], 10, None).records] == list(world.acknowledged)
     assert {key.partition("/")[0] for key in keys()} == set(world.acknowledged)
+
+
+def followed_records() -> list[dict[str, Any]]:
+    """Return the records of the stream that pass the filter of the function."""
+    event_source = template.functions(template.read())["FollowImagesFunction"]["Events"]["ImageGone"]
+    patterns = [json.loads(each["Pattern"]) for each in event_source["Properties"]["FilterCriteria"]["Filters"]]
+    return [record for record in stream_records() if any(matches(pattern, record) for pattern in patterns)]
 
 
 def stream_records() -> list[dict[str, Any]]:

@@ -22,8 +22,10 @@ _EVENTS = {
     "GetStatsFunction": "get_stats",
     "GetThumbnailFunction": "get_thumbnail_not_found",
     "ListImagesFunction": "list_images",
-    "UploadImageFunction": "upload_image_jpeg",
 }
+# How Lambda names the start modes of the upload function.
+_INITIALIZATION = "AWS_LAMBDA_INITIALIZATION_TYPE"
+_START_MODES = {"on-demand": "on-demand", "provisioned": "provisioned-concurrency", "snapstart": "snap-start"}
 # The least that a function needs which calls both services with boto3.
 _BARE = """
 import boto3
@@ -36,7 +38,10 @@ def lambda_handler(event, context):
 
 @dataclass(frozen=True)
 class _Start:
-    """Times of one start, in seconds: until the process asks for an event, for the first call, and for a later call."""
+    """Times of one start, in seconds: until the process asks for an event, for the first call, and for a later call.
+
+    With snapstart, the first one ends when the snapshot would be made.
+    """
 
     init: float
     first: float
@@ -47,22 +52,23 @@ def table(client: docker.DockerClient) -> str:
     """Measure each function and a bare one, in turns. Return the medians as a table in Markdown."""
     with TemporaryDirectory() as folder:
         Path(folder, "app.py").write_text(_BARE)
-        cases = {"bare": (_zip(folder), "get_stats")} | {
-            name: (_upload() if name == "UploadImageFunction" else _zip(str(_BUILT / name)), event)
-            for name, event in _EVENTS.items()
+        cases = {"bare: boto3, two clients": (_zip(folder), "get_stats")}
+        cases |= {name: (_zip(str(_BUILT / name)), event) for name, event in _EVENTS.items()}
+        cases |= {
+            f"UploadImageFunction, {mode}": (_upload(initialization), "upload_image_jpeg")
+            for mode, initialization in _START_MODES.items()
         }
         starts: dict[str, list[_Start]] = {name: [] for name in cases}
         for number in range(_STARTS):
             print(f"measuring cold starts: round {number + 1} of {_STARTS}", flush=True)
             for name, (container, event) in cases.items():
                 starts[name].append(_measure(client, container, event))
-    bare = median(start.init for start in starts["bare"])
+    bare = median(start.init for start in next(iter(starts.values())))
     lines = ["| function | init | init / bare | first call | warm call |", "|---|---|---|---|---|"]
     for name, measured in starts.items():
         init, first, warm = (median(getattr(start, field) for start in measured) for field in ("init", "first", "warm"))
-        label = "bare: boto3, two clients" if name == "bare" else name
         lines.append(
-            f"| {label} | {init * 1e3:.0f} ms | {init / bare:.2f} | {first * 1e3:.1f} ms | {warm * 1e3:.1f} ms |"
+            f"| {name} | {init * 1e3:.0f} ms | {init / bare:.2f} | {first * 1e3:.1f} ms | {warm * 1e3:.1f} ms |"
         )
     return "\n".join(lines)
 
@@ -78,9 +84,13 @@ def _zip(code: str) -> dict[str, Any]:
     }
 
 
-def _upload() -> dict[str, Any]:
+def _upload(initialization: str) -> dict[str, Any]:
     memory = template.read()["Parameters"]["UploadMemorySize"]["Default"]
-    return {"image": "uploadimagefunction:latest", "mem_limit": f"{memory}m"}
+    return {
+        "image": "uploadimagefunction:latest",
+        "mem_limit": f"{memory}m",
+        "environment": {_INITIALIZATION: initialization},
+    }
 
 
 def _measure(client: docker.DockerClient, arguments: dict[str, Any], event_name: str) -> _Start:
@@ -88,12 +98,17 @@ def _measure(client: docker.DockerClient, arguments: dict[str, Any], event_name:
     host = urlsplit(storage.variables()["AWS_ENDPOINT_URL_S3"]).hostname
     assert host
     with runtime_api.serve(host) as api:
-        environment = storage.function_environment() | {"AWS_LAMBDA_RUNTIME_API": f"{host}:{api.server_port}"}
-        container = client.containers.run(detach=True, network=storage.NETWORK, environment=environment, **arguments)
+        runtime = {"AWS_LAMBDA_RUNTIME_API": f"{host}:{api.server_port}"}
+        environment = storage.function_environment() | runtime | arguments.get("environment", {})
+        container = client.containers.run(
+            detach=True, network=storage.NETWORK, **(arguments | {"environment": environment})
+        )
         try:
             ready = api.wait_ready()
             container.reload()
             init = ready - _started(container.attrs["State"]["Pid"])
+            if environment[_INITIALIZATION] == "snap-start":
+                api.wait_ready()
             first, answer = api.invoke(event)
             if answer["statusCode"] >= 500:
                 raise RuntimeError(f"{event_name}: {answer}")

@@ -29,7 +29,10 @@ class RuntimeApi(ThreadingHTTPServer):
         self.answers: Queue[tuple[float, str, bytes]] = Queue()
 
     def wait_ready(self) -> float:
-        """Wait until the process asks for an event. Return that time in seconds since the boot of this machine."""
+        """Wait until the process asks for an event, or to be stored as a snapshot.
+
+        Return that time in seconds since the boot of this machine.
+        """
         return self.ready.get(timeout=_TIMEOUT_SECONDS)
 
     def invoke(self, event: dict[str, Any]) -> tuple[float, dict[str, Any]]:
@@ -56,9 +59,9 @@ class _Handler(BaseHTTPRequestHandler):
     server: RuntimeApi
 
     def do_GET(self) -> None:
-        """Answer `…/invocation/next`."""
+        """Answer `…/invocation/next` with an event, and `…/restore/next` as if a snapshot was restored at once."""
         self.server.ready.put(time.clock_gettime(time.CLOCK_BOOTTIME))
-        event = self.server.events.get()
+        event = b"" if self.path.endswith("/restore/next") else self.server.events.get()
         self.send_response(200)
         self.send_header("Lambda-Runtime-Aws-Request-Id", str(uuid4()))
         self.send_header("Lambda-Runtime-Deadline-Ms", str(int(time.time() * 1000) + _TIMEOUT_SECONDS * 1000))
