@@ -61,8 +61,9 @@ def new_clients(aws: None) -> Iterator[None]:  # noqa: ARG001 - its environment 
 
 
 @pytest.fixture
-def quiet() -> Iterator[None]:
-    """Turn off logs. Thousands of expected log lines would take time."""
+def quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Turn off logs and metrics. Thousands of expected lines would take time."""
+    monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
     level = logger.log_level
     logger.setLevel("CRITICAL")
     yield

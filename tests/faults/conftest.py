@@ -51,7 +51,6 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     """The pipeline on empty storage."""
     request.getfixturevalue("new_clients")
     request.getfixturevalue("quiet")
-    monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
     if request.param == "moto":
         yield World()
         return

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from image_processing import pictures
-from image_processing.colour import icc
+from image_processing.colour import colours, icc
 from tests.icc import of_linear_grays
 from tests.pictures import encode
 from tests.png_bytes import chunk, flat, icc_profile, png
@@ -135,6 +135,18 @@ def test_a_profile_is_judged_by_its_content_not_by_its_name(image_format: str, n
         options: dict[str, Any] = {"quality": 100, "subsampling": 0} if image_format == "JPEG" else {}
         content = encode(image, image_format, icc_profile=described, **options)
         assert np.abs(shown(content) - computed(colour, P3, None)).max() <= 4
+
+
+def test_a_png_without_a_gamma_is_not_compared_with_all_gammas(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gammas:
+        def __contains__(self, gamma: object) -> bool:
+            # A range finds a number at once, and compares anything else with a million numbers.
+            assert isinstance(gamma, int)
+            return True
+
+    monkeypatch.setattr(colours, "_POSSIBLE_GAMMAS", Gammas())
+    for chunks in ((), (gamma(1),)):
+        assert shown(png(flat(200, 100, 50), *chunks)).shape
 
 
 def test_an_srgb_profile_changes_nothing() -> None:

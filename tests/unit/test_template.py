@@ -216,6 +216,8 @@ def test_all_options_work_together(chosen: dict[str, object]) -> None:
     assert created(parameters) > created({})
     described = template.read(parameters)
     deployed = {"Parameters": described["Parameters"], "Resources": transform(described)}
+    # CloudFormation's limit.
+    assert len(deployed["Resources"]) <= 500
     found = lint(json.dumps(deployed), config=ManualArgs(regions=["us-east-1"]))
     errors = [match for match in found if match.rule.severity == "error"]
     assert not errors

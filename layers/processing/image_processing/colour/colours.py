@@ -82,7 +82,8 @@ def _converted(colours: Image.Image, profile: bytes) -> Image.Image | None:
 
 def _measured_space(gamma: int | None, chromaticities: icc.Chromaticities | None, *, is_gray: bool) -> Space:
     """Return the space that the PNG chunks gAMA and cHRM specify. Either may be missing. Ignores impossible values."""
-    if gamma not in _POSSIBLE_GAMMAS:
+    # To find anything but a number in a range, Python compares it with each of them.
+    if gamma is not None and gamma not in _POSSIBLE_GAMMAS:
         gamma = None
     if chromaticities is None or is_gray or _are_near_srgb(chromaticities):
         if gamma is None or gamma in _SRGB_GAMMAS:
