@@ -196,7 +196,7 @@ simulate: .venv/installed ## Simulate a stack under 1 to 10,000 images per secon
 openapi: .venv/installed ## Write functions/show_page/openapi.json from template.yaml and the handlers
 	@$(BIN)/python -m tools.openapi
 
-# The base image and the layer of Python itself come from AWS, which publishes their contents.
+# Without the model, and without the packages of AWS's base image.
 .PHONY: sbom
 sbom: .venv-audit/installed ## Write the packages of the image, the layer and the authorizer to build/sbom (CycloneDX)
 	@mkdir -p build/sbom
