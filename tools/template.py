@@ -1,6 +1,8 @@
 """Reads template.yaml for the local API, the tools and the tests."""
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +16,12 @@ _NO_VALUE = {"Ref": "AWS::NoValue"}
 
 def raw() -> Template:
     """Return the whole template with its intrinsic functions in long form, `{"Ref": ...}`."""
+    return deepcopy(_parsed())
+
+
+@cache
+def _parsed() -> Template:
+    # Parsing takes half a second, and a test may read the template many times.
     template: Template = yaml_parse(PATH.read_text())
     return template
 
