@@ -271,25 +271,16 @@ build/arm64/installed: .venv/installed $(RUNTIME_REQUIREMENTS) tests/arm64/cpuin
 		$(addprefix -r ,$(RUNTIME_REQUIREMENTS))
 	@touch $@
 
-# In a virtual environment of its own, because its requirements contradict ours.
-.venv-checkov/installed: Makefile
-	@$(call create_venv,.venv-checkov,$(PYTHON))
-	@echo 'Installing checkov, which checks template.yaml (once; about a minute)'
-	@.venv-checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
-	@touch $@
+# Tools that are not installed beside ours: the requirements of checkov contradict ours, and Locust replaces parts of
+# Python's standard library.
+TOOL_PACKAGES_checkov := checkov==3.3.30
+TOOL_PACKAGES_audit := cyclonedx-bom==7.5.0 pip-audit==2.10.1
+TOOL_PACKAGES_load := locust==2.47.0
 
-# In a virtual environment of its own, because its requirements contradict ours.
-.venv-audit/installed: Makefile
-	@$(call create_venv,.venv-audit,$(PYTHON))
-	@echo 'Installing cyclonedx-bom and pip-audit (once; half a minute)'
-	@.venv-audit/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0 pip-audit==2.10.1
-	@touch $@
-
-# In a virtual environment of its own, because gevent changes how Python waits.
-.venv-load/installed: Makefile
-	@$(call create_venv,.venv-load,$(PYTHON))
-	@echo 'Installing Locust (once; half a minute)'
-	@.venv-load/bin/pip install --quiet --disable-pip-version-check locust==2.47.0
+.venv-checkov/installed .venv-audit/installed .venv-load/installed: .venv-%/installed: Makefile
+	@$(call create_venv,.venv-$*,$(PYTHON))
+	@echo 'Installing $(TOOL_PACKAGES_$*) (once; about a minute)'
+	@.venv-$*/bin/pip install --quiet --disable-pip-version-check $(TOOL_PACKAGES_$*)
 	@touch $@
 
 define create_venv

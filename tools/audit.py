@@ -1,9 +1,10 @@
 """Look for known vulnerabilities in locked requirements with pip-audit: `python -m tools.audit requirements.txt ...`.
 
-Without a connection to the advisories of PyPI, it says so and does not fail.
+Files whose packages cannot be looked up, because PyPI cannot be reached, are skipped with a message.
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,32 +14,34 @@ from typing import Any
 _PIP_AUDIT = Path(".venv-audit/bin/pip-audit")
 # Advisories that do not concern this project: their ids, each with the reason.
 _ACCEPTED: dict[str, str] = {}
+# In the last line of pip-audit, if the network is the reason.
+_NO_NETWORK = re.compile("Connect|Proxy|Timeout")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Audit each file. Return 1 if there is a vulnerability, or if some packages could not be looked up."""
+    """Audit each file. Return 1 if there is a vulnerability, if some packages were not found, or if pip-audit fails."""
     options = ["--disable-pip", "--require-hashes", "--format", "json", "--progress-spinner", "off"]
-    problems = []
+    options += [f"--ignore-vuln={each}" for each in _ACCEPTED]
+    failed = False
     for path in arguments:
-        ignored = [f"--ignore-vuln={each}" for each in _ACCEPTED]
-        done = subprocess.run(
-            [_PIP_AUDIT, *options, *ignored, "--requirement", path], check=False, capture_output=True, text=True
-        )
-        try:
-            packages = json.loads(done.stdout)["dependencies"]
-        except ValueError:
-            packages = []
-        if all("skip_reason" in package for package in packages):
-            last = done.stderr.strip().rpartition("\n")[2]
-            print(f"skipped: the advisories of PyPI cannot be reached\n{last}", file=sys.stderr)
-            return 0
-        print(f"{path}: {len(packages)} packages")
-        problems += list(found_problems(packages))
-    print("\n".join(problems) if problems else "no known vulnerabilities")
-    return int(bool(problems))
+        command: list[str | Path] = [_PIP_AUDIT, *options, "--requirement", path]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        packages = json.loads(done.stdout)["dependencies"] if done.stdout else []
+        reason = done.stderr.strip().rpartition("\n")[2]
+        if not packages and not _NO_NETWORK.search(reason):
+            print(f"{path}: pip-audit failed: {reason}")
+            failed = True
+        # A proxy that answers 404 looks as if PyPI had none of the packages.
+        elif all("skip_reason" in package for package in packages):
+            print(f"{path}: skipped, because the advisories of PyPI cannot be reached")
+        else:
+            problems = list(_problems(packages))
+            print(f"{path}: {len(packages)} packages, {len(problems)} problems", *problems, sep="\n  ")
+            failed |= bool(problems)
+    return int(failed)
 
 
-def found_problems(packages: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _problems(packages: Sequence[dict[str, Any]]) -> Iterator[str]:
     """Yield a line for each vulnerability, and for each package that was not looked up, in the answer of pip-audit."""
     for package in packages:
         if "skip_reason" in package:

@@ -9,7 +9,7 @@ from typing import Any
 from tools import template
 
 _FOLDER = Path("build/take_over")
-# Properties that refer to other resources. The first deployment after the import adds them.
+# This property refers to another resource. The first deployment after the import adds it.
 _LATER = "NotificationConfiguration"
 
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "UploadsBucket": {"BucketName": options.uploads},
     }
     _FOLDER.mkdir(parents=True, exist_ok=True)
-    stack = retained(names)
+    stack = _retained(names)
     identified = [
         {"ResourceType": stack["Resources"][name]["Type"], "LogicalResourceId": name, "ResourceIdentifier": identifier}
         for name, identifier in names.items()
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(path)
 
 
-def retained(names: dict[str, dict[str, str]]) -> dict[str, Any]:
+def _retained(names: dict[str, dict[str, str]]) -> dict[str, Any]:
     """Return a template of only these resources, as template.yaml describes them with its defaults."""
     described = template.read()
     resources = {name: described["Resources"][name] for name in names}

@@ -17,32 +17,46 @@ WEAK = {
 UNKNOWN = {"name": "six", "skip_reason": "Dependency not found on PyPI and could not be audited: six (1.17.0)"}
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, packages: list[dict[str, Any]] | None) -> None:
-    """Let pip-audit answer with these packages, or fail because there is no network."""
-    output = "" if packages is None else json.dumps({"dependencies": packages, "fixes": []})
-    done = subprocess.CompletedProcess([], 0, output, "Traceback\nConnectionError: no route to host")
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+NO_NETWORK = "Traceback (most recent call last):\nrequests.exceptions.ProxyError: Cannot connect to proxy"
+BROKEN = "ERROR:pip_audit._cli:requirement file requirements.txt contains invalid specifiers"
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, *answers: list[dict[str, Any]] | str) -> None:
+    """Let pip-audit answer once with each of these: packages, or an error without an answer."""
+    done = [
+        subprocess.CompletedProcess([], 1, "", answer)
+        if isinstance(answer, str)
+        else subprocess.CompletedProcess([], 0, json.dumps({"dependencies": answer, "fixes": []}), "")
+        for answer in answers
+    ]
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done.pop(0))
 
 
 @pytest.mark.parametrize(
-    ("packages", "status", "said"),
+    ("answer", "status", "said"),
     [
-        ([SOUND], 0, "no known vulnerabilities"),
+        ([SOUND], 0, "1 packages, 0 problems"),
         ([SOUND, WEAK], 1, "urllib3 2.0.0: PYSEC-2026-1, mended in 2.0.1"),
         ([SOUND, UNKNOWN], 1, "six: Dependency not found"),
         # A proxy that answers 404 to everything. pip-audit itself says "No known vulnerabilities found".
-        ([UNKNOWN, UNKNOWN], 0, "skipped: the advisories of PyPI cannot be reached"),
-        (None, 0, "ConnectionError: no route to host"),
+        ([UNKNOWN, UNKNOWN], 0, "skipped, because the advisories of PyPI cannot be reached"),
+        (NO_NETWORK, 0, "skipped, because the advisories of PyPI cannot be reached"),
+        (BROKEN, 1, "pip-audit failed: ERROR"),
+        ("", 1, "pip-audit failed"),
     ],
 )
 def test_only_an_answer_about_every_package_counts(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    packages: list[dict[str, Any]] | None,
+    answer: list[dict[str, Any]] | str,
     status: int,
     said: str,
 ) -> None:
-    answering(monkeypatch, packages)
+    answering(monkeypatch, answer)
     assert audit.main(["requirements.txt"]) == status
-    printed = capsys.readouterr()
-    assert said in printed.out + printed.err
+    assert said in capsys.readouterr().out
+
+
+def test_a_network_that_fails_later_does_not_hide_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, [WEAK], NO_NETWORK)
+    assert audit.main(["first.txt", "second.txt"]) == 1

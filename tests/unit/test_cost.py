@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tools.cost import points, usage
+from tools.cost.__main__ import idle
 from tools.cost.points import CaptionTimes
 from tools.cost.usage import Usage
 
@@ -81,6 +82,15 @@ def test_a_form_costs_what_its_parts_cost() -> None:
     }
     assert form.dollars == pytest.approx(expected)
     assert form.total == pytest.approx(sum(expected.values()))
+
+
+def test_environments_and_snapshots_cost_money_while_nobody_uploads() -> None:
+    prices = {"lambda_provisioned_gb_second": 4e-6, "lambda_snapshot_gb_second": 1e-6, "lambda_restore_gb": 1e-4}
+    # 2.9375 GB for 2,628,000 seconds.
+    assert idle(prices) == (
+        "A provisioned environment of 3008 MB: 31 dollars a month. "
+        "A snapshot: 8 dollars a month for each version, and 0.0003 for each restore."
+    )
 
 
 def test_the_client_of_a_direct_upload_pays_for_waiting() -> None:

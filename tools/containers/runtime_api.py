@@ -59,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: RuntimeApi
 
     def do_GET(self) -> None:
-        """Answer `…/invocation/next` with an event, and `…/restore/next` as if a snapshot was restored at once."""
+        """Answer `…/invocation/next` with an event, and `…/restore/next` as after a restored snapshot."""
         self.server.ready.put(time.clock_gettime(time.CLOCK_BOOTTIME))
         event = b"" if self.path.endswith("/restore/next") else self.server.events.get()
         self.send_response(200)

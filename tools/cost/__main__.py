@@ -15,6 +15,7 @@ _CHART = Path(__file__).parent.parent.parent / "docs" / "costs.png"
 # One vCPU, the default of template.yaml, 2, 3, 4 and 5 vCPUs, and the most that Lambda has.
 _MEMORY_SIZES = (1769, 3008, 3538, 5307, 7076, 8845, 10240)
 _SECONDS_PER_DAY = 86_400
+_DAYS_PER_MONTH = 365 / 12
 _MILLION = 1_000_000
 _GIGA = 1_000_000_000
 
@@ -34,6 +35,7 @@ def main() -> int:
         print(_storage(used, values))
         print(_cheapest([found for found in points if found.way == way], options.goal))
     print(_worst_day(points, values))
+    print(idle(values["prices"]))
     return 0
 
 
@@ -86,6 +88,19 @@ def _worst_day(points: list[Point], values: Mapping[str, Any]) -> str:
     return (
         f"\nForms at UploadRateLimit ({rate}/s) all day, with {memory} MB: {per_day * per_image:.0f} dollars a day. "
         f"If each took the whole timeout of {timeout} s: {per_day * (per_image + longest):.0f} dollars a day."
+    )
+
+
+def idle(prices: Mapping[str, float]) -> str:
+    """Return what the start modes of the upload function cost while nobody uploads."""
+    memory = template.read()["Parameters"]["UploadMemorySize"]["Default"]
+    gigabytes = memory / 1024
+    month = _DAYS_PER_MONTH * _SECONDS_PER_DAY * gigabytes
+    provisioned, snapshot = (month * prices[f"lambda_{name}_gb_second"] for name in ("provisioned", "snapshot"))
+    restore = gigabytes * prices["lambda_restore_gb"]
+    return (
+        f"A provisioned environment of {memory} MB: {provisioned:.0f} dollars a month. "
+        f"A snapshot: {snapshot:.0f} dollars a month for each version, and {restore:.4f} for each restore."
     )
 
 

@@ -82,7 +82,7 @@ def _converted(colours: Image.Image, profile: bytes) -> Image.Image | None:
 
 def _measured_space(gamma: int | None, chromaticities: icc.Chromaticities | None, *, is_gray: bool) -> Space:
     """Return the space that the PNG chunks gAMA and cHRM specify. Either may be missing. Ignores impossible values."""
-    # To find anything but a number in a range, Python compares it with each of them.
+    # Python would look for None in a range by comparing it with each of its million numbers.
     if gamma is not None and gamma not in _POSSIBLE_GAMMAS:
         gamma = None
     if chromaticities is None or is_gray or _are_near_srgb(chromaticities):
