@@ -41,7 +41,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], table_defini
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    with mock_aws(), moto_transactions.fast():
+    with mock_aws(), moto_transactions.mended():
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("MODEL_PATH", str(DEMO_MODEL))

@@ -30,7 +30,7 @@ def main() -> None:
     # With one CPU, ONNX Runtime starts no threads. Lambda restores threads, and a fork does not.
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    with mock_aws(), moto_transactions.fast():
+    with mock_aws(), moto_transactions.mended():
         variables, _ = create_resources(template.read())
         os.environ |= variables
         os.environ |= {

@@ -62,7 +62,7 @@ def run(host: str, port: int = 0) -> Iterator[dict[str, str]]:
     app = _SharedForms(_OneAtATime(DomainDispatcherApplication(create_backend_app)))
     server = make_server(host, port, app, threaded=True, request_handler=QuietRequestHandler)
     url = f"http://{host}:{server.port}"
-    with moto_transactions.fast(), serving(server):
+    with moto_transactions.mended(), serving(server):
         # moto keeps its state in the process, also after the server has ended.
         with requests.Session() as session:
             session.trust_env = False  # requests to this machine must not go through a proxy

@@ -1,6 +1,8 @@
-"""Makes moto's transactions as fast in a large table as in a small one.
+"""Makes moto's transactions as fast in a large table as in a small one, and lets its streams survive a cancelled one.
 
-moto copies the whole table before each transaction, to undo it if it fails. Here it copies the written partitions only.
+moto copies the whole table with its stream before each transaction, and goes on with the copy if the transaction is
+cancelled. Here it copies the written partitions only. The stream stays the same object, because those who read it hold
+it: they would get no later event from a copy.
 """
 
 from collections import defaultdict
@@ -17,8 +19,8 @@ _apply = DynamoDBBackend.transact_write_items
 
 
 @contextmanager
-def fast() -> Iterator[None]:
-    """Copy less until the block ends. moto may run one transaction at a time."""
+def mended() -> Iterator[None]:
+    """Mend transactions until the block ends. moto may run one transaction at a time."""
     written: set[str] = set()
 
     def transact(self: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:
@@ -26,7 +28,17 @@ def fast() -> Iterator[None]:
         for (operation,) in (item.values() for item in transact_items):
             key = operation["Item"] if "Item" in operation else operation["Key"]
             written.update(value for value in key["pk"].values())
-        _apply(self, transact_items)
+        events = [
+            (table.stream_shard.items, len(table.stream_shard.items))
+            for table in self.tables.values()
+            if table.stream_shard
+        ]
+        try:
+            _apply(self, transact_items)
+        except Exception:
+            for items, length in events:
+                del items[length:]
+            raise
 
     def snapshot(self: Table, memo: dict[int, Any]) -> Table:
         taken = copy(self)
@@ -34,10 +46,6 @@ def fast() -> Iterator[None]:
             key: deepcopy(found, memo) if key.value in written else found for key, found in self.items.items()
         }
         taken.items = defaultdict(dict, partitions)
-        if self.stream_shard:
-            taken.stream_shard = copy(self.stream_shard)
-            taken.stream_shard.items = list(self.stream_shard.items)
-            taken.stream_shard.table = taken
         return taken
 
     with (
