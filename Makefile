@@ -92,8 +92,8 @@ fuzz: .venv/installed ## Upload randomly damaged images, forms and requests (6 m
 	$(if $(FUZZ),FUZZ='$(FUZZ)') $(BIN)/pytest tests/fuzz -s --show-capture=no
 
 .PHONY: test-faults
-test-faults: .venv/installed ## Make every call to AWS fail, and upload from 8 clients at once (20 minutes; needs java; SCHEDULES=)
-	$(if $(SCHEDULES),SCHEDULES='$(SCHEDULES)') $(BIN)/pytest tests/faults -n auto --dist loadfile --show-capture=no
+test-faults: .venv/installed ## Make every call to AWS fail, and upload from 8 clients at once (10 minutes; needs java; SCHEDULES=)
+	$(if $(SCHEDULES),SCHEDULES='$(SCHEDULES)') $(BIN)/pytest tests/faults -n auto --dist loadgroup --show-capture=no
 	@cat build/faults/test_uploads.md build/faults/test_reads.md
 
 .PHONY: e2e

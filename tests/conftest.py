@@ -14,5 +14,7 @@ _OVER_HTTP = {"contract", "gateway", "integration"}
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if item.get_closest_marker("xdist_group"):
+            continue
         folder = Path(item.path).parent.name
         item.add_marker(pytest.mark.xdist_group("http" if folder in _OVER_HTTP else item.path.stem))

@@ -11,11 +11,10 @@ import pytest
 from image_pipeline.storage import clients
 from tests.faults.injection import Fault
 from tests.faults.world import World
-from tests.in_process import aws, new_clients, quiet, table_definition, variables
+from tests.in_process import aws, quiet, table_definition, variables
 from tools.containers import dynamodb_local, storage
-from tools.local_api import forget_clients
 
-__all__ = ["aws", "new_clients", "quiet", "table_definition", "variables"]
+__all__ = ["aws", "quiet", "table_definition", "variables"]
 
 TABLES = Path("build/faults")
 
@@ -49,14 +48,15 @@ def outcomes(request: pytest.FixtureRequest) -> Iterator[Outcomes]:
 @pytest.fixture(params=["moto", "DynamoDB Local"])
 def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """The pipeline on empty storage."""
-    request.getfixturevalue("new_clients")
+    request.getfixturevalue("aws")
     request.getfixturevalue("quiet")
     if request.param == "moto":
         yield World()
         return
     url, name = request.getfixturevalue("dynamodb_url"), os.environ["TABLE_NAME"]
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
-    forget_clients()
+    clients.dynamodb.cache_clear()
     storage.create_table(url, name)
     yield World()
     clients.dynamodb().delete_table(TableName=name)
+    clients.dynamodb.cache_clear()

@@ -2,9 +2,10 @@
 
 import os
 from dataclasses import dataclass
+from math import ceil
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -13,6 +14,8 @@ from tests.faults.world import LEASE_SECONDS, READERS, World
 from tests.pictures import encode
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "2000"))
+# Each part may run in another process.
+PARTS = 8
 FILES = {
     "red": encode(Image.new("RGB", (8, 8), "red")),
     "blue": encode(Image.new("RGB", (8, 8), "blue")),
@@ -69,14 +72,22 @@ SCHEDULE: st.SearchStrategy[list[Upload | Read]] = st.builds(
 )
 
 
-# The check of function-scoped fixtures is off, because each example empties the storage itself.
-@settings(
-    max_examples=SCHEDULES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+@pytest.mark.parametrize(
+    "part", [pytest.param(number, marks=pytest.mark.xdist_group(f"schedules {number}")) for number in range(PARTS)]
 )
-@given(steps=SCHEDULE)
 # Not on moto: DynamoDB Local has real transactions, and they are ten times faster.
 @pytest.mark.parametrize("world", ["DynamoDB Local"], indirect=True)
-def test_the_promises_hold(world: World, steps: list[Upload | Read]) -> None:
+def test_the_promises_hold(world: World, part: int) -> None:
+    @seed(part)
+    @settings(max_examples=ceil(SCHEDULES / PARTS), deadline=None, database=None)
+    @given(steps=SCHEDULE)
+    def hold(steps: list[Upload | Read]) -> None:
+        run(world, steps)
+
+    hold()
+
+
+def run(world: World, steps: list[Upload | Read]) -> None:
     world.empty()
     for step in steps:
         if isinstance(step, Read):

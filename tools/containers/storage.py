@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -149,5 +150,6 @@ def create_table(url: str, name: str) -> None:
     dynamodb.create_table(TableName=name, **template.table_definition(template.read()))
 
 
+@cache
 def _session() -> boto3.Session:
     return boto3.Session("local", "local", region_name="us-east-1")
