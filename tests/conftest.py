@@ -1,4 +1,4 @@
-"""How `make test` divides the tests between processes, and what all tests check."""
+"""How the tests are divided between processes, and what all tests check."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _OVER_HTTP = {"contract", "gateway", "integration"}
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("xdist_group"):
-            continue
-        folder = Path(item.path).parent.name
-        item.add_marker(pytest.mark.xdist_group("http" if folder in _OVER_HTTP else item.path.stem))
+        # A test may name a group of its own.
+        if not item.get_closest_marker("xdist_group"):
+            folder = Path(item.path).parent.name
+            item.add_marker(pytest.mark.xdist_group("http" if folder in _OVER_HTTP else item.path.stem))

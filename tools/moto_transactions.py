@@ -1,8 +1,8 @@
-"""Makes moto's transactions as fast in a large table as in a small one, and lets its streams survive a cancelled one.
+"""Makes moto's transactions as fast in a large table as in a small one, and keeps the stream if one is cancelled.
 
-moto copies the whole table with its stream before each transaction, and goes on with the copy if the transaction is
-cancelled. Here it copies the written partitions only. The stream stays the same object, because those who read it hold
-it: they would get no later event from a copy.
+moto copies the whole table with its stream before each transaction. If the transaction is cancelled, moto continues
+with the copy. Here only the written partitions are copied. The stream is not copied: its readers hold the object, so
+they would never see an event that is added to a copy.
 """
 
 from collections import defaultdict
@@ -20,7 +20,7 @@ _apply = DynamoDBBackend.transact_write_items
 
 @contextmanager
 def mended() -> Iterator[None]:
-    """Mend transactions until the block ends. moto may run one transaction at a time."""
+    """Replace the transactions of moto until the block ends. moto may run one transaction at a time."""
     written: set[str] = set()
 
     def transact(self: DynamoDBBackend, transact_items: list[dict[str, Any]]) -> None:

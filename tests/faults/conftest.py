@@ -57,6 +57,7 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
     clients.dynamodb.cache_clear()
     storage.create_table(url, name)
+    local = clients.dynamodb()
     yield World()
-    clients.dynamodb().delete_table(TableName=name)
     clients.dynamodb.cache_clear()
+    local.delete_table(TableName=name)
