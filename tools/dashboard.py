@@ -1,4 +1,4 @@
-"""Draw the dashboard of template.yaml in docs/images, with made-up curves: `python -m tools.dashboard`."""
+"""Draw the dashboard of options/monitoring.yaml in docs/images, with made-up curves: `python -m tools.dashboard`."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ _POINTS = 60
 
 def widgets() -> list[dict[str, Any]]:
     """Return the widgets of the dashboard."""
-    described = template.read({"CreateDashboard": "true"})["Resources"]["Dashboard"]["Properties"]
+    described = template.read_option("monitoring", {"CreateDashboard": "true"})["Resources"]["Dashboard"]["Properties"]
     found: list[dict[str, Any]] = json.loads(described["DashboardBody"]["Fn::Sub"])["widgets"]
     return found
 

@@ -42,6 +42,8 @@ def _retained(names: dict[str, dict[str, str]]) -> dict[str, Any]:
     described = template.read()
     resources = {name: described["Resources"][name] for name in names}
     for resource in resources.values():
+        # An import needs one of the older values.
+        resource["DeletionPolicy"] = "Retain"
         resource.pop("DependsOn", None)
         resource["Properties"].pop(_LATER, None)
     text = json.dumps(resources)

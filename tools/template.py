@@ -1,4 +1,4 @@
-"""Reads template.yaml for the local API, the tools and the tests."""
+"""Reads template.yaml and the templates in options/ for the local API, the tools and the tests."""
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -9,20 +9,21 @@ from typing import Any, cast
 
 from samcli.yamlhelper import yaml_parse
 
-PATH = Path(__file__).parent.parent / "template.yaml"
+ROOT = Path(__file__).parent.parent
+PATH = ROOT / "template.yaml"
 Template = dict[str, Any]
 _NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
-def raw() -> Template:
-    """Return the whole template with its intrinsic functions in long form, `{"Ref": ...}`."""
-    return deepcopy(_parsed())
+def raw(path: Path = PATH) -> Template:
+    """Return a whole template with its intrinsic functions in long form, `{"Ref": ...}`."""
+    return deepcopy(_parsed(path))
 
 
 @cache
-def _parsed() -> Template:
+def _parsed(path: Path) -> Template:
     # Parsing takes half a second, and a test may read the template many times.
-    template: Template = yaml_parse(PATH.read_text())
+    template: Template = yaml_parse(path.read_text())
     return template
 
 
@@ -31,12 +32,36 @@ def read(parameters: Mapping[str, object] | None = None) -> Template:
 
     It has only the resources and properties whose conditions hold. The given values are the new defaults.
     """
-    template = raw()
-    for name, value in (parameters or {}).items():
+    return _read(PATH, parameters or {})
+
+
+def read_option(name: str, parameters: Mapping[str, object] | None = None) -> Template:
+    """Return a template of options/, such as `monitoring`, as it is deployed if template.yaml has these parameters.
+
+    References to resources of template.yaml stay as they are, as the values of its parameters.
+    """
+    core = _read(PATH, parameters or {})
+    (nested,) = (
+        resource["Properties"]["Parameters"]
+        for resource in raw()["Resources"].values()
+        if resource["Properties"].get("TemplateURL") == f"options/{name}.yaml"
+    )
+    given = {
+        parameter: core["Parameters"][value["Ref"]]["Default"] if value.get("Ref") in core["Parameters"] else value
+        for parameter, value in nested.items()
+    }
+    return _read(ROOT / "options" / f"{name}.yaml", given)
+
+
+def _read(path: Path, parameters: Mapping[str, object]) -> Template:
+    template = raw(path)
+    for name, value in parameters.items():
         template["Parameters"][name]["Default"] = value
     conditions = {name: _holds(condition, template) for name, condition in template["Conditions"].items()}
     del template["Conditions"]
     for section in ("Resources", "Outputs"):
+        if section not in template:
+            continue
         template[section] = {
             name: described
             for name, described in template[section].items()
@@ -64,7 +89,12 @@ def _holds(condition: dict[str, Any], template: Template) -> bool:
 
 
 def _default(value: object, template: Template) -> object:
-    return template["Parameters"][value["Ref"]]["Default"] if isinstance(value, dict) else value
+    match value:
+        case {"Ref": name}:
+            return template["Parameters"][name]["Default"]
+        case {"Fn::Join": ["", list_of_texts]}:  # a CommaDelimitedList, whose default is one text
+            return _default(list_of_texts, template)
+    return value
 
 
 def _resolved(value: object, conditions: Mapping[str, bool]) -> object:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("aws")
 
 @pytest.fixture(scope="module")
 def pipe() -> dict[str, Any]:
-    properties: dict[str, Any] = template.raw()["Resources"]["EventsPipe"]["Properties"]
+    properties: dict[str, Any] = template.read_option("events")["Resources"]["EventsPipe"]["Properties"]
     return properties
 
 

@@ -114,10 +114,11 @@ def test_the_code_emits_every_metric_of_ours_that_an_alarm_names(capsys: pytest.
     for run in SCENARIOS.values():
         run()
     known = {metric for metric, _, _ in emitted(capsys.readouterr().out)}
-    topic = {"AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms", "PublishEvents": "true"}
+    topic = {"AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms"}
     alarms = [
         resource["Properties"]
-        for resource in template.read(topic)["Resources"].values()
+        for option in ("monitoring", "events")
+        for resource in template.read_option(option, topic)["Resources"].values()
         if resource["Type"] == "AWS::CloudWatch::Alarm"
     ]
     assert len(alarms) == 14
@@ -140,9 +141,8 @@ def test_the_code_emits_every_metric_of_ours_that_an_alarm_names(capsys: pytest.
 
 def shown_metrics(namespace: str) -> set[Metric]:
     """Return the metrics on the dashboard."""
-    body = template.read({"CreateDashboard": "true"})["Resources"]["Dashboard"]["Properties"]["DashboardBody"][
-        "Fn::Sub"
-    ]
+    described = template.read_option("monitoring", {"CreateDashboard": "true"})["Resources"]["Dashboard"]
+    body = described["Properties"]["DashboardBody"]["Fn::Sub"]
     metrics = [metric for widget in json.loads(body)["widgets"] for metric in widget["properties"]["metrics"]]
     return {
         (name, frozenset(zip(dimensions[:-1:2], dimensions[1:-1:2], strict=True)))

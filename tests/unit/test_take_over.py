@@ -31,7 +31,9 @@ def test_the_template_is_valid_and_keeps_what_it_imports(written: Path) -> None:
 def test_the_resources_are_those_that_outlive_the_stack(written: Path) -> None:
     names = {each["LogicalResourceId"]: each for each in json.loads((written / "names.json").read_text())}
     described = template.read()["Resources"]
-    assert set(names) == {name for name, each in described.items() if each.get("DeletionPolicy") == "Retain"}
+    assert set(names) == {
+        name for name, each in described.items() if each.get("DeletionPolicy") == "RetainExceptOnCreate"
+    }
     assert names["ImagesTable"]["ResourceIdentifier"] == {"TableName": "images-restored"}
     assert names["UploadsBucket"]["ResourceIdentifier"] == {"BucketName": "old-uploads"}
     assert {name: each["ResourceType"] for name, each in names.items()} == {

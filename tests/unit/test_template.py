@@ -63,6 +63,8 @@ ROUTES = {
 }
 # Variables that exist only for `sam local`. See template.yaml.
 LOCAL_ONLY = {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS"}
+# Variables that no code reads. VERSION_DESCRIPTION makes Lambda publish a new version.
+UNREAD = LOCAL_ONLY | {"VERSION_DESCRIPTION"}
 # The routes of these functions lead to an alias.
 ALIASES = {"UploadImageFunction": "Aliaslive"}
 # Functions that run in the container image.
@@ -99,8 +101,10 @@ def functions(resources: Resources) -> Resources:
 
 
 def statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the statements that the role has with every value of the parameters."""
     for policy in role["Properties"]["Policies"]:
-        yield from policy["PolicyDocument"]["Statement"]
+        if "Fn::If" not in policy:
+            yield from policy["PolicyDocument"]["Statement"]
 
 
 def as_list(value: Any) -> list[Any]:
@@ -160,11 +164,11 @@ OPTIONS: dict[str, tuple[dict[str, object], set[str]]] = {
         {"ApiAuth": "JWT"},
         {"AuthorizeFunction", "AuthorizeRole", "AuthorizeLogs", "AuthorizePermission"},
     ),
-    "a budget": ({"MonthlyBudget": 100} | TOPIC, {"Budget"}),
-    "a firewall": ({"UseWaf": "true"}, {"WebAcl", "WebAclOfApi"}),
-    "a domain": ({"DomainName": "images.example.com", "CertificateArn": "arn:aws:acm:x"}, {"Domain", "DomainMapping"}),
-    "events": ({"PublishEvents": "true"}, {"EventBus", "EventsPipe", "EventsPipeRole", "EventsDeadLetterQueue"}),
-    "a dashboard": ({"CreateDashboard": "true"}, {"Dashboard"}),
+    "a budget": ({"MonthlyBudget": 100} | TOPIC, {"Monitoring"}),
+    "a firewall": ({"UseWaf": "true"}, {"Edge"}),
+    "a domain": ({"DomainName": "images.example.com", "CertificateArn": "arn:aws:acm:x"}, {"Edge"}),
+    "events": ({"PublishEvents": "true"}, {"Events"}),
+    "a dashboard": ({"CreateDashboard": "true"}, {"Monitoring"}),
     "snapshots": ({"StartMode": "snapstart"}, set()),
     "provisioned": ({"StartMode": "provisioned"}, set()),
     "provisioned at times": (
@@ -176,24 +180,30 @@ OPTIONS: dict[str, tuple[dict[str, object], set[str]]] = {
         {"ProvisionedSchedule"},
     ),
     "canaries": (
-        {"UseCanary": "true"} | TOPIC,
-        {"CanaryRole", "ServerlessDeploymentApplication", "UploadImageFunctionDeploymentGroup"},
+        {"UseCanary": "true"},
+        {
+            "CanaryRole",
+            "ServerlessDeploymentApplication",
+            "UploadImageFunctionDeploymentGroup",
+            "VersionErrorsAlarm",
+            "VersionFaultsAlarm",
+        },
     ),
     "access logs": ({"AccessLogs": "true"}, {"AccessLogGroup"}),
-    "traces": ({"UseTracing": "true"}, {"TracingPolicy"}),
-    "a key": ({"KmsKeyArn": "arn:aws:kms:x"}, {"KeyPolicy"}),
+    "traces": ({"UseTracing": "true"}, set()),
+    "a key": ({"KmsKeyArn": "arn:aws:kms:x"}, set()),
     "a protected table": ({"ProtectTable": "true"}, set()),
     "few uploads at once": ({"MaxConcurrentUploads": 5}, set()),
 }
 
 
 def created(parameters: dict[str, object]) -> set[str]:
-    """Return the names of the resources, without alarms and those whose name contains a digest."""
+    """Return the names of the resources, without those whose name contains a digest."""
     resources = transform(template.read(parameters))
     return {
         name
         for name, resource in resources.items()
-        if resource["Type"] not in {"AWS::ApiGateway::Deployment", "AWS::Lambda::Version", "AWS::CloudWatch::Alarm"}
+        if resource["Type"] not in {"AWS::ApiGateway::Deployment", "AWS::Lambda::Version"}
     }
 
 
@@ -224,7 +234,7 @@ def test_all_options_work_together(chosen: dict[str, object]) -> None:
 
 
 def test_the_firewall_does_not_read_photographs_as_text() -> None:
-    acl = template.read({"UseWaf": "true"})["Resources"]["WebAcl"]["Properties"]
+    acl = template.read_option("edge", {"UseWaf": "true"})["Resources"]["WebAcl"]["Properties"]
     (common,) = (rule for rule in acl["Rules"] if rule["Name"] == "common")
     overridden = common["Statement"]["ManagedRuleGroupStatement"]["RuleActionOverrides"]
     assert all(rule["ActionToUse"] == {"Count": {}} for rule in overridden)
@@ -294,14 +304,17 @@ def test_the_defaults_create_nothing_that_costs_money_while_it_is_idle() -> None
 
 
 def test_a_canary_is_rolled_back_by_alarms_that_ring_within_minutes() -> None:
-    resources = transform(template.read({"UseCanary": "true", "CanaryType": "Linear10PercentEvery1Minute"} | TOPIC))
+    resources = transform(template.read({"UseCanary": "true", "CanaryType": "Linear10PercentEvery1Minute"}))
     group = resources["UploadImageFunctionDeploymentGroup"]["Properties"]
     assert group["DeploymentConfigName"]["Fn::Sub"][1] == {"ConfigName": "Linear10PercentEvery1Minute"}
     assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
     assert group["ServiceRoleArn"] == {"Fn::GetAtt": ["CanaryRole", "Arn"]}
     alarms = [resources[alarm["Name"]["Ref"]]["Properties"] for alarm in group["AlarmConfiguration"]["Alarms"]]
-    assert len(alarms) == 3
+    assert len(alarms) == 2
     for alarm in alarms:
+        # Of this version alone, and new with each version.
+        assert "${Version}" in alarm["AlarmName"]["Fn::Sub"][0]
+        assert {dimension["Name"] for dimension in alarm["Dimensions"]} & {"ExecutedVersion", "version"}
         assert alarm["Period"] * alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]) <= 180
     (alias,) = of_type(resources, "AWS::Lambda::Alias").values()
     assert "CodeDeployLambdaAliasUpdate" in alias["UpdatePolicy"]
@@ -323,25 +336,43 @@ def test_access_logs_tell_nothing_about_the_client() -> None:
     json.loads(setting["Format"])
 
 
-def test_traces_and_the_key_are_allowed_to_each_function_that_needs_them() -> None:
-    described = template.read({"UseTracing": "true", "KmsKeyArn": "arn:aws:kms:x", "ApiAuth": "JWT"})
-    resources = transform(described)
-    functions = of_type(resources, "AWS::Lambda::Function")
-    roles = {function["Properties"]["Role"]["Fn::GetAtt"][0] for function in functions.values()}
-    assert all(function["Properties"]["TracingConfig"] == {"Mode": "Active"} for function in functions.values())
-    traced, with_key = (
-        {role["Ref"] for role in resources[policy]["Properties"]["Roles"]} for policy in ("TracingPolicy", "KeyPolicy")
-    )
-    assert traced == roles
-    stored = {"ImagesTable", "ThumbnailsBucket", "UploadsBucket"}
-    touching = {
-        name
-        for name in roles
-        for statement in statements(resources[name])
-        for resource in as_list(statement["Resource"])
-        if any(re.search(rf"\b{store}\b", str(resource)) for store in stored)
+def policies(parameters: dict[str, object]) -> dict[str, set[str]]:
+    """Return the names of the policies of each role of a function."""
+    resources = transform(template.read(parameters))
+    return {
+        function["Properties"]["Role"]["Fn::GetAtt"][0]: {
+            policy["PolicyName"]
+            for policy in resources[function["Properties"]["Role"]["Fn::GetAtt"][0]]["Properties"]["Policies"]
+        }
+        for function in of_type(resources, "AWS::Lambda::Function").values()
     }
-    assert with_key == touching
+
+
+def test_traces_are_allowed_to_every_function() -> None:
+    with_traces = policies({"UseTracing": "true", "ApiAuth": "JWT"})
+    assert all("send-traces" in names for names in with_traces.values())
+    resources = transform(template.read({"UseTracing": "true"}))
+    functions = of_type(resources, "AWS::Lambda::Function").values()
+    assert all(function["Properties"]["TracingConfig"] == {"Mode": "Active"} for function in functions)
+
+
+@pytest.mark.parametrize("parameter", ["KmsKeyArn", "FormerKmsKeyArns"])
+def test_the_keys_may_be_used_by_each_function_that_touches_the_stored_data(parameter: str) -> None:
+    resources = transform(template.read({parameter: "arn:aws:kms:x"}))
+    stored = {"ImagesTable", "ThumbnailsBucket", "UploadsBucket"}
+    for role, names in policies({parameter: "arn:aws:kms:x", "ApiAuth": "JWT"}).items():
+        is_touching = any(
+            re.search(rf"\b{store}\b", str(resource))
+            for statement in statements(resources.get(role, {"Properties": {"Policies": []}}))
+            for resource in as_list(statement["Resource"])
+            for store in stored
+        )
+        assert ("use-keys" in names) == is_touching, role
+    (policy,) = (
+        policy for policy in resources["GetImageRole"]["Properties"]["Policies"] if policy["PolicyName"] == "use-keys"
+    )
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Resource"] == {"Ref": parameter}
 
 
 def test_the_key_encrypts_the_table_and_the_buckets() -> None:
@@ -373,15 +404,11 @@ def test_no_gateway_response_is_declared_that_api_gateway_ignores() -> None:
 def test_every_function_has_a_role_of_its_own_and_no_managed_policy(resources: Resources, functions: Resources) -> None:
     roles = [function["Properties"]["Role"]["Fn::GetAtt"][0] for function in functions.values()]
     assert len(set(roles)) == len(functions)
-    assert {*roles, "CanaryRole", "EventsPipeRole"} == set(of_type(resources, "AWS::IAM::Role"))
+    assert {*roles, "CanaryRole"} == set(of_type(resources, "AWS::IAM::Role"))
     for role in roles:
         assert "ManagedPolicyArns" not in resources[role]["Properties"]
         (trust,) = resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
-    # Only parameters add policies to these roles.
-    kinds = {resource["Type"] for resource in resources.values()}
-    assert {kind for kind in kinds if kind.startswith("AWS::IAM::")} == {"AWS::IAM::Policy", "AWS::IAM::Role"}
-    assert set(of_type(resources, "AWS::IAM::Policy")) == {"KeyPolicy", "TracingPolicy"}
 
 
 def test_no_action_and_no_resource_is_a_wildcard(resources: Resources) -> None:
@@ -438,7 +465,7 @@ def test_two_functions_are_images_and_the_others_use_the_layer(functions: Resour
 @pytest.mark.parametrize("name", ["ThumbnailsBucket", "UploadsBucket"])
 def test_buckets_and_table_outlive_the_stack_and_the_buckets_are_private(resources: Resources, name: str) -> None:
     bucket, table = resources[name], resources["ImagesTable"]
-    assert bucket["DeletionPolicy"] == table["DeletionPolicy"] == "Retain"
+    assert bucket["DeletionPolicy"] == table["DeletionPolicy"] == "RetainExceptOnCreate"
     # An option that is left out is off, so all four must be there.
     assert bucket["Properties"]["PublicAccessBlockConfiguration"] == {
         "BlockPublicAcls": True,
@@ -496,7 +523,7 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
     assert answer.get("statusCode", 200) in {200, 201, 204}
     assert not answer.get("batchItemFailures")
     given = set(functions[function]["Properties"]["Environment"]["Variables"])
-    assert {name for name in given - LOCAL_ONLY if not name.startswith("POWERTOOLS_")} == read
+    assert {name for name in given - UNREAD if not name.startswith("POWERTOOLS_")} == read
 
 
 def test_only_settings_reads_variables_except_those_that_lambda_sets() -> None:
