@@ -196,6 +196,10 @@ simulate: .venv/installed ## Simulate a stack under 1 to 10,000 images per secon
 openapi: .venv/installed ## Write functions/show_page/openapi.json from template.yaml and the handlers
 	@$(BIN)/python -m tools.openapi
 
+.PHONY: parameters
+parameters: .venv/installed ## Write docs/parameters.md from template.yaml
+	@$(BIN)/python -m tools.parameters
+
 # Without the model, and without the packages of AWS's base image.
 .PHONY: sbom
 sbom: .venv-audit/installed ## Write the packages of the image, the layer and the authorizer to build/sbom (CycloneDX)
