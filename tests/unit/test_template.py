@@ -4,16 +4,13 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from cfnlint.api import ManualArgs, lint
-from samtranslator.parser.parser import Parser
-from samtranslator.translator.translator import Translator
 
 from functions.answer_preflight import app as answer_preflight
 from functions.create_upload import app as create_upload
@@ -30,6 +27,7 @@ from image_pipeline import settings
 from image_pipeline.storage import claims, clients, keys
 from tests.events import load_event
 from tests.pictures import scene_png
+from tests.transformed import Resources, as_list, of_type, statements, transform
 from tools import template
 from tools.image_records import IMAGE_ID, finished, store
 from tools.local_gateway import LocalContext
@@ -70,45 +68,15 @@ ALIASES = {"UploadImageFunction": "Aliaslive"}
 # Functions that run in the container image.
 IMAGES = {"UploadImageFunction", "ProcessUploadFunction"}
 
-Resources = dict[str, dict[str, Any]]
-
 
 @pytest.fixture(scope="module")
 def resources() -> Resources:
     return transform(template.raw())
 
 
-def transform(described: template.Template) -> Resources:
-    """Return the resources that SAM makes of a template."""
-    for resource in described["Resources"].values():
-        properties = resource.get("Properties", {})
-        for name in {"CodeUri", "ContentUri"} & set(properties):
-            properties[name] = "s3://bucket/key"
-        if properties.get("PackageType") == "Image":
-            properties["ImageUri"] = "123456789012.dkr.ecr.us-east-1.amazonaws.com/upload:latest"
-    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1"))
-    transformed: Resources = translator.translate(described, {})["Resources"]
-    return transformed
-
-
-def of_type(resources: Resources, kind: str) -> Resources:
-    return {name: resource for name, resource in resources.items() if resource["Type"] == kind}
-
-
 @pytest.fixture(scope="module")
 def functions(resources: Resources) -> Resources:
     return of_type(resources, "AWS::Lambda::Function")
-
-
-def statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the statements that the role has with every value of the parameters."""
-    for policy in role["Properties"]["Policies"]:
-        if "Fn::If" not in policy:
-            yield from policy["PolicyDocument"]["Statement"]
-
-
-def as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def test_each_route_leads_to_its_function(resources: Resources, functions: Resources) -> None:
