@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     errors.RequestKeyReusedError,
     errors.ImageNotFoundError,
     errors.CaptionError,
+    errors.ServiceStartingError,
+    counts_faults=True,
 )
 def lambda_handler(event: requests.Event) -> "schemas.Image":
     details = requests.details(event)

@@ -1,12 +1,13 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectionClosedError
 from PIL import Image
 
 from functions.get_image import app as get_image
@@ -14,21 +15,21 @@ from functions.get_stats import app as get_stats
 from functions.list_images import app as list_images
 from functions.upload_image import app as upload_image
 from image_pipeline import deadline
-from image_pipeline.errors import DeadlineError
-from image_pipeline.storage import clients, records, thumbnail_store
+from image_pipeline.errors import DeadlineError, StorageError
+from image_pipeline.storage import clients, records, table, thumbnail_store
 from image_pipeline.threads import ThreadPool
 from image_processing import captions
 from image_processing.captions import Captioner
 from tests.events import load_event, upload_event
 from tests.pictures import scene_png
 from tools.image_records import IMAGE_ID, finished, store
-from tools.local_api import DEMO_MODEL
 from tools.local_gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
 
 Items = Callable[[str], list[dict[str, Any]]]
 Keys = Callable[[], list[str]]
+STARTING = {"current_status": "failure", "error": "The service is starting. Please try again in a moment."}
 TOO_LONG = {"current_status": "failure", "error": "The request took too long. Please try again."}
 # Time for the thumbnails and the caption. The rest of SHORT is kept for storing the failure.
 SECONDS_TO_CAPTION = 2
@@ -36,9 +37,34 @@ SHORT = clients.LONGEST_CALL_SECONDS + 1 + SECONDS_TO_CAPTION
 EARLY = clients.LONGEST_CALL_SECONDS - 0.1
 
 
-def upload(seconds: float) -> tuple[int, dict[str, Any], LocalContext]:
+@pytest.fixture(autouse=True)
+def loaded(aws: None) -> None:  # noqa: ARG001 - the model is found through its environment
+    captions.get_captioner()
+
+
+@pytest.fixture
+def may_load(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """An environment that has just started. Its model is not loaded before the event is set."""
+    event, load = threading.Event(), captions.Captioner
+
+    def slow_load(folder: Path) -> Captioner:
+        assert event.wait(60)
+        return load(folder)
+
+    captions.load_captioner.cache_clear()
+    monkeypatch.setattr(captions, "Captioner", slow_load)
+    yield event
+    event.set()
+    captions.get_captioner()
+
+
+def upload(seconds: float, key: str | None = None) -> tuple[int, dict[str, Any], LocalContext]:
     context = LocalContext("UploadImageFunction", seconds=seconds)
-    answer = upload_image.lambda_handler(upload_event(scene_png()), context)
+    event = upload_event(scene_png())
+    if key:
+        event["headers"]["Idempotency-Key"] = key
+    answer = upload_image.lambda_handler(event, context)
+    assert ("Retry-After" in answer["headers"]) == (answer["statusCode"] == 503)
     return answer["statusCode"], json.loads(answer["body"]), context
 
 
@@ -118,30 +144,75 @@ def test_a_caption_without_time_is_ended_at_once() -> None:
         model.caption(Image.new("RGB", (96, 96)))
 
 
-def test_a_model_that_loads_too_slowly_does_not_delay_the_answer_and_serves_the_next_request(
-    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
+@pytest.mark.parametrize("key", [None, "a-key"])
+def test_a_model_that_loads_too_slowly_is_no_failure_and_serves_the_next_request(
+    may_load: threading.Event, table_items: Items, key: str | None
 ) -> None:
-    may_load = threading.Event()
-    load = captions.Captioner
-    loads: list[Path] = []
+    status, body, context = upload(SHORT, key)
+    assert (status, body) == (503, STARTING)
+    assert context.get_remaining_time_in_millis() > 0
+    # The claim is given back. The removal of the image item makes the stream delete the thumbnails.
+    assert table_items("") == []
+    may_load.set()
+    assert upload(29, key)[0] == 200
+    assert captions.load_captioner.cache_info().currsize == 1
+    assert (records.statistics().success, records.statistics().failure) == (1, 0)
 
-    def slow_load(folder: Path) -> Captioner:
-        loads.append(folder)
-        assert may_load.wait(60)
-        return load(folder)
 
+def test_a_caption_that_begins_late_because_the_model_was_loading_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, may_load: threading.Event, table_items: Items
+) -> None:
+    def late(*_: object) -> captions.Caption:
+        raise DeadlineError
+
+    may_load.set()
+    monkeypatch.setattr(Captioner, "caption", late)
+    assert upload(29)[:2] == (503, STARTING)
+    assert table_items("") == []
+    # The next request finds the model loaded, so its time is its own.
+    assert upload(29)[:2] == (503, TOO_LONG)
+    assert [item["status"] for item in table_items("IMAGE#")] == ["failure"]
+
+
+def test_a_claim_that_cannot_be_given_back_ends_as_that_of_a_killed_upload(
+    monkeypatch: pytest.MonkeyPatch, may_load: threading.Event, table_items: Items, bucket_keys: Keys
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StorageError
+
+    monkeypatch.setattr(table, "write", refuse)
+    assert upload(SHORT, "a-key")[:2] == (503, STARTING)
+    assert not may_load.is_set()
+    (image,), (request,) = table_items("IMAGE#"), table_items("REQUEST#")
+    assert (image["status"], request["status"]) == ("processing", "processing")
+    assert image["expires_at"] < time.time() + 3601
+    assert len(bucket_keys()) == 2
+
+
+@pytest.mark.parametrize("applied", [False, True])
+def test_a_lost_reply_is_no_reason_to_keep_the_claim(
+    monkeypatch: pytest.MonkeyPatch, may_load: threading.Event, table_items: Items, *, applied: bool
+) -> None:
+    send = clients.dynamodb().transact_write_items
+
+    def lose(**arguments: Any) -> None:
+        if applied:
+            send(**arguments)
+        raise ConnectionClosedError(endpoint_url="test")
+
+    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", lose)
+    assert upload(SHORT, "a-key")[:2] == (503, STARTING)
+    assert not may_load.is_set()
+    assert len(table_items("")) == (0 if applied else 2)
+
+
+def test_a_model_that_cannot_be_loaded_is_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
     captions.load_captioner.cache_clear()
-    monkeypatch.setattr(captions, "Captioner", slow_load)
-    try:
-        status, body, context = upload(SHORT)
-        assert (status, body) == (503, TOO_LONG)
-        assert context.get_remaining_time_in_millis() > 0
-        assert [item["status"] for item in table_items("IMAGE#")] == ["failure"]
-        assert bucket_keys() == []
-    finally:
-        may_load.set()
-    assert upload(29)[0] == 200
-    assert loads == [DEMO_MODEL]
+    with monkeypatch.context() as patched:
+        patched.setenv("MODEL_PATH", "/nowhere")
+        answer = upload_image.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))
+    assert answer["statusCode"] == 500
+    assert [item["status"] for item in table_items("IMAGE#")] == ["failure"]
 
 
 @pytest.mark.parametrize(
@@ -189,8 +260,9 @@ def test_an_upload_without_time_begins_no_call(table_items: Items, bucket_keys: 
     sent: list[str] = []
     for client in (clients.dynamodb(), clients.s3()):
         client.meta.events.register("before-send", lambda event_name, **_: sent.append(event_name))
+    # The start of the environment took the time of the request before the function saw it.
     status, body, _ = upload(9)
-    assert (status, body) == (503, TOO_LONG)
+    assert (status, body) == (503, STARTING)
     assert sent == []
     assert table_items("") == []
     assert bucket_keys() == []

@@ -11,10 +11,19 @@ import pytest
 from functions.process_upload import app as process_upload
 from functions.upload_image import app as upload_image
 from image_pipeline import settings
+from image_pipeline.errors import (
+    CaptionError,
+    DeadlineError,
+    RequestKeyReusedError,
+    RequestRunningError,
+    ServiceStartingError,
+    StorageError,
+)
 from image_pipeline.storage import claims, clients, keys
-from image_processing import cold_start
-from tests.events import load_event
-from tests.pictures import scene_png
+from image_processing import captions, cold_start, uploads
+from image_processing.captions import Captioner
+from tests.events import load_event, upload_event
+from tests.pictures import encode, opened, scene_png
 from tools import template
 from tools.image_records import IMAGE_ID
 from tools.local_gateway import LocalContext
@@ -44,6 +53,23 @@ def direct_upload(content: bytes) -> None:
     process_upload.lambda_handler(event, LocalContext("ProcessUploadFunction"))
 
 
+def fault() -> None:
+    """Upload an image to version 7 of a function whose captions fail."""
+    with pytest.MonkeyPatch.context() as patch:
+        as_version_7(patch)
+        patch.setattr(Captioner, "caption", broken)
+        form("upload_image_png")
+
+
+def as_version_7(patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("AWS_LAMBDA_FUNCTION_NAME", "UploadImageFunction")
+    patch.setenv("AWS_LAMBDA_FUNCTION_VERSION", "7")
+
+
+def broken(*_: object) -> None:
+    raise CaptionError
+
+
 def start_cold() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")
@@ -58,10 +84,12 @@ SCENARIOS: dict[str, Callable[[], None]] = {
     "a direct upload": lambda: direct_upload(scene_png()),
     "a direct upload of another kind": lambda: direct_upload(b"text"),
     "a cold start": start_cold,
+    "a fault of ours": fault,
 }
 FORM = {"service": "image-pipeline", "way": "form"}
 DIRECT = {"service": "image-pipeline", "way": "direct"}
 CAPTION = {"service": "image-pipeline", "model": "demo", "precision": "fp32"}
+VERSION = {"service": "image-pipeline", "function": "UploadImageFunction", "version": "7"}
 PROCESSED = ("ImagesProcessed", "ProcessingTime", "DecodingTime", "UploadedBytes")
 
 
@@ -93,6 +121,7 @@ def of(dimensions: dict[str, str], *names: str) -> set[Metric]:
         ("a direct upload", of(DIRECT, *PROCESSED) | of(CAPTION, "CaptionTime")),
         ("a direct upload of another kind", of(DIRECT, "ImagesFailed")),
         ("a cold start", of({"service": "image-pipeline", "function": "UploadImageFunction"}, "ColdStarts")),
+        ("a fault of ours", of(FORM, "ImagesFailed") | of(VERSION, "VersionFaults")),
     ],
 )
 def test_each_outcome_has_its_metrics(scenario: str, expected: set[Metric], capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,6 +137,85 @@ def test_each_outcome_has_its_metrics(scenario: str, expected: set[Metric], caps
             assert value > 100
         else:
             assert (unit, value) == ("Count", 1)
+
+
+def faults(output: str) -> int:
+    return sum(name == "VersionFaults" for (name, _), _, _ in emitted(output))
+
+
+@pytest.mark.parametrize("event", ["upload_image_truncated", "upload_image_unsupported", "upload_image_missing_field"])
+def test_clients_cannot_roll_back_a_version(
+    event: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_version_7(monkeypatch)
+    for _ in range(15):
+        form(event)
+    assert faults(capsys.readouterr().out) == 0
+
+
+def test_cut_photographs_cannot_roll_back_a_version(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_version_7(monkeypatch)
+    content = encode(opened(scene_png()).convert("RGB"), "JPEG")
+    for kept in range(15):
+        event = upload_event(content[: len(content) // 2 + kept], "cut.jpg")
+        answer = upload_image.lambda_handler(event, LocalContext("UploadImageFunction"))
+        assert answer["statusCode"] == 400
+    output = capsys.readouterr().out
+    assert faults(output) == 0
+    assert sum(name == "ImagesFailed" for (name, _), _, _ in emitted(output)) == 15
+
+
+@pytest.mark.parametrize("error", [CaptionError(), StorageError(), DeadlineError(), ValueError("unexpected")], ids=repr)
+def test_every_other_failure_is_a_fault_of_the_version(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_version_7(monkeypatch)
+    captions.get_captioner()
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Captioner, "caption", fail)
+    form("upload_image_png")
+    assert faults(capsys.readouterr().out) == 1
+
+
+def test_a_failure_before_the_upload_is_claimed_is_a_fault_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_version_7(monkeypatch)
+    monkeypatch.delenv("MAX_UPLOAD_BYTES")
+    form("upload_image_png")
+    assert faults(capsys.readouterr().out) == 1
+
+
+@pytest.mark.parametrize("error", [ServiceStartingError(), RequestRunningError(), RequestKeyReusedError()], ids=repr)
+def test_a_start_and_a_running_request_are_no_faults(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_version_7(monkeypatch)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(uploads, "process", fail)
+    form("upload_image_png")
+    assert list(emitted(capsys.readouterr().out)) == []
+
+
+def test_outside_lambda_a_fault_has_no_version_and_no_metric(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Captioner, "caption", broken)
+    form("upload_image_png")
+    assert faults(capsys.readouterr().out) == 0
+
+
+def test_the_alarm_of_a_version_names_the_metric_of_faults() -> None:
+    alarm = template.read({"UseCanary": "true"})["Resources"]["VersionFaultsAlarm"]["Properties"]
+    assert (alarm["MetricName"], {each["Name"] for each in alarm["Dimensions"]}) == ("VersionFaults", set(VERSION))
 
 
 def test_the_code_emits_every_metric_of_ours_that_an_alarm_names(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,9 +8,10 @@ from PIL import Image
 
 from functions.process_upload import app
 from image_pipeline import settings
-from image_pipeline.errors import CaptionError, StorageError
+from image_pipeline.errors import CaptionError, DeadlineError, StorageError
 from image_pipeline.models import ImageRecord, UnfinishedImage
 from image_pipeline.storage import claims, clients, keys, records
+from image_processing import captions
 from image_processing.captions import Captioner
 from tests.events import load_event
 from tests.pictures import encode, scene_png
@@ -76,6 +77,25 @@ def test_the_caption_begins_with_the_prompt_of_the_request() -> None:
     image = records.get(IMAGE_ID)
     assert image.caption_prompt == "a small blue"
     assert image.caption.startswith("a small blue ")
+
+
+@pytest.mark.usefixtures("requested")
+def test_a_model_that_loads_slowly_only_delays_the_upload(monkeypatch: pytest.MonkeyPatch) -> None:
+    send(scene_png())
+
+    def loading(*_: object) -> None:
+        raise DeadlineError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(captions, "get_captioner", loading)
+        assert process() == [MESSAGE_ID]
+    assert counts() == (0, 0)
+    assert failed() is None
+    # The queue delivers the message again when the lease is over.
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 720)
+    assert process() == []
+    assert counts() == (1, 0)
 
 
 @pytest.mark.usefixtures("requested")

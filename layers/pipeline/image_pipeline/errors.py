@@ -99,3 +99,17 @@ class DeadlineError(PipelineError):
     """The time that is left is too short for the next step."""
 
     message = "The request took too long. Please try again."
+
+
+class ServiceStartingError(PipelineError):
+    """A new environment of the function took so long to start that no time was left for the request."""
+
+    message = "The service is starting. Please try again in a moment."
+
+
+def is_fault(error: Exception) -> bool:
+    """Tell whether an error is a fault of ours: not of the file or the request, and not the start of an environment.
+
+    Such an error can roll back a new version of the upload function.
+    """
+    return not isinstance(error, PipelineError) or isinstance(error, (CaptionError, StorageError, DeadlineError))

@@ -3,6 +3,7 @@
 Alarms and widgets in template.yaml name these metrics and their dimensions; a test compares them.
 """
 
+import os
 from typing import Literal
 
 from aws_lambda_powertools import Logger
@@ -30,6 +31,17 @@ def image_processed(way: Way, seconds: float, decoding_seconds: float, size_byte
 def image_failed(way: Way) -> None:
     """Emit the metric of an upload that is counted as a failure."""
     _emit({"way": way}, ImagesFailed=(MetricUnit.Count, 1))
+
+
+def version_fault() -> None:
+    """Emit the metric of a failed upload that is a fault of ours, for this version of the function.
+
+    A canary is rolled back by it. Does nothing outside Lambda, where a function has no version.
+    """
+    if version := os.environ.get("AWS_LAMBDA_FUNCTION_VERSION"):
+        # Versions of other functions have the same numbers.
+        function = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+        _emit({"function": function, "version": version}, VersionFaults=(MetricUnit.Count, 1))
 
 
 def image_refused(way: Way) -> None:

@@ -200,6 +200,11 @@ def get_captioner() -> Captioner:
         raise DeadlineError from None
 
 
+def is_loaded() -> bool:
+    """Tell whether the model is loaded, so that get_captioner does not wait."""
+    return load_captioner.cache_info().currsize > 0
+
+
 @lru_cache(maxsize=1)
 def load_captioner(folder: Path) -> Captioner:
     """Return the model in `folder`. Keeps the last model in memory. Raises ModelFolderError."""

@@ -13,6 +13,7 @@ from image_pipeline.errors import (
     DeadlineError,
     ImageTooLargeError,
     PipelineError,
+    ServiceStartingError,
     StorageError,
     UndecodableImageError,
     UnsupportedImageError,
@@ -27,6 +28,8 @@ from image_processing.captions import Caption
 from image_processing.pictures import Picture
 
 CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png"}
+# What is kept of the time of a request after its caption: one call that stores the outcome, and a second for all else.
+_SECONDS_AFTER_CAPTION = clients.LONGEST_CALL_SECONDS + 1
 
 
 def process(upload: Upload) -> ImageRecord:
@@ -35,10 +38,22 @@ def process(upload: Upload) -> ImageRecord:
     If the upload has an Idempotency-Key and an earlier attempt succeeded, returns the record of that attempt.
 
     Raises UnsupportedImageError, ImageTooLargeError, RequestRunningError and RequestKeyReusedError, after which
-    nothing is stored, and ImageNotFoundError if the image of an earlier attempt was deleted. After any other error,
-    such as UndecodableImageError, CaptionError, StorageError or DeadlineError, a failure is counted and no thumbnail is
-    left, unless storage fails at that too.
+    nothing is stored, and ImageNotFoundError if the image of an earlier attempt was deleted. Raises
+    ServiceStartingError if a new environment took too long to start; the claim is then given back, and nothing counted.
+    After any other error, such as UndecodableImageError, CaptionError, StorageError or DeadlineError, a failure is
+    counted and no thumbnail is left, unless storage fails at that too.
     """
+    # The start of the environment has taken its time from the request, and may not be over.
+    is_starting = not captions.is_loaded() or deadline.remaining() < _SECONDS_AFTER_CAPTION
+    try:
+        return _process(upload, is_starting=is_starting)
+    except DeadlineError as error:
+        if is_starting:
+            raise ServiceStartingError from error
+        raise
+
+
+def _process(upload: Upload, *, is_starting: bool) -> ImageRecord:
     start, received_at = time.perf_counter(), datetime.now(UTC)
     sha256 = hashlib.sha256(upload.content).hexdigest()
     request = hashlib.sha256(f"{sha256} {upload.prompt}".encode()).hexdigest() if upload.prompt else sha256
@@ -58,7 +73,9 @@ def process(upload: Upload) -> ImageRecord:
     try:
         record = _finish(upload, picture, sha256, claim, start)
     except Exception as error:
-        if _fail(claim, "failure", upload.original_name, error):
+        if is_starting and isinstance(error, DeadlineError):
+            _give_back(claim)
+        elif _fail(claim, "failure", upload.original_name, error):
             _delete_files(claim.image_id)
         raise
     observability.image_processed("form", float(record.time_taken), decoding_seconds, len(upload.content))
@@ -135,8 +152,7 @@ def _store_files_and_caption(
 
 def _caption(picture: Picture, prompt: str) -> Caption:
     """Return the caption. Raises CaptionError, and DeadlineError while there is time to store the failure."""
-    # One call stores the failure. The last second is for everything else.
-    with deadline.earlier(clients.LONGEST_CALL_SECONDS + 1):
+    with deadline.earlier(_SECONDS_AFTER_CAPTION):
         captioner, start = captions.get_captioner(), time.perf_counter()
         caption = captioner.caption(pictures.flatten(picture), prompt)
     observability.caption_written(captioner.model, time.perf_counter() - start)
@@ -153,6 +169,14 @@ def _fail(claim: Claim, outcome: Literal["damaged", "failure"], original_name: s
         logger.exception("failure not recorded", image_id=claim.image_id)
         return False
     return True
+
+
+def _give_back(claim: Claim) -> None:
+    """End an upload that could not begin. If this fails, its items and files expire as those of one that died."""
+    try:
+        claims.give_back(claim)
+    except (StorageError, DeadlineError):
+        logger.exception("claim not given back", image_id=claim.image_id)
 
 
 def _delete_files(image_id: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from aws_lambda_powertools.logging import correlation_paths
 
-from image_pipeline import deadline, errors, settings
+from image_pipeline import deadline, errors, observability, settings
 from image_pipeline.http import bodies, cors
 from image_pipeline.http.requests import Event
 from image_pipeline.observability import logger
@@ -43,6 +43,7 @@ STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
     errors.CaptionError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeadlineError: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ServiceStartingError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 # The errors that any operation may raise, and the further errors of each operation. The OpenAPI document has both.
 COMMON_ERRORS: tuple[type[errors.PipelineError], ...] = (errors.StorageError, errors.DeadlineError)
@@ -54,12 +55,13 @@ _RETRY_AFTER_SECONDS = "2"
 
 
 def api_handler(
-    *raises: type[errors.PipelineError], success: HTTPStatus = HTTPStatus.OK
+    *raises: type[errors.PipelineError], success: HTTPStatus = HTTPStatus.OK, counts_faults: bool = False
 ) -> Callable[[Operation], Handler]:
     """Make a Lambda handler from an operation.
 
     The operation takes an API Gateway event (payload version 1.0). It returns the body of an answer with the status
     `success`, or a Redirect. `raises` are the errors that it may raise besides COMMON_ERRORS.
+    `counts_faults` emits a metric of the version of the function for each fault of ours.
     """
 
     def decorate(operation: Operation) -> Handler:
@@ -73,14 +75,10 @@ def api_handler(
                     answer = _answer(HTTPStatus.FOUND, result.body, Location=result.url)
                 else:
                     answer = _answer(success, result)
-            except errors.PipelineError as error:
-                answer = _refusal(error)
-            except settings.SettingError as error:
-                logger.error(str(error), reason=type(error).__name__)
-                answer = _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(errors.UNEXPECTED))
-            except Exception:  # noqa: BLE001 - a client must not see a stack trace
-                logger.exception("unexpected error")
-                answer = _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(errors.UNEXPECTED))
+            except Exception as error:  # noqa: BLE001 - a client must not see a stack trace
+                if counts_faults and errors.is_fault(error):
+                    observability.version_fault()
+                answer = _failure(error)
             answer["headers"] |= cors.headers(event)
             return answer
 
@@ -99,6 +97,16 @@ def status_of(error: type[errors.PipelineError]) -> HTTPStatus:
 def may_be_repeated(status: HTTPStatus) -> bool:
     """Tell whether the same request may succeed later. Such an answer has a Retry-After header."""
     return status == HTTPStatus.CONFLICT or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _failure(error: Exception) -> Answer:
+    if isinstance(error, errors.PipelineError):
+        return _refusal(error)
+    if isinstance(error, settings.SettingError):
+        logger.error(str(error), reason=type(error).__name__)
+    else:
+        logger.error("unexpected error", exc_info=error)
+    return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(errors.UNEXPECTED))
 
 
 def _refusal(error: errors.PipelineError) -> Answer:

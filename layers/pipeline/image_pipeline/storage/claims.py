@@ -187,6 +187,27 @@ def settle(claim: Claim, outcome: Outcome) -> "list[TransactWriteItemTypeDef]":
     return [{"Update": update}]
 
 
+def give_back(claim: Claim) -> None:
+    """Undo a claim of an upload by form and its image item, so that the client may send it again at once.
+
+    If the image item existed, the stream of the table deletes the files of the image. Raises StorageError.
+    """
+    delete: DeleteTypeDef = {
+        "TableName": settings.table_name(),
+        "Key": table.serialize(keys.image(claim.image_id)),
+        "ConditionExpression": "attribute_not_exists(pk) OR (attempt = :attempt AND #status = :processing)",
+        "ExpressionAttributeNames": {"#status": "status"},
+        "ExpressionAttributeValues": table.serialize({":attempt": claim.attempt, ":processing": "processing"}),
+    }
+    key = keys.image(claim.image_id) if claim.idempotency_key is None else keys.request(claim.idempotency_key)
+
+    def is_stored() -> bool:
+        stored = table.find(key)
+        return stored is None or stored["attempt"] != claim.attempt
+
+    table.write([{"Delete": delete}, *settle(claim, "failure")], is_stored)
+
+
 def _require_success(request: table.Item, sha256: str) -> None:
     """Raise the error with which `claim` answers, unless the request item is of this file and ended with success."""
     if request["sha256"] != sha256:
