@@ -80,8 +80,8 @@ def references(value: object, described: Template) -> set[str]:
     match value:
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
             return {name}
-        case {"Condition": str(name)}:
-            return references(described["Conditions"][name], described)
+        case {"Condition": str(name), **rest}:  # a condition, or a resource that has one
+            return references([described["Conditions"][name], rest], described)
         case {"Fn::If": [str(condition), *branches]}:
             return references([{"Condition": condition}, *branches], described)
         case {"Fn::Sub": str(text)}:
