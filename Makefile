@@ -159,10 +159,17 @@ demo-model: .venv-model/installed ## Train the demo model and export it (30 minu
 
 ##@ Deploy and maintain
 
+DEPLOY = LAMBDA_PYTHON='$(LAMBDA_PYTHON)' $(BIN)/python -m tools.deploy --environment '$(or $(ENVIRONMENT),default)' \
+	$(if $(REGION),--region '$(REGION)') $(if $(AUTH),--auth '$(AUTH)') \
+	$(if $(ISSUER),--issuer '$(ISSUER)') $(if $(AUDIENCE),--audience '$(AUDIENCE)')
+
 .PHONY: deploy
-deploy: .venv/installed ## Build everything and deploy it to your AWS account (asks before it changes anything)
-	$(BIN)/sam build
-	$(BIN)/sam deploy --guided
+deploy: .venv/installed ## Check, build, deploy, upload one picture (ENVIRONMENT=, REGION=, AUTH=, ISSUER=, AUDIENCE=; YES=1 does not ask)
+	@$(DEPLOY) $(if $(YES),--yes)
+
+.PHONY: doctor
+doctor: .venv/installed ## Only make the checks of deploy (ENVIRONMENT=, REGION=)
+	@$(DEPLOY) --doctor
 
 .PHONY: backfill
 backfill: .venv/installed ## Process the images of an S3 bucket (STACK=, BUCKET=, PREFIX=; DRY_RUN=1 only counts them)

@@ -1,7 +1,6 @@
 """`sam build` and `sam local start-api`, as a user runs them."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,12 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools import lambda_python
 from tools.containers.base_image import ARCHITECTURE
 from tools.containers.errors import ContainersError
 
 _SAM = Path(sys.executable).with_name("sam")
 _CONFIGURATION = Path("samconfig.toml").absolute()
-_PYTHON = "python3.13"
 _START_SECONDS = 60
 _STOP_SECONDS = 60
 LOGS = Path("build/containers")
@@ -42,17 +41,12 @@ def environment() -> dict[str, str]:
     aws = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
     files = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return kept | aws | files | {"SAM_CLI_TELEMETRY": "0", "PATH": f"{_python_folder()}:{_SAM.parent}:{kept['PATH']}"}
-
-
-def _python_folder() -> Path:
-    """Find the Python version of the functions. That of pyenv is found even if another version is selected."""
-    candidates = [Path(found)] if (found := shutil.which(_PYTHON)) else []
-    candidates += sorted(Path.home().glob(f".pyenv/versions/3.13.*/bin/{_PYTHON}"))
-    for candidate in candidates:
-        if subprocess.run([candidate, "-m", "pip", "--version"], check=False, capture_output=True).returncode == 0:
-            return candidate.parent
-    raise ContainersError(f"sam build needs {_PYTHON} with pip, because the functions run on it. Please install it")
+    python = lambda_python.folder()
+    if python is None:
+        raise ContainersError(
+            f"sam build needs {lambda_python.NAME} with pip, because the functions run on it. Please install it"
+        )
+    return kept | aws | files | {"SAM_CLI_TELEMETRY": "0", "PATH": f"{python}:{_SAM.parent}:{kept['PATH']}"}
 
 
 def build(model: str, precision: str) -> None:

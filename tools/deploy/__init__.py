@@ -1,0 +1,1 @@
+"""Deploys a stack and says what stands in the way: `python -m tools.deploy`."""
