@@ -57,8 +57,8 @@ def _read(path: Path, parameters: Mapping[str, object]) -> Template:
     template = raw(path)
     for name, value in parameters.items():
         template["Parameters"][name]["Default"] = value
-    conditions = {name: _holds(condition, template) for name, condition in template["Conditions"].items()}
-    del template["Conditions"]
+    conditions = {name: _holds(condition, template) for name, condition in template.get("Conditions", {}).items()}
+    template.pop("Conditions", None)
     for section in ("Resources", "Outputs"):
         if section not in template:
             continue

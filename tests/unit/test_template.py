@@ -132,7 +132,7 @@ OPTIONS: dict[str, tuple[dict[str, object], set[str]]] = {
         {"ApiAuth": "JWT"},
         {"AuthorizeFunction", "AuthorizeRole", "AuthorizeLogs", "AuthorizePermission"},
     ),
-    "a budget": ({"MonthlyBudget": 100} | TOPIC, {"Monitoring"}),
+    "a budget": ({"MonthlyBudget": 100} | TOPIC, {"BudgetStack", "Monitoring"}),
     "a firewall": ({"UseWaf": "true"}, {"Edge"}),
     "a domain": ({"DomainName": "images.example.com", "CertificateArn": "arn:aws:acm:x"}, {"Edge"}),
     "events": ({"PublishEvents": "true"}, {"Events"}),
@@ -318,7 +318,7 @@ def policies(parameters: dict[str, object]) -> dict[str, set[str]]:
 
 def test_traces_are_allowed_to_every_function() -> None:
     with_traces = policies({"UseTracing": "true", "ApiAuth": "JWT"})
-    assert all("send-traces" in names for names in with_traces.values())
+    assert all("write-traces" in names for names in with_traces.values())
     resources = transform(template.read({"UseTracing": "true"}))
     functions = of_type(resources, "AWS::Lambda::Function").values()
     assert all(function["Properties"]["TracingConfig"] == {"Mode": "Active"} for function in functions)
