@@ -1,7 +1,7 @@
 """Fixtures of the unit tests."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import StringIO
 from typing import Any
 
@@ -11,10 +11,25 @@ import pytest
 from image_pipeline.observability import logger
 from tests.in_process import aws, new_clients, quiet, table_definition, variables
 from tests.oidc_issuer import issuer
+from tests.permissions import refused, watching
+from tests.transformed import core
 
 __all__ = ["aws", "issuer", "new_clients", "quiet", "table_definition", "variables"]
 
 Stored = list[dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def within_the_roles(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Check in each test with a stand-in for AWS that the functions only do what their roles allow."""
+    if "aws" not in request.fixturenames:
+        yield
+        return
+    request.getfixturevalue("aws")
+    with watching() as record:
+        yield
+    if done := record.of_the_stack():
+        assert refused(core(), done) == set()
 
 
 @pytest.fixture

@@ -1,0 +1,317 @@
+"""The role of a function allows all that the function does, and nothing else."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from image_pipeline import settings
+from image_pipeline.errors import CaptionError
+from image_pipeline.models import CaptionModel, ThumbnailSize
+from image_pipeline.storage import claims, clients, keys, records, search_index, thumbnail_store
+from image_processing.captions import Captioner
+from tests.events import EVENTS, load_event, upload_event
+from tests.permissions import Access, call, folder, recording, refused, roles, unused
+from tests.pictures import scene_png
+from tests.transformed import core
+from tools.image_records import IMAGE_ID, finished, store
+from tools.template import Template
+
+Patch = pytest.MonkeyPatch
+Scenario = Callable[[Patch], object]
+
+# What no test can record, because the function itself does not do it: patterns of roles, actions and resources.
+NOT_RECORDED = {
+    ("*", "logs:*", "*Logs"): "Lambda writes the log",
+    ("*", "xray:*", "[*]"): "Lambda and X-Ray's daemon send the traces",
+    ("*", "kms:*", "*KmsKeyArn*"): "S3 and DynamoDB use the key on behalf of the function",
+    ("*", "sqs:ReceiveMessage", "*Queue"): "the event source mapping reads the queue",
+    ("*", "sqs:DeleteMessage", "*Queue"): "the event source mapping reads the queue",
+    ("*", "sqs:GetQueueAttributes", "*Queue"): "the event source mapping reads the queue",
+    ("*", "dynamodb:*", "ImagesTable/stream/[*]"): "the event source mapping reads the stream",
+    ("FollowImagesRole", "sqs:SendMessage", "*DeadLetterQueue"): "Lambda sends what failed",
+    ("UploadImageRole", "s3:GetObject", "ThumbnailsBucket/*"): "clients use presigned URLs",
+    ("ListImagesRole", "s3:GetObject", "ThumbnailsBucket/*"): "clients use presigned URLs",
+    ("GetImageRole", "s3:GetObject", "ThumbnailsBucket/*"): "clients use presigned URLs",
+    ("GetThumbnailRole", "s3:GetObject", "ThumbnailsBucket/*"): "clients use presigned URLs",
+    ("CreateUploadRole", "s3:PutObject", "UploadsBucket/uploads/*"): "clients use presigned forms",
+}
+
+
+# What functions do: all events, and the situations that need other calls
+
+
+def every_event(_: Patch) -> None:
+    """Each file in events/, for an image that exists and for one that does not."""
+    folders = {folder(function): function for function in roles(core())}
+    events = [path.stem for path in sorted(EVENTS.glob("*.json")) if path.stem != "env.local"]
+    for name in events:
+        (function,) = (folders[folder] for folder in folders if name.startswith(folder))
+        call(function, load_event(name))
+        _remove_all_items()
+        store(finished(IMAGE_ID))
+        call(function, load_event(name))
+        _remove_all_items()
+
+
+def upload(content: bytes, key: str | None = None) -> dict[str, Any]:
+    event = upload_event(content)
+    if key is not None:
+        event["headers"]["Idempotency-Key"] = key
+    answer: dict[str, Any] = call("UploadImageFunction", event, 29)
+    return answer
+
+
+def image_id_of(answer: Mapping[str, Any]) -> str:
+    assert answer["statusCode"] == 200
+    image_id: str = json.loads(answer["body"])["data"]["image_id"]
+    return image_id
+
+
+def forms_with_a_key(_: Patch) -> None:
+    first = upload(scene_png(), "one-key")
+    assert image_id_of(upload(scene_png(), "one-key")) == image_id_of(first)
+    assert upload(scene_png()[:100], "another-key")["statusCode"] == 400
+
+
+def forms_that_fail(patch: Patch) -> None:
+    """Without a caption: the failure is stored, the claim is given back, and the files are deleted."""
+    patch.setattr(Captioner, "caption", _no_caption)
+    for days in ("0", "7"):
+        patch.setenv("KEEP_ORIGINALS_DAYS", days)
+        assert upload(scene_png())["statusCode"] == 500
+        assert upload(scene_png(), "a-key-that-fails")["statusCode"] == 500
+
+
+def _no_caption(*_: object) -> None:
+    raise CaptionError
+
+
+def forms_whose_original_is_kept(patch: Patch) -> None:
+    patch.setenv("KEEP_ORIGINALS_DAYS", "7")
+    patch.setenv("RETENTION_DAYS", "7")
+    image_id_of(upload(scene_png()))
+
+
+def replies_that_are_lost(patch: Patch) -> None:
+    """A write whose reply does not come. Each function then reads whether it was done."""
+    put_item, transact = clients.dynamodb().put_item, clients.dynamodb().transact_write_items
+
+    def lost(function: Callable[..., Any]) -> Callable[..., Any]:
+        def write(**arguments: Any) -> None:
+            function(**arguments)
+            raise ReadTimeoutError(endpoint_url="test")
+
+        return write
+
+    store(finished(IMAGE_ID))
+    patch.setattr(clients.dynamodb(), "put_item", lost(put_item))
+    assert call("CreateUploadFunction", load_event("create_upload"))["statusCode"] == 201
+    assert call("DeleteImageFunction", load_event("delete_image"))["statusCode"] == 200
+    patch.setattr(clients.dynamodb(), "transact_write_items", lost(transact))
+    image_id_of(upload(scene_png(), "lost"))
+
+
+def direct_uploads(patch: Patch) -> None:
+    """A file that is processed, one whose original is kept, a damaged one, and one that is missing."""
+    for days, content in (("0", scene_png()), ("7", scene_png()), ("0", scene_png()[:100]), ("0", None)):
+        patch.setenv("KEEP_ORIGINALS_DAYS", days)
+        clients.dynamodb().delete_item(
+            TableName=settings.table_name(), Key={name: {"S": value} for name, value in keys.image(IMAGE_ID).items()}
+        )
+        claims.request(IMAGE_ID, "scene.png")
+        if content is not None:
+            key = keys.uploaded_file(IMAGE_ID)
+            clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=key, Body=content)
+        assert call("ProcessUploadFunction", load_event("process_upload")) == {"batchItemFailures": []}
+
+
+def new_captions(_: Patch) -> None:
+    """From the thumbnail, and from the original if it is kept."""
+    old = CaptionModel("an-older-model", "1", "fp32")
+    for is_kept in (False, True):
+        record = records.get(image_id_of(upload(scene_png())))
+        records.replace_caption(record, "an old caption", Decimal(1), old)
+        if is_kept:
+            key = keys.original(record.image_id)
+            clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=key, Body=scene_png())
+        event = load_event("process_upload")
+        event["Records"][0]["body"] = json.dumps({"caption": record.image_id})
+        assert call("ProcessUploadFunction", event) == {"batchItemFailures": []}
+        assert records.get(record.image_id).caption != "an old caption"
+
+
+def lists_and_searches(_: Patch) -> None:
+    for minutes in range(9):
+        record = replace(finished(minutes=minutes), caption="two dogs on a beach")
+        store(record)
+        search_index.update(record.image_id)
+    for words in ({}, {"q": "dog beach"}):
+        event = load_event("list_images") | {"queryStringParameters": {"limit": "2"} | words}
+        answer = json.loads(call("ListImagesFunction", event)["body"])
+        assert len(answer["content"]) == 2
+        event["queryStringParameters"]["cursor"] = answer["next"].partition("cursor=")[2].partition("&")[0]
+        assert len(json.loads(call("ListImagesFunction", event)["body"])["content"]) == 2
+
+
+def images_that_end(patch: Patch) -> None:
+    """The index of a new, a changed and a deleted image, its files, and files that S3 refuses to delete."""
+    record = finished(IMAGE_ID)
+    store(record)
+    assert call("FollowImagesFunction", load_event("follow_images_finished")) == {"batchItemFailures": []}
+    records.replace_caption(record, "another caption", Decimal(1), record.caption_model)
+    assert call("FollowImagesFunction", load_event("follow_images_finished")) == {"batchItemFailures": []}
+    for size in ThumbnailSize:
+        thumbnail_store.put(keys.thumbnail(IMAGE_ID, size, "jpg"), b"x")
+    assert call("DeleteImageFunction", load_event("delete_image"))["statusCode"] == 200
+    for event in ("follow_images_deleted", "follow_images_removed", "follow_images_leftover"):
+        assert call("FollowImagesFunction", load_event(event)) == {"batchItemFailures": []}
+    patch.setattr(clients.s3(), "delete_objects", _late)
+    assert call("FollowImagesFunction", load_event("follow_images_removed")) == {"batchItemFailures": []}
+
+
+def _late(**_: object) -> None:
+    raise ReadTimeoutError(endpoint_url="test")
+
+
+SCENARIOS: list[Scenario] = [
+    every_event,
+    forms_with_a_key,
+    forms_that_fail,
+    forms_whose_original_is_kept,
+    replies_that_are_lost,
+    direct_uploads,
+    new_captions,
+    lists_and_searches,
+    images_that_end,
+]
+_done: set[Access] = set()
+
+
+@pytest.fixture
+def done(aws: None, quiet: None) -> set[Access]:  # noqa: ARG001 - they are needed first
+    """What the functions do in all scenarios. They run once, because the tests only compare."""
+    if not _done:
+        with recording() as record:
+            for scenario in SCENARIOS:
+                with pytest.MonkeyPatch.context() as patch:
+                    scenario(patch)
+                _remove_all_items()
+        _done.update(record.accesses)
+    return _done
+
+
+def _remove_all_items() -> None:
+    name = settings.table_name()
+    for item in clients.dynamodb().scan(TableName=name)["Items"]:
+        clients.dynamodb().delete_item(TableName=name, Key={"pk": item["pk"], "sk": item["sk"]})
+
+
+def superfluous(described: Template, done: set[Access]) -> set[tuple[str, str, str]]:
+    """Return the permissions that no function uses, apart from NOT_RECORDED."""
+    return {
+        found
+        for found in unused(described, done)
+        if not any(all(map(fnmatchcase, found, known)) for known in NOT_RECORDED)
+    }
+
+
+def test_each_function_may_do_what_it_does(done: set[Access]) -> None:
+    assert {access.function for access in done} >= {"UploadImageFunction", "ProcessUploadFunction"}
+    assert refused(core(), done) == set()
+
+
+def test_no_function_may_do_what_it_never_does(done: set[Access]) -> None:
+    assert superfluous(core(), done) == set()
+
+
+def test_each_reason_why_a_permission_is_not_recorded_is_needed(done: set[Access]) -> None:
+    found = unused(core(), done)
+    for known in NOT_RECORDED:
+        assert any(all(map(fnmatchcase, permission, known)) for permission in found), known
+
+
+# Broken roles
+
+
+def statement_of(described: Template, role: str, sid: str) -> dict[str, Any]:
+    (policy, *_) = described["Resources"][role]["Properties"]["Policies"]
+    (statement,) = (each for each in policy["PolicyDocument"]["Statement"] if each["Sid"] == sid)
+    found: dict[str, Any] = statement
+    return found
+
+
+def broken(role: str, sid: str, **changes: object) -> Template:
+    """Return the template with another statement of a role. Aliases of YAML are copies in it."""
+    described: Template = json.loads(json.dumps(core()))
+    statement_of(described, role, sid).update(changes)
+    return described
+
+
+@pytest.mark.parametrize(
+    ("role", "sid", "changes", "found"),
+    [
+        (
+            "UploadImageRole",
+            "WriteRecord",
+            {"Action": ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:GetItem"]},
+            "UploadImageRole: dynamodb:DeleteItem ImagesTable REQUEST",
+        ),
+        (
+            "ListImagesRole",
+            "Search",
+            {"Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["IMAGE#*"]}}},
+            "ListImagesRole: dynamodb:Query ImagesTable TERM",
+        ),
+        (
+            "ProcessUploadRole",
+            "SeeMissingFiles",
+            {"Action": "s3:ListAllMyBuckets"},
+            "ProcessUploadRole: s3:ListBucket UploadsBucket",
+        ),
+        (
+            "FollowImagesRole",
+            "RemoveFiles",
+            {"Resource": {"Fn::Sub": "${UploadsBucket.Arn}/*"}},
+            "FollowImagesRole: s3:DeleteObject ThumbnailsBucket",
+        ),
+    ],
+)
+def test_a_missing_permission_is_noticed(
+    done: set[Access], role: str, sid: str, changes: dict[str, Any], found: str
+) -> None:
+    assert refused(broken(role, sid, **changes), done) == {found}
+
+
+@pytest.mark.parametrize(
+    ("role", "sid", "changes", "found"),
+    [
+        (
+            "GetImageRole",
+            "ReadRecord",
+            {"Action": ["dynamodb:GetItem", "dynamodb:Query"]},
+            ("dynamodb:Query", "ImagesTable"),
+        ),
+        (
+            "GetStatsRole",
+            "ReadStatistics",
+            {"Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["STATS#*", "IMAGE#*"]}}},
+            ("dynamodb:LeadingKeys", "IMAGE#*"),
+        ),
+        (
+            "ProcessUploadRole",
+            "TakeFiles",
+            {"Resource": [{"Fn::Sub": "${UploadsBucket.Arn}/uploads/*"}, {"Fn::Sub": "${ThumbnailsBucket.Arn}/*"}]},
+            ("s3:DeleteObject", "ThumbnailsBucket/*"),
+        ),
+    ],
+)
+def test_a_permission_that_no_function_uses_is_noticed(
+    done: set[Access], role: str, sid: str, changes: dict[str, Any], found: tuple[str, str]
+) -> None:
+    assert superfluous(broken(role, sid, **changes), done) == {(role, *found)}
