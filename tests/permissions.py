@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -87,7 +88,7 @@ def statements(described: Template, role: str) -> Iterator[Statement]:
 
 def _find_statements(value: object) -> Iterator[dict[str, Any]]:
     match value:
-        case {"Effect": "Allow"}:
+        case dict() if value.get("Effect") == "Allow":
             yield value
         case dict():
             for part in value.values():
@@ -170,11 +171,10 @@ def recording() -> Iterator[Record]:
                 record.add(function, service, "ListObjectsV2", arguments)
             raise
 
-    BaseClient._make_api_call = recorded  # type: ignore[method-assign]  # noqa: SLF001 - all calls go through it
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        # All calls go through it.
+        patch.setattr(BaseClient, "_make_api_call", recorded)
         yield record
-    finally:
-        BaseClient._make_api_call = send  # type: ignore[method-assign]  # noqa: SLF001
 
 
 @contextmanager
@@ -200,6 +200,7 @@ def folder(function: str) -> str:
     return re.sub(r"(?<!^)([A-Z])", r"_\1", function.removesuffix("Function")).lower()
 
 
+@cache
 def _properties() -> dict[str, dict[str, Any]]:
     return template.functions(template.raw())
 
@@ -219,11 +220,18 @@ _ANSWERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
 
 def _logical_ids() -> dict[str, str]:
     """Return the logical ids of the resources whose names or URLs the functions get as variables."""
+    return {os.environ[name]: resource for name, resource in _variables().items() if name in os.environ}
+
+
+@cache
+def _variables() -> dict[str, str]:
+    """Return the variables that contain the name of a resource, and the resource."""
+    resources = template.raw()["Resources"]
     return {
-        os.environ[name]: value["Ref"]
+        name: value["Ref"]
         for properties in _properties().values()
         for name, value in properties["Environment"]["Variables"].items()
-        if name in os.environ and isinstance(value, dict) and value.get("Ref") in template.raw()["Resources"]
+        if isinstance(value, dict) and value.get("Ref") in resources
     }
 
 
