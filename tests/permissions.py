@@ -4,7 +4,6 @@
 accesses with the statements of the roles, as SAM makes them of template.yaml.
 """
 
-import json
 import os
 import re
 import sys
@@ -14,17 +13,19 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
-from io import BytesIO
 from typing import Any
 
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from tests.transformed import as_list
+from tests.transformed import as_list, core, of_type
 from tools import template
 from tools.local_gateway import LocalContext
 from tools.template import Template
+
+_VERSION = "AWS::Lambda::Version"
+Answers = Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]
 
 # The function whose handler runs. Threads of image_pipeline.threads have it too.
 _running: ContextVar[str | None] = ContextVar("_running", default=None)
@@ -34,7 +35,7 @@ _running: ContextVar[str | None] = ContextVar("_running", default=None)
 class Access:
     """One action on one resource, such as s3:GetObject on ThumbnailsBucket/<key>.
 
-    `key` is the partition key of DynamoDB, "" elsewhere.
+    `key` is the partition key of DynamoDB, "" elsewhere. `resource` is "*" if the call does not name it.
     """
 
     function: str
@@ -56,7 +57,7 @@ class Statement:
     def allows(self, access: Access) -> bool:
         return (
             access.action in self.actions
-            and any(fnmatchcase(access.resource, pattern) for pattern in self.resources)
+            and (access.resource == "*" or any(fnmatchcase(access.resource, pattern) for pattern in self.resources))
             and (not self.keys or any(fnmatchcase(access.key, pattern) for pattern in self.keys))
         )
 
@@ -102,7 +103,7 @@ def _pattern(resource: object) -> str:
     """Return a resource of a statement with the logical id instead of the ARN, such as UploadsBucket/uploads/*."""
     match resource:
         case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), "Arn"]}:
-            return name
+            return _resource(name)
         case {"Fn::Sub": str(text)}:
             return re.sub(r"\$\{(\w+)(\.Arn)?\}", r"\1", text)
     return str(resource)
@@ -151,9 +152,9 @@ def _runs(function: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def recording() -> Iterator[Record]:
-    """Record what functions do until the block ends."""
-    record = Record(_logical_ids())
+def recording(answers: Answers | None = None) -> Iterator[Record]:
+    """Record what functions do until the block ends. `answers` stand in for services, by name."""
+    record = Record({os.environ[name]: resource for name, resource in _variables().items() if name in os.environ})
     send: Callable[..., Any] = vars(BaseClient)["_make_api_call"]
 
     def recorded(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
@@ -161,8 +162,8 @@ def recording() -> Iterator[Record]:
         if function is None:
             return send(client, operation, arguments)
         record.add(function, service, operation, arguments)
-        if service in _ANSWERS:
-            return _ANSWERS[service](arguments)
+        if answers is not None and service in answers:
+            return answers[service](arguments)
         try:
             return send(client, operation, arguments)
         except ClientError as error:
@@ -205,34 +206,21 @@ def _properties() -> dict[str, dict[str, Any]]:
     return template.functions(template.raw())
 
 
-def _invoke(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer as Lambda does whose only function is the upload function."""
-    answer = call("UploadImageFunction", json.loads(arguments["Payload"]), 29)
-    return {"StatusCode": 200, "Payload": BytesIO(json.dumps(answer).encode())}
-
-
-# moto cannot run functions without Docker, and knows no lifecycle hooks.
-_ANSWERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
-    "lambda": _invoke,
-    "codedeploy": lambda _: {},
-}
-
-
-def _logical_ids() -> dict[str, str]:
-    """Return the logical ids of the resources whose names or URLs the functions get as variables."""
-    return {os.environ[name]: resource for name, resource in _variables().items() if name in os.environ}
-
-
 @cache
 def _variables() -> dict[str, str]:
-    """Return the variables that contain the name of a resource, and the resource."""
-    resources = template.raw()["Resources"]
+    """Return the variables that contain the name, URL or ARN of a resource, and the resource."""
     return {
-        name: value["Ref"]
-        for properties in _properties().values()
-        for name, value in properties["Environment"]["Variables"].items()
-        if isinstance(value, dict) and value.get("Ref") in resources
+        name: _resource(value["Ref"])
+        for function in of_type(core()["Resources"], "AWS::Lambda::Function").values()
+        for name, value in function["Properties"]["Environment"]["Variables"].items()
+        if isinstance(value, dict) and value.get("Ref") in core()["Resources"]
     }
+
+
+def _resource(name: str) -> str:
+    """Return how statements name a resource. SAM gives versions of functions names with a digest."""
+    resource = core()["Resources"].get(name, {"Type": ""})
+    return f"{resource['Properties']['FunctionName']['Ref']}:version" if resource["Type"] == _VERSION else name
 
 
 def accesses(service: str, operation: str, arguments: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
