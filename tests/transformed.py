@@ -107,10 +107,19 @@ def schema(kind: str) -> dict[str, Any]:
 
 def property_of(resource: dict[str, Any], pointer: str) -> object:
     """Return the value at a pointer of a schema, such as /properties/Budget/BudgetName, or None."""
-    value: Any = resource.get("Properties", {})
-    for name in pointer.removeprefix("/properties/").split("/"):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
+    return _at(resource.get("Properties", {}), pointer.removeprefix("/properties/").split("/"))
+
+
+def _at(value: object, names: list[str]) -> object:
+    match value, names:
+        case _, []:
+            return value
+        case {"Fn::If": [condition, *branches]}, _:
+            found = [_at(branch, names) for branch in branches]
+            return {"Fn::If": [condition, *found]} if any(each is not None for each in found) else None
+        case dict(), [name, *below]:
+            return _at(value.get(name), below)
+    return None
 
 
 def create_only(resource: dict[str, Any]) -> list[str]:
