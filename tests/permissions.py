@@ -235,7 +235,10 @@ def accesses(service: str, operation: str, arguments: Mapping[str, Any]) -> Iter
         case "sqs":
             yield f"sqs:{operation}", arguments["QueueUrl"], ""
         case "lambda" if operation == "Invoke":
-            yield "lambda:InvokeFunction", arguments["FunctionName"], ""
+            # The ARN of a version, with the logical id as the name of its function.
+            *_, name, number = arguments["FunctionName"].split(":")
+            assert number.isdecimal()
+            yield "lambda:InvokeFunction", f"{name}:version", ""
         case _:
             yield f"{service}:{operation}", "*", ""
 
