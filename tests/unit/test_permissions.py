@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -179,6 +180,24 @@ def _late(**_: object) -> None:
     raise ReadTimeoutError(endpoint_url="test")
 
 
+def checks_of_a_version(patch: Patch) -> None:
+    """As CodeDeploy asks for it."""
+    if "CheckVersionFunction" not in roles(core()):
+        return
+    patch.setenv("UPLOAD_VERSION_ARN", "arn:aws:lambda:us-east-1:123456789012:function:UploadImageFunction:7")
+    report = call("CheckVersionFunction", {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "hook"})
+    assert report["passed"]
+
+
+def _invoke(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer as Lambda does whose only function is the upload function."""
+    answer = call("UploadImageFunction", json.loads(arguments["Payload"]), 29)
+    return {"StatusCode": 200, "Payload": BytesIO(json.dumps(answer).encode())}
+
+
+# moto cannot run functions without Docker, and knows no lifecycle hooks.
+STAND_INS = {"lambda": _invoke, "codedeploy": lambda _: {}}
+
 SCENARIOS: list[Scenario] = [
     every_event,
     forms_with_a_key,
@@ -189,6 +208,7 @@ SCENARIOS: list[Scenario] = [
     new_captions,
     lists_and_searches,
     images_that_end,
+    checks_of_a_version,
 ]
 _done: set[Access] = set()
 
@@ -197,7 +217,7 @@ _done: set[Access] = set()
 def done(aws: None, quiet: None) -> set[Access]:  # noqa: ARG001 - they are needed first
     """What the functions do in all scenarios. They run once, because the tests only compare."""
     if not _done:
-        with recording() as record:
+        with recording(STAND_INS) as record:
             for scenario in SCENARIOS:
                 with pytest.MonkeyPatch.context() as patch:
                     scenario(patch)
