@@ -96,6 +96,10 @@ test-faults: .venv/installed ## Make every call to AWS fail, and upload from 8 c
 	$(if $(SCHEDULES),SCHEDULES='$(SCHEDULES)') $(BIN)/pytest tests/faults -n auto --dist loadgroup --show-capture=no
 	@cat build/faults/test_uploads.md build/faults/test_reads.md
 
+.PHONY: rehearse
+rehearse: .venv/installed .venv-rehearsal/installed .venv-aws/installed ## Deploy and update stacks in an emulator of AWS (5 minutes; no Docker)
+	$(BIN)/pytest tests/rehearsal --show-capture=no
+
 .PHONY: e2e
 e2e: .venv/installed ## Run the contract tests against containers (10 minutes; needs Docker)
 	@$(BIN)/python -m tools.containers e2e
@@ -235,7 +239,7 @@ lock: .venv/installed ## Write the locked requirements of the layers from their 
 
 .PHONY: clean
 clean: ## Remove everything that make has built and installed
-	rm -rf .venv .venv-lambda .venv-model .venv-checkov .venv-load .venv-audit build .aws-sam *.egg-info
+	rm -rf .venv .venv-lambda .venv-model .venv-checkov .venv-load .venv-audit .venv-rehearsal .venv-aws build .aws-sam *.egg-info
 
 .venv/installed: requirements-dev.txt $(RUNTIME_REQUIREMENTS) pyproject.toml
 	@$(call create_venv,.venv,$(PYTHON))
@@ -247,6 +251,14 @@ clean: ## Remove everything that make has built and installed
 	@$(call create_venv,.venv-lambda,$(LAMBDA_PYTHON))
 	@echo 'Installing what the unit tests need with Python 3.13 (once; about a minute)'
 	@$(call install_development,.venv-lambda)
+	@touch $@
+
+# The emulator of AWS runs the functions as processes of its own Python, so it has their packages.
+.venv-rehearsal/installed: Makefile $(RUNTIME_REQUIREMENTS)
+	@$(call create_venv,.venv-rehearsal,$(LAMBDA_PYTHON))
+	@echo 'Installing the emulator of AWS, and what the functions need (once; half a minute)'
+	@.venv-rehearsal/bin/pip install --quiet --disable-pip-version-check ministack==1.5.33
+	@.venv-rehearsal/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(addprefix -r ,$(RUNTIME_REQUIREMENTS))
 	@touch $@
 
 .venv-model/installed: $(DIRECT_REQUIREMENTS) tools/exporter/requirements.txt pyproject.toml
@@ -282,13 +294,14 @@ build/arm64/installed: .venv/installed $(RUNTIME_REQUIREMENTS) tests/arm64/cpuin
 		$(addprefix -r ,$(RUNTIME_REQUIREMENTS))
 	@touch $@
 
-# Tools that are not installed beside ours: the requirements of checkov contradict ours, and Locust replaces parts of
-# Python's standard library.
+# Tools that are not installed beside ours: the requirements of checkov and of AWS CLI contradict ours, and Locust
+# replaces parts of Python's standard library.
 TOOL_PACKAGES_checkov := checkov==3.3.30
 TOOL_PACKAGES_audit := cyclonedx-bom==7.5.0 pip-audit==2.10.1
 TOOL_PACKAGES_load := locust==2.47.0
+TOOL_PACKAGES_aws := awscli==1.46.3
 
-.venv-checkov/installed .venv-audit/installed .venv-load/installed: .venv-%/installed: Makefile
+.venv-checkov/installed .venv-audit/installed .venv-load/installed .venv-aws/installed: .venv-%/installed: Makefile
 	@$(call create_venv,.venv-$*,$(PYTHON))
 	@echo 'Installing $(TOOL_PACKAGES_$*) (once; about a minute)'
 	@.venv-$*/bin/pip install --quiet --disable-pip-version-check $(TOOL_PACKAGES_$*)

@@ -1,4 +1,7 @@
-"""The API for tests over HTTP: the API at API_URL if this variable is set, and otherwise a local API."""
+"""The API for tests over HTTP: the API at API_URL if this variable is set, and otherwise a local API.
+
+API_KEY is the key of the API at API_URL, if it needs one.
+"""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +15,7 @@ from tools import local_api
 @pytest.fixture(scope="package")
 def api() -> Iterator[Client]:
     if url := os.environ.get("API_URL"):
-        yield Client(url.rstrip("/"))
+        yield Client(url.rstrip("/"), os.environ.get("API_KEY", ""))
         return
     with local_api.run() as running:
         yield Client(running.url)

@@ -17,9 +17,10 @@ _BOUNDARY = "a-boundary"
 
 @dataclass(frozen=True)
 class Client:
-    """`url` is the base URL of all routes."""
+    """`url` is the base URL of all routes. `key` is an API key, or empty."""
 
     url: str
+    key: str = ""
 
     def upload(
         self, content: bytes, filename: str, field: str = "file", key: str | None = None, **fields: str
@@ -101,6 +102,8 @@ class Client:
         return data
 
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        if self.key:
+            arguments["headers"] = {"x-api-key": self.key, **arguments.get("headers", {})}
         response = requests.request(method, f"{self.url}{path}", timeout=TIMEOUT_SECONDS, **arguments)
         return described(response, self.url)
 
