@@ -72,7 +72,8 @@ def run(
 
 def forget_clients() -> None:
     """Forget the AWS clients of the functions, because the next ones get another environment."""
-    for cached in (clients.session, clients.dynamodb, clients.s3, clients.sqs):
+    getters = (clients.session, clients.aws_lambda, clients.codedeploy, clients.dynamodb, clients.s3, clients.sqs)
+    for cached in getters:
         cached.cache_clear()
 
 

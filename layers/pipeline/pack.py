@@ -13,7 +13,7 @@ from pathlib import Path
 from py_compile import PycInvalidationMode
 
 # The AWS services that the functions call.
-_SERVICES = ("dynamodb", "s3", "sqs")
+_SERVICES = ("codedeploy", "dynamodb", "lambda", "s3", "sqs")
 # 1980-01-01, the earliest time that a zip file can have. With equal times, equal content has an equal digest.
 _TIME = 315532800
 

@@ -47,8 +47,12 @@ NOT_RECORDED = {
 # What functions do: all events, and the situations that need other calls
 
 
-def every_event(_: Patch) -> None:
+VERSION = "arn:aws:lambda:us-east-1:123456789012:function:UploadImageFunction:7"
+
+
+def every_event(patch: Patch) -> None:
     """Each file in events/, for an image that exists and for one that does not."""
+    patch.setenv("UPLOAD_VERSION_ARN", VERSION)
     folders = {folder(function): function for function in roles(core())}
     events = [path.stem for path in sorted(EVENTS.glob("*.json")) if path.stem != "env.local"]
     for name in events:
@@ -182,9 +186,7 @@ def _late(**_: object) -> None:
 
 def checks_of_a_version(patch: Patch) -> None:
     """As CodeDeploy asks for it."""
-    if "CheckVersionFunction" not in roles(core()):
-        return
-    patch.setenv("UPLOAD_VERSION_ARN", "arn:aws:lambda:us-east-1:123456789012:function:UploadImageFunction:7")
+    patch.setenv("UPLOAD_VERSION_ARN", VERSION)
     report = call("CheckVersionFunction", {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "hook"})
     assert report["passed"]
 

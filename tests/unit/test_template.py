@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from cfnlint.api import ManualArgs, lint
 
 from functions.answer_preflight import app as answer_preflight
+from functions.check_version import app as check_version
 from functions.create_upload import app as create_upload
 from functions.delete_image import app as delete_image
 from functions.follow_images import app as follow_images
@@ -24,7 +25,7 @@ from functions.process_upload import app as process_upload
 from functions.show_page import app as show_page
 from functions.upload_image import app as upload_image
 from image_pipeline import settings
-from image_pipeline.storage import claims, clients, keys
+from image_pipeline.storage import claims, clients, keys, versions
 from tests.events import load_event
 from tests.pictures import scene_png
 from tests.transformed import Resources, as_list, of_type, statements, transform
@@ -80,7 +81,13 @@ def functions(resources: Resources) -> Resources:
 
 
 def test_each_route_leads_to_its_function(resources: Resources, functions: Resources) -> None:
-    assert set(functions) == {*ROUTES.values(), "AuthorizeFunction", "FollowImagesFunction", "ProcessUploadFunction"}
+    assert set(functions) == {
+        *ROUTES.values(),
+        "AuthorizeFunction",
+        "CheckVersionFunction",
+        "FollowImagesFunction",
+        "ProcessUploadFunction",
+    }
     (api,) = of_type(resources, "AWS::ApiGateway::RestApi").values()
     found = {
         (method, path): operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
@@ -251,14 +258,14 @@ def test_the_defaults_create_nothing_that_costs_money_while_it_is_idle() -> None
         "ApiGateway::RestApi": 1,
         "ApiGateway::Stage": 1,
         "DynamoDB::Table": 1,
-        "IAM::Role": 11,
+        "IAM::Role": 12,
         "Lambda::Alias": 1,
         "Lambda::EventSourceMapping": 3,  # asking the two queues costs half a dollar a month: docs/costs.md
-        "Lambda::Function": 11,
+        "Lambda::Function": 12,
         "Lambda::LayerVersion": 1,
         "Lambda::Permission": 24,
         "Lambda::Version": 1,
-        "Logs::LogGroup": 11,
+        "Logs::LogGroup": 12,
         "S3::Bucket": 2,
         "S3::BucketPolicy": 2,
         "SQS::Queue": 4,
@@ -382,7 +389,11 @@ def test_every_function_has_a_role_of_its_own_and_no_managed_policy(resources: R
 def test_no_action_and_no_resource_is_a_wildcard(resources: Resources) -> None:
     roles = of_type(resources, "AWS::IAM::Role")
     # CloudWatch asks for all alarms, also if the call names some.
-    shift, read = statements(roles.pop("CanaryRole"))
+    shift, check, read = statements(roles.pop("CanaryRole"))
+    assert (check["Action"], check["Resource"]) == (
+        "lambda:InvokeFunction",
+        {"Fn::GetAtt": ["CheckVersionFunction", "Arn"]},
+    )
     assert {resource.get("Fn::Sub", "${UploadImageFunction.Arn}:*") for resource in shift["Resource"]} == {
         "${UploadImageFunction.Arn}:*"
     }
@@ -392,11 +403,15 @@ def test_no_action_and_no_resource_is_a_wildcard(resources: Resources) -> None:
             assert statement["Effect"] == "Allow"
             assert not [action for action in as_list(statement["Action"]) if "*" in action]
             for resource in as_list(statement["Resource"]):
+                if statement["Sid"] == "TellCodeDeploy":  # its deployment group cannot be named
+                    assert resource["Fn::Sub"].endswith(":deploymentgroup:${AWS::StackName}-*/*")
+                    continue
                 # A reference to a resource of this stack, or to a path below it.
                 reference = resource.get("Fn::GetAtt") or resource["Fn::Sub"].removeprefix("${").split(".Arn}")
                 assert reference[0] in resources
                 assert reference[1] in {
                     "Arn",
+                    ":*",
                     "/index/listing",
                     "/stream/*",
                     "/*/thumbnails/*",
@@ -463,6 +478,7 @@ def refuse(**_: Any) -> None:
         ("FollowImagesFunction", follow_images.lambda_handler, "follow_images_removed"),
         ("ShowPageFunction", show_page.lambda_handler, "show_page"),
         ("AnswerPreflightFunction", answer_preflight.lambda_handler, "answer_preflight"),
+        ("CheckVersionFunction", check_version.lambda_handler, "check_version"),
     ],
 )
 def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
@@ -479,6 +495,8 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
     monkeypatch.setenv("KEEP_ORIGINALS_DAYS", "7")
     if function == "FollowImagesFunction":
         monkeypatch.setattr(clients.s3(), "delete_object", refuse)
+    monkeypatch.setenv("UPLOAD_VERSION_ARN", "arn:aws:lambda:us-east-1:123456789012:function:UploadImageFunction:7")
+    monkeypatch.setattr(versions, "invoke", lambda *_: {})
     read: set[str] = set()
 
     def recorded(name: str) -> str:

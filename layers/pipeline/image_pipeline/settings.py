@@ -44,6 +44,11 @@ def uploads_url() -> str:
     return _text("UPLOADS_URL")
 
 
+def upload_version_arn() -> str:
+    """Return the ARN of the newest version of the upload function."""
+    return _text("UPLOAD_VERSION_ARN")
+
+
 def leftovers_queue_url() -> str:
     """Return the URL of the SQS queue of images whose files are still to be deleted."""
     return _text("LEFTOVERS_QUEUE_URL")

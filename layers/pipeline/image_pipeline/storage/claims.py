@@ -91,6 +91,12 @@ def claim(idempotency_key: str | None, sha256: str) -> Claim:
     return Claim(earlier["image_id"], earlier["attempt"], idempotency_key, is_finished=True)
 
 
+def image_of(idempotency_key: str) -> str | None:
+    """Return the image id of the upload with this key, finished or not, or None. Raises StorageError."""
+    request = table.find(keys.request(idempotency_key))
+    return None if request is None else request["image_id"]
+
+
 def reserve(claim: Claim, original_name: str) -> None:
     """Create the image item, unless the claim has one. Must happen before any thumbnail is stored. Raises StorageError.
 

@@ -12,13 +12,18 @@ from image_pipeline import deadline
 from image_pipeline.errors import DeadlineError
 
 if TYPE_CHECKING:
+    from mypy_boto3_codedeploy import CodeDeployClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 # The longest that a call takes, with all its retries. botocore's own timeouts are 60 s per try.
 LONGEST_CALL_SECONDS = 10
 _TIMEOUTS = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
+
+# One try alone, because a second one would call the function twice.
+_CALLS_OF_FUNCTIONS = Config(connect_timeout=5, read_timeout=120, retries={"mode": "standard", "total_max_attempts": 1})
 
 # boto3 signs presigned forms with an older version otherwise.
 _SIGNATURES = Config(signature_version="s3v4")
@@ -52,6 +57,18 @@ def sqs() -> "SQSClient":
     client = session().client("sqs", config=_TIMEOUTS)
     client.meta.events.register("before-call", _refuse_late_call)
     return client
+
+
+@cache
+def aws_lambda() -> "LambdaClient":
+    """Return the Lambda client. A call of a function takes up to two minutes."""
+    return session().client("lambda", config=_CALLS_OF_FUNCTIONS)
+
+
+@cache
+def codedeploy() -> "CodeDeployClient":
+    """Return the CodeDeploy client."""
+    return session().client("codedeploy", config=_TIMEOUTS)
 
 
 def _refuse_late_call(**_: object) -> None:

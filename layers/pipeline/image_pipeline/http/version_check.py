@@ -1,0 +1,172 @@
+"""Sends known pictures to a version of the upload function, as API Gateway does, and deletes their images again.
+
+A version that fails this check would answer clients with errors, or call their good files damaged.
+"""
+
+import json
+import time
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, TypedDict
+from uuid import uuid4
+
+from image_pipeline import settings
+from image_pipeline.errors import DeadlineError, ImageNotFoundError, StorageError
+from image_pipeline.http import forms
+from image_pipeline.http.requests import Event
+from image_pipeline.observability import logger
+from image_pipeline.storage import claims, records, versions
+from image_pipeline.storage.versions import BrokenVersionError, NoAnswerError
+
+# A fresh image of a gigabyte may need minutes before it answers. No try begins later than this.
+TRY_SECONDS = 240
+_PAUSE_SECONDS = 3
+_BOUNDARY = "known-picture"
+# The service is starting or has no time, or an earlier try that gave no answer still runs.
+_TRY_AGAIN = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.CONFLICT)
+
+
+class Picture(TypedDict):
+    """How a known picture was answered: the seconds from the first try to the answer, and its status."""
+
+    name: str
+    seconds: float
+    status: int | None
+    caption: str
+
+
+class Report(TypedDict):
+    """Whether each picture got a caption, and if not, why."""
+
+    passed: bool
+    pictures: list[Picture]
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status: int | None
+    caption: str
+    reason: str
+
+
+def run(event: Mapping[str, Any], pictures: Mapping[str, bytes]) -> Report:
+    """Check the version UPLOAD_VERSION_ARN with pictures, by file name.
+
+    If CodeDeploy asks, it is told the result in any case: the deployment would otherwise wait for an hour.
+    """
+    passed = False
+    try:
+        report = check(settings.upload_version_arn(), pictures)
+        passed = report["passed"]
+    finally:
+        if "LifecycleEventHookExecutionId" in event:
+            versions.report(
+                event["DeploymentId"], event["LifecycleEventHookExecutionId"], "Succeeded" if passed else "Failed"
+            )
+    return report
+
+
+def check(version: str, pictures: Mapping[str, bytes]) -> Report:
+    """Send pictures to the version with this ARN, one after the other, and delete their images."""
+    ends_at = time.monotonic() + TRY_SECONDS
+    answered: list[Picture] = []
+    reasons = []
+    for name, content in pictures.items():
+        start, key = time.monotonic(), str(uuid4())
+        try:
+            answer = _answer(version, _upload(name, content, key), ends_at)
+            seconds = round(time.monotonic() - start, 3)
+        finally:
+            _delete(key)
+        answered.append({"name": name, "seconds": seconds, "status": answer.status, "caption": answer.caption})
+        if answer.reason:
+            reasons.append(f"{name}: {answer.reason}")
+        logger.info("picture checked", status=answer.status, seconds=seconds)
+        if time.monotonic() >= ends_at:
+            break
+    is_passed = not reasons and len(answered) == len(pictures)
+    reason = "; ".join(reasons) if reasons or is_passed else "the first pictures took all the time"
+    return {"passed": is_passed, "pictures": answered, "reason": reason}
+
+
+def _answer(version: str, event: Event, ends_at: float) -> _Answer:
+    """Send an upload until it is answered. It has an Idempotency-Key, so several tries make one image."""
+    while True:
+        try:
+            answer = _read(versions.invoke(version, event))
+        except NoAnswerError as error:
+            answer = _Answer(None, "", str(error))
+        except BrokenVersionError as error:
+            return _Answer(None, "", str(error))
+        is_over = time.monotonic() + _PAUSE_SECONDS >= ends_at
+        if is_over or (answer.status is not None and answer.status not in _TRY_AGAIN):
+            return answer
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _read(answer: object) -> _Answer:
+    match answer:
+        case {"statusCode": int(status), "body": str(body)}:
+            pass
+        case _:
+            return _Answer(HTTPStatus.BAD_GATEWAY, "", "the answer is not one for API Gateway")
+    match json.loads(body):
+        case {"data": {"caption": str(caption)}} if status == HTTPStatus.OK and caption.strip():
+            return _Answer(status, caption, "")
+        case {"error": str(message)}:
+            return _Answer(status, "", f"status {status}, {message}")
+    return _Answer(status, "", f"status {status} without a caption")
+
+
+def _delete(key: str) -> None:
+    """Delete the image of an upload with this Idempotency-Key, also if it is not finished. It then never will be."""
+    try:
+        if image_id := claims.image_of(key):
+            records.delete(image_id)
+    except ImageNotFoundError:
+        pass
+    except (StorageError, DeadlineError):
+        # No reason to stop a deployment: the version is good.
+        logger.exception("known picture not deleted")
+
+
+def _upload(name: str, content: bytes, key: str) -> dict[str, Any]:
+    """Return the event of API Gateway for an upload. Without a time of the request, only Lambda's own limit counts."""
+    media_type = "image/png" if name.endswith(".png") else "image/jpeg"
+    head = (
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{forms.FIELD}"; filename="{name}"\r\n'
+        f"Content-Type: {media_type}\r\n\r\n"
+    )
+    body = head.encode() + content + f"\r\n--{_BOUNDARY}--\r\n".encode()
+    headers = {
+        "Accept": "application/json",
+        "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
+        "Host": "check.invalid",
+        "Idempotency-Key": key,
+        "User-Agent": "check_version",
+    }
+    return {
+        "resource": "/api/images",
+        "path": "/api/images",
+        "httpMethod": "POST",
+        "headers": headers,
+        "multiValueHeaders": {header: [value] for header, value in headers.items()},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {
+            "httpMethod": "POST",
+            "identity": {"sourceIp": "192.0.2.1", "userAgent": "check_version"},
+            "path": "/prod/api/images",
+            "protocol": "HTTP/1.1",
+            "requestId": key,
+            "resourcePath": "/api/images",
+            "stage": "prod",
+        },
+        "body": b64encode(body).decode(),
+        "isBase64Encoded": True,
+    }

@@ -1,0 +1,56 @@
+"""Versions of the upload function: calls one, and tells CodeDeploy whether uploads may go to it.
+
+No other module calls Lambda or CodeDeploy.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from image_pipeline.storage.clients import aws_lambda, codedeploy
+
+# Lambda gets the image ready, takes a snapshot, or has no environment left at the moment.
+_NOT_READY = {
+    "ResourceConflictException",
+    "ResourceNotReadyException",
+    "ServiceException",
+    "SnapStartNotReadyException",
+    "SnapStartTimeoutException",
+    "TooManyRequestsException",
+}
+_LONGEST_MESSAGE = 200
+
+
+class NoAnswerError(Exception):
+    """The version is not ready, or has run out of time. It may answer another time."""
+
+
+class BrokenVersionError(Exception):
+    """The version crashed, or cannot be called at all."""
+
+
+def invoke(version: str, event: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the answer of a function
+    """Call the version with this ARN and return its answer. Raises NoAnswerError and BrokenVersionError."""
+    try:
+        response = aws_lambda().invoke(FunctionName=version, Payload=json.dumps(event).encode())
+        answer = json.loads(response["Payload"].read())
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        raise (NoAnswerError if code in _NOT_READY else BrokenVersionError)(f"Lambda answered {code}") from error
+    except BotoCoreError as error:
+        raise NoAnswerError(f"Lambda gave no answer ({type(error).__name__})") from error
+    if "FunctionError" not in response:
+        return answer
+    message = f"{answer.get('errorType', 'error')}: {answer.get('errorMessage', '')}"[:_LONGEST_MESSAGE]
+    # Older environments of Lambda give a timeout no type.
+    is_timeout = answer.get("errorType") == "Sandbox.Timedout" or "Task timed out after" in message
+    raise (NoAnswerError if is_timeout else BrokenVersionError)(message)
+
+
+def report(deployment: str, hook: str, status: Literal["Succeeded", "Failed"]) -> None:
+    """Tell CodeDeploy how a hook of a deployment ended. Raises errors of botocore."""
+    codedeploy().put_lifecycle_event_hook_execution_status(
+        deploymentId=deployment, lifecycleEventHookExecutionId=hook, status=status
+    )

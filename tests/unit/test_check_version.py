@@ -1,0 +1,293 @@
+"""The check of a new version: two known pictures must get their captions."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+from botocore.stub import Stubber
+
+from functions.check_version import app
+from functions.upload_image import app as upload_image
+from image_pipeline.errors import (
+    CaptionError,
+    RequestRunningError,
+    ServiceStartingError,
+    StorageError,
+    UndecodableImageError,
+)
+from image_pipeline.http import version_check
+from image_pipeline.storage import clients, records
+from image_processing import pictures, uploads
+from tools.local_gateway import LocalContext
+
+pytestmark = pytest.mark.usefixtures("new_clients")
+
+Items = Callable[[str], list[dict[str, Any]]]
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:UploadImageFunction:7"
+HOOK = {"DeploymentId": "d-ABCDEF123", "LifecycleEventHookExecutionId": "hook"}
+CAPTION = "a small red cross above a large yellow circle on a gray background"
+TIMEOUT = {"errorMessage": "2026-11-28T12:00:00Z 5f0c Task timed out after 29.00 seconds"}
+
+
+class Version:
+    """A version of the upload function in this process. Answers first with `faults`, of which None is no fault."""
+
+    def __init__(self) -> None:
+        self.faults: list[Any] = []
+        self.events: list[dict[str, Any]] = []
+
+    def invoke(self, **arguments: Any) -> dict[str, Any]:
+        assert arguments["FunctionName"] == ARN
+        event = json.loads(arguments["Payload"])
+        self.events.append(event)
+        fault = self.faults.pop(0) if self.faults else None
+        if isinstance(fault, Exception):
+            raise fault
+        if fault is not None:
+            return {"FunctionError": "Unhandled", "Payload": BytesIO(json.dumps(fault).encode())}
+        answer = upload_image.lambda_handler(event, LocalContext("UploadImageFunction"))
+        return {"Payload": BytesIO(json.dumps(answer).encode())}
+
+
+@pytest.fixture
+def version(new_clients: None, monkeypatch: pytest.MonkeyPatch) -> Version:  # noqa: ARG001 - it is needed first
+    version = Version()
+    monkeypatch.setenv("UPLOAD_VERSION_ARN", ARN)
+    monkeypatch.setattr(clients.aws_lambda(), "invoke", version.invoke)
+    return version
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between two tries, which take no time in these tests."""
+    pauses: list[float] = []
+    monotonic = time.monotonic
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    monkeypatch.setattr(version_check, "time", Clock(lambda: monotonic() + sum(pauses), pauses.append))
+    return pauses
+
+
+class Clock:
+    def __init__(self, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:
+        self.monotonic, self.sleep = monotonic, sleep
+
+
+@pytest.fixture
+def codedeploy(new_clients: None) -> Iterator[Stubber]:  # noqa: ARG001 - it is needed first
+    with Stubber(clients.codedeploy()) as stubbed:
+        yield stubbed
+        stubbed.assert_no_pending_responses()
+
+
+def check(event: dict[str, Any] | None = None) -> dict[str, Any]:
+    return dict(app.lambda_handler(event or {}, LocalContext("CheckVersionFunction", seconds=420)))
+
+
+def expect(codedeploy: Stubber, status: str) -> None:
+    arguments = {
+        "deploymentId": HOOK["DeploymentId"],
+        "lifecycleEventHookExecutionId": HOOK["LifecycleEventHookExecutionId"],
+        "status": status,
+    }
+    codedeploy.add_response("put_lifecycle_event_hook_execution_status", {}, arguments)
+
+
+def statuses(table_items: Items) -> list[str]:
+    return [item["status"] for item in table_items("IMAGE#")]
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+def test_both_pictures_get_captions_and_their_images_are_deleted(version: Version, table_items: Items) -> None:
+    report = check()
+    assert (report["passed"], report["reason"]) == (True, "")
+    assert [(each["name"], each["status"], each["caption"]) for each in report["pictures"]] == [
+        ("check.jpg", 200, CAPTION),
+        ("check.png", 200, CAPTION),
+    ]
+    assert all(0 < each["seconds"] < 10 for each in report["pictures"])
+    assert statuses(table_items) == ["deleted", "deleted"]
+    assert records.statistics().failure == 0
+    for event in version.events:
+        assert "requestTimeEpoch" not in event["requestContext"]
+        assert event["isBase64Encoded"] is True
+
+
+def test_the_report_is_json(version: Version) -> None:
+    assert json.loads(json.dumps(check()))["passed"]
+    assert len(version.events) == 2
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        TIMEOUT,
+        {"errorType": "Sandbox.Timedout", "errorMessage": "RequestId: 5f0c Error: Task timed out after 29.00 seconds"},
+        ReadTimeoutError(endpoint_url="test"),
+        ClientError({"Error": {"Code": "TooManyRequestsException"}}, "Invoke"),
+        ClientError({"Error": {"Code": "SnapStartNotReadyException"}}, "Invoke"),
+    ],
+    ids=str,
+)
+def test_a_version_that_is_not_ready_is_tried_again(version: Version, clock: list[float], fault: Any) -> None:
+    version.faults = [fault, fault]
+    assert check()["passed"]
+    assert len(version.events) == 4
+    assert len(clock) == 2
+    # All tries of a picture are one upload.
+    assert len({event["headers"]["Idempotency-Key"] for event in version.events}) == 2
+
+
+@pytest.mark.parametrize("error", [ServiceStartingError(), StorageError(), RequestRunningError()], ids=repr)
+def test_an_answer_that_asks_for_another_try_gets_it(
+    version: Version, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    process, errors = uploads.process, [error]
+
+    def slow(upload: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return process(upload)
+
+    monkeypatch.setattr(uploads, "process", slow)
+    assert check()["passed"]
+    assert len(version.events) == 3
+
+
+def test_a_version_that_never_gets_ready_fails_after_four_minutes(version: Version, clock: list[float]) -> None:
+    version.faults = [TIMEOUT] * 1000
+    report = check()
+    assert not report["passed"]
+    assert 230 < sum(clock) <= version_check.TRY_SECONDS
+    assert "Task timed out" in report["reason"]
+    assert report["pictures"][0]["status"] is None
+
+
+@pytest.mark.parametrize("error", [CaptionError(), ValueError("unexpected")], ids=repr)
+def test_a_version_that_answers_500_fails_at_once(
+    version: Version, monkeypatch: pytest.MonkeyPatch, clock: list[float], error: Exception
+) -> None:
+    monkeypatch.setattr(uploads, "process", raising(error))
+    report = check()
+    assert not report["passed"]
+    assert [each["status"] for each in report["pictures"]] == [500, 500]
+    assert report["reason"].startswith("check.jpg: status 500, ")
+    assert clock == []
+    assert len(version.events) == 2
+
+
+def test_a_version_whose_decoder_is_broken_fails_and_leaves_nothing(
+    version: Version, monkeypatch: pytest.MonkeyPatch, table_items: Items
+) -> None:
+    decode = pictures.decode
+
+    def broken(content: bytes, *arguments: Any) -> Any:
+        if content.startswith(b"\x89PNG"):
+            raise UndecodableImageError
+        return decode(content, *arguments)
+
+    monkeypatch.setattr(pictures, "decode", broken)
+    report = check()
+    assert not report["passed"]
+    assert [each["status"] for each in report["pictures"]] == [200, 400]
+    assert "check.png: status 400, The image is damaged" in report["reason"]
+    assert statuses(table_items) == ["deleted", "deleted"]
+    assert len(version.events) == 2
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"errorType": "Runtime.ExitError", "errorMessage": "Runtime exited with error: signal: killed"},
+        {"errorType": "Runtime.ImportModuleError", "errorMessage": "Unable to import module"},
+        ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "Invoke"),
+    ],
+    ids=str,
+)
+def test_a_version_that_crashes_fails_at_once(version: Version, clock: list[float], fault: Any) -> None:
+    version.faults = [fault]
+    report = check()
+    assert not report["passed"]
+    assert [each["status"] for each in report["pictures"]] == [None, 200]
+    assert clock == []
+
+
+@pytest.mark.parametrize("body", ["[]", "{}", '{"data": {"caption": " "}}', '{"data": null}'])
+def test_an_answer_without_a_caption_fails(version: Version, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+    answer = {"statusCode": 200, "body": body}
+    monkeypatch.setattr(upload_image, "lambda_handler", lambda *_: answer)
+    assert check()["reason"] == "check.jpg: status 200 without a caption; check.png: status 200 without a caption"
+    assert len(version.events) == 2
+
+
+def test_an_answer_that_is_none_of_a_handler_fails(version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload_image, "lambda_handler", lambda *_: None)
+    assert not check()["passed"]
+    assert len(version.events) == 2
+
+
+def test_an_upload_without_an_answer_never_becomes_an_image(
+    version: Version, monkeypatch: pytest.MonkeyPatch, table_items: Items
+) -> None:
+    # The function is killed after it has stored its image.
+    handler = upload_image.lambda_handler
+
+    def killed(*arguments: Any) -> Any:
+        handler(*arguments)
+        raise ReadTimeoutError(endpoint_url="test")
+
+    monkeypatch.setattr(upload_image, "lambda_handler", killed)
+    assert not check()["passed"]
+    assert set(statuses(table_items)) == {"deleted"}
+    assert len(version.events) > 2
+
+
+def test_a_picture_that_cannot_be_deleted_is_no_fault_of_the_version(
+    version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "delete", raising(StorageError()))
+    assert check()["passed"]
+    assert len(version.events) == 2
+
+
+def test_codedeploy_is_told_that_the_version_is_good(version: Version, codedeploy: Stubber) -> None:
+    expect(codedeploy, "Succeeded")
+    assert check(HOOK)["passed"]
+    assert len(version.events) == 2
+
+
+def test_codedeploy_is_told_that_the_version_is_broken(version: Version, codedeploy: Stubber) -> None:
+    version.faults = [{"errorType": "Runtime.ExitError", "errorMessage": "signal: killed"}]
+    expect(codedeploy, "Failed")
+    assert not check(HOOK)["passed"]
+
+
+@pytest.mark.usefixtures("version")
+def test_codedeploy_is_told_about_an_unexpected_error(codedeploy: Stubber, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(version_check, "check", raising(ValueError("unexpected")))
+    expect(codedeploy, "Failed")
+    with pytest.raises(ValueError, match="unexpected"):
+        check(HOOK)
+
+
+def test_a_missing_setting_is_told_too(codedeploy: Stubber, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UPLOAD_VERSION_ARN", raising=False)
+    expect(codedeploy, "Failed")
+    with pytest.raises(Exception, match="UPLOAD_VERSION_ARN"):
+        check(HOOK)
+
+
+def test_the_pictures_are_small_enough_for_a_quick_check() -> None:
+    folder = Path(app.__file__).parent
+    assert {path.name for path in folder.glob("check.*")} == {"check.jpg", "check.png"}
+    assert all(path.stat().st_size < 10_000 for path in folder.glob("check.*"))
