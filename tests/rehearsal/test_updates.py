@@ -5,7 +5,7 @@ the transformed template (tests/unit/test_template_updates.py).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import boto3
@@ -166,7 +166,7 @@ def check_functions(described: dict[str, Any], parameters: dict[str, str], resou
     assert versions == ["$LATEST", *map(str, range(1, len(versions)))]
 
 
-def configuration(function: dict[str, Any]) -> dict[str, Any]:
+def configuration(function: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a version keeps of a function, without its names, times and states."""
     own = {"FunctionArn", "Version", "RevisionId", "LastModified", "ResponseMetadata", "Description", "SnapStart"}
     return {

@@ -6,7 +6,6 @@ import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -42,7 +41,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Stack:
-    """A deployed stack, or None for each field of a stack that does not exist."""
+    """A deployed stack, without values if it does not exist. `change` differs after each deployment."""
 
     status: str | None = None
     change: str | None = None
@@ -166,7 +165,7 @@ def describe(session: boto3.Session, name: str) -> Stack:
         raise
     return Stack(
         found["StackStatus"],
-        found.get("ChangeSetId"),
+        f"{found.get('ChangeSetId')} {found.get('LastUpdatedTime', found['CreationTime'])}",
         {each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])},
         {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])},
     )
@@ -176,7 +175,7 @@ def quota(session: boto3.Session, settings: Settings, stack: Stack) -> Result:
     """Check that the concurrent executions of the account suffice. New accounts have 10."""
     name = "concurrency"
     try:
-        limits: dict[str, Any] = session.client("lambda", config=_CONFIG).get_account_settings()["AccountLimit"]
+        limits = session.client("lambda", config=_CONFIG).get_account_settings()["AccountLimit"]
     except ClientError as error:
         return Result(
             name, f"not checked, because lambda:GetAccountSettings failed ({error.response['Error']['Code']})"

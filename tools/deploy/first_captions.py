@@ -26,9 +26,9 @@ def check(session: boto3.Session, function: str) -> None:
         raise DeployError(f"{function} could not be called ({error}): run make deploy again, or see its log") from error
     if "FunctionError" in answer:
         raise DeployError(f"{function} failed ({result.get('errorMessage')}): see its log in CloudWatch")
-    for ordinal, picture in zip(("first", "second"), result["pictures"], strict=False):
+    for caption, picture in zip(("first caption", "second caption"), result["pictures"], strict=False):
         said = picture.get("caption") or f"no caption, status {picture.get('status')}"
-        print(f"  {ordinal} caption  {picture['seconds']:6.1f} s  {picture['name']}: {said}")
+        print(f"  {caption:14}  {picture['seconds']:6.1f} s  {picture['name']}: {said}")
     if not result["passed"]:
         raise DeployError(
             f"the new version is deployed, but does not work ({result.get('reason')}): see the log of its function"

@@ -4,7 +4,6 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import boto3
 import requests
@@ -13,8 +12,9 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tools.deploy.errors import DeployError
+from tools.template import ROOT
 
-PICTURE = Path("tests/photos/coffee.jpg")
+PICTURE = ROOT / "tests" / "photos" / "coffee.jpg"
 _TIMEOUT_SECONDS = 60
 _TRIES = 6
 _PAUSE_SECONDS = 5.0
@@ -38,14 +38,14 @@ class Client:
         request = AWSRequest(method, self.url + path, headers=dict(headers or {}), data=body)
         if self.key:
             request.headers["x-api-key"] = self.key
-        if self.access == "AWS_IAM":
-            SigV4Auth(self.session.get_credentials(), "execute-api", self.session.region_name).add_auth(request)
-        return requests.request(method, request.url, headers=dict(request.headers), data=body, timeout=_TIMEOUT_SECONDS)
+        if self.access == "AWS_IAM" and (credentials := self.session.get_credentials()):
+            SigV4Auth(credentials, "execute-api", self.session.region_name).add_auth(request)
+        return requests.request(method, self.url + path, headers=dict(request.headers), data=body, timeout=_TIMEOUT_SECONDS)
 
 
 def curl(url: str) -> str:
     """Return the command that uploads the picture with a token."""
-    return f'curl -H "Authorization: Bearer $TOKEN" -F file=@{PICTURE} {url}/api/images'
+    return f'curl -H "Authorization: Bearer $TOKEN" -F file=@{PICTURE.relative_to(ROOT)} {url}/api/images'
 
 
 def try_out(session: boto3.Session, access: str, outputs: Mapping[str, str]) -> str:
