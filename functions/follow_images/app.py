@@ -45,7 +45,11 @@ def _follow(record: DynamoDBRecord) -> None:
 
 
 def _again(record: SQSRecord) -> None:
-    _settle(record.body)
+    try:
+        _settle(leftovers.image_of_message(record.body))
+    except (StorageError, ValueError):
+        logger.exception("leftover not settled", message_id=record.message_id)
+        raise
 
 
 def _settle(image_id: str) -> None:

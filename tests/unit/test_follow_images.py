@@ -1,4 +1,6 @@
+import json
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import boto3
@@ -83,6 +85,18 @@ def test_files_that_s3_does_not_delete_wait_in_a_queue() -> None:
 def test_a_leftover_that_s3_still_refuses_stays_in_the_queue() -> None:
     event = load_event("follow_images_leftover")
     assert follow(event) == [event["Records"][0]["messageId"]]
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("body", ["", "x", IMAGE_ID.upper(), f"{IMAGE_ID} ", '{"DDBStreamBatchInfo": {}}'])
+def test_a_message_that_is_no_image_id_stays_in_the_queue_and_does_not_stop_others(body: str, logged: StringIO) -> None:
+    event = load_event("follow_images_leftover")
+    odd = event["Records"][0] | {"messageId": "odd", "body": body}
+    event["Records"].insert(0, odd)
+    assert follow(event) == ["odd"]
+    assert keys.uploaded_file(IMAGE_ID) not in stored_keys()
+    (line,) = [line for line in map(json.loads, logged.getvalue().splitlines()) if line["level"] == "ERROR"]
+    assert (line["message_id"], line["exception_name"]) == ("odd", "ValueError")
 
 
 @pytest.mark.usefixtures("refusing_s3")

@@ -229,7 +229,7 @@ def test_the_code_emits_every_metric_of_ours_that_an_alarm_names(capsys: pytest.
         for resource in template.read_option(option, topic)["Resources"].values()
         if resource["Type"] == "AWS::CloudWatch::Alarm"
     ]
-    assert len(alarms) == 14
+    assert len(alarms) == 15
     ours = {
         (alarm["MetricName"], frozenset((dimension["Name"], dimension["Value"]) for dimension in alarm["Dimensions"]))
         for alarm in alarms

@@ -268,7 +268,7 @@ def test_the_defaults_create_nothing_that_costs_money_while_it_is_idle() -> None
         "Logs::LogGroup": 12,
         "S3::Bucket": 2,
         "S3::BucketPolicy": 2,
-        "SQS::Queue": 4,
+        "SQS::Queue": 5,
         "SQS::QueuePolicy": 1,
     }
     assert resources["ImagesTable"]["Properties"]["BillingMode"] == "PAY_PER_REQUEST"

@@ -5,11 +5,11 @@ import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
-from uuid import UUID
 
 from image_pipeline.errors import ImageNotFoundError, InvalidRequestError, InvalidThumbnailSizeError
 from image_pipeline.http import accept, cursors, file_names, prompts
 from image_pipeline.models import Detail, ThumbnailSize
+from image_pipeline.storage import keys
 
 Event = Mapping[str, Any]
 DEFAULT_PAGE = 50
@@ -36,12 +36,9 @@ def image_id(event: Event) -> str:
     Clients may write a UUID in any case (RFC 9562, section 4).
     """
     text: str = event["pathParameters"]["image_id"].lower()
-    try:
-        if str(UUID(text)) == text:
-            return text
-    except ValueError:
-        pass
-    raise ImageNotFoundError
+    if not keys.is_image_id(text):
+        raise ImageNotFoundError
+    return text
 
 
 def thumbnail_size(event: Event) -> ThumbnailSize:

@@ -9,6 +9,7 @@ LISTING_SHARDS = range(4)
 STATISTICS_SHARDS = range(8)
 _IMAGE = "IMAGE#"
 _UPLOADS = "uploads/"
+_ORIGINALS = "originals/"
 
 ItemKey = dict[str, str]
 
@@ -21,6 +22,14 @@ def image(image_id: str) -> ItemKey:
 def image_id(partition_key: str) -> str:
     """Return the image id that the partition key of an image item contains."""
     return partition_key.removeprefix(_IMAGE)
+
+
+def is_image_id(text: str) -> bool:
+    """Tell whether a text is an id as we make them: a UUID in lower case, with hyphens."""
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def inventory(image_id: str) -> ItemKey:
@@ -65,17 +74,20 @@ def uploaded_file(image_id: str) -> str:
 
 def original(image_id: str) -> str:
     """Return the S3 key of the uploaded file of a processed image, if it is kept."""
-    return f"originals/{image_id}"
+    return f"{_ORIGINALS}{image_id}"
 
 
 def image_of_file(key: str) -> str | None:
     """Return the image id in the S3 key of an uploaded file, or None for any other key."""
     image_id = key.removeprefix(_UPLOADS)
-    try:
-        is_ours = key.startswith(_UPLOADS) and str(UUID(image_id)) == image_id
-    except ValueError:
-        return None
-    return image_id if is_ours else None
+    return image_id if key.startswith(_UPLOADS) and is_image_id(image_id) else None
+
+
+def image_of_object(key: str) -> str | None:
+    """Return the image id in the S3 key of a thumbnail or an uploaded file, kept or not, or None for any other key."""
+    first, _, rest = key.partition("/")
+    image_id = rest if f"{first}/" in {_UPLOADS, _ORIGINALS} else first
+    return image_id if is_image_id(image_id) else None
 
 
 def thumbnail(image_id: str, size: ThumbnailSize, extension: str) -> str:

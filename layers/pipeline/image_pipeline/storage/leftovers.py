@@ -4,7 +4,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from image_pipeline import settings
 from image_pipeline.errors import StorageError
+from image_pipeline.storage import keys
 from image_pipeline.storage.clients import sqs
+
+
+def image_of_message(body: str) -> str:
+    """Return the image id that a message of the queue contains. Raises ValueError for any other message."""
+    if not keys.is_image_id(body):
+        raise ValueError("the message is not an image id")
+    return body
 
 
 def send(image_id: str) -> None:
