@@ -40,7 +40,9 @@ class Client:
             request.headers["x-api-key"] = self.key
         if self.access == "AWS_IAM" and (credentials := self.session.get_credentials()):
             SigV4Auth(credentials, "execute-api", self.session.region_name).add_auth(request)
-        return requests.request(method, self.url + path, headers=dict(request.headers), data=body, timeout=_TIMEOUT_SECONDS)
+        return requests.request(
+            method, self.url + path, headers=dict(request.headers), data=body, timeout=_TIMEOUT_SECONDS
+        )
 
 
 def curl(url: str) -> str:
