@@ -184,11 +184,11 @@ recaption: .venv/installed ## Caption images again that have the caption of anot
 	$(BIN)/python -m tools.recaption '$(or $(STACK),image-pipeline)' '$(MODEL_JSON)'
 
 .PHONY: reindex
-reindex: .venv/installed ## Write the search index of all images again (STACK=)
+reindex: .venv/installed ## Write the search index again, and delete files without an image (STACK=)
 	$(BIN)/python -m tools.reindex '$(or $(STACK),image-pipeline)'
 
 .PHONY: redrive
-redrive: .venv/installed ## Send the messages of the dead-letter queues back to their queues (STACK=)
+redrive: .venv/installed ## Try again what is in the dead-letter queues (STACK=)
 	$(BIN)/python -m tools.redrive '$(or $(STACK),image-pipeline)'
 
 .PHONY: cost

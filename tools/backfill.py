@@ -56,10 +56,7 @@ def image_id(bucket: str, key: str, etag: str) -> str:
 
 
 def _pictures(bucket: str, prefix: str) -> Iterator[Any]:
-    for page in clients.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        yield from (
-            found for found in page.get("Contents", []) if PurePosixPath(found["Key"]).suffix.lower() in _SUFFIXES
-        )
+    return (found for found in stack.objects(bucket, prefix) if PurePosixPath(found["Key"]).suffix.lower() in _SUFFIXES)
 
 
 def _queue(bucket: str, found: Any) -> bool:  # noqa: ANN401 - an object as boto3 lists it

@@ -9,19 +9,11 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from image_pipeline.models import CaptionModel
-from image_pipeline.storage import clients
 from tools import stack
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
-
-# The largest batch that SQS accepts.
-_BATCH = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,15 +27,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     values = stack.outputs(options.stack)
     os.environ["TABLE_NAME"] = values["TableName"]
     old = [record.image_id for record in tqdm(stack.images(), unit="image") if record.caption_model != model]
-    for start in range(0, len(old), _BATCH):
-        batch = old[start : start + _BATCH]
-        entries: list[SendMessageBatchRequestEntryTypeDef] = [
-            {"Id": image_id, "MessageBody": json.dumps({"caption": image_id})} for image_id in batch
-        ]
-        answer = clients.sqs().send_message_batch(QueueUrl=values["UploadsQueueUrl"], Entries=entries)
-        if answer.get("Failed"):
-            print(f"error: SQS refused a message: {answer['Failed'][0]['Message']}. Please try again", file=sys.stderr)
-            return 1
+    try:
+        stack.send(values["UploadsQueueUrl"], [json.dumps({"caption": image_id}) for image_id in old])
+    except stack.MessageRefusedError as error:
+        print(f"error: SQS refused a message: {error}. Please try again", file=sys.stderr)
+        return 1
     print(f"{len(old):,} images are queued")
     return 0
 
