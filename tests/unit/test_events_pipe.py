@@ -2,11 +2,14 @@
 
 import json
 import re
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from image_pipeline.storage import claims, records, table
+from image_pipeline import settings
+from image_pipeline.models import CaptionModel
+from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
 from tools import template
 from tools.image_records import IMAGE_ID, finished, store
@@ -21,9 +24,12 @@ def pipe() -> dict[str, Any]:
 
 
 def at(path: str, record: Any) -> Any:
-    """Return the value at a JSON path such as $.dynamodb.NewImage, or None."""
+    """Return the value at a JSON path such as $.dynamodb.NewImage. Raises KeyError if there is none.
+
+    AWS does not document what EventBridge makes of such a path.
+    """
     for name in path.removeprefix("$.").split("."):
-        record = record.get(name) if isinstance(record, dict) else None
+        record = record[name]
     return record
 
 
@@ -42,8 +48,8 @@ def published(pipe: dict[str, Any], item: dict[str, Any]) -> tuple[str, dict[str
     if not passes(json.loads(filtered["Pattern"]), record):
         return None
     parameters = pipe["TargetParameters"]
-    # EventBridge replaces <path> by the JSON of the value, or by an empty string if there is none.
-    detail = re.sub(r"<([^>]+)>", lambda found: json.dumps(at(found[1], record) or ""), parameters["InputTemplate"])
+    # EventBridge replaces <path> by the JSON of the value.
+    detail = re.sub(r"<([^>]+)>", lambda found: json.dumps(at(found[1], record)), parameters["InputTemplate"])
     return at(parameters["EventBridgeEventBusParameters"]["DetailType"], record), json.loads(detail)
 
 
@@ -67,6 +73,7 @@ def test_a_failed_image(pipe: dict[str, Any], table_items: Any) -> None:
     (item,) = table_items("IMAGE#")
     kind, detail = published(pipe, item) or ("", {})
     assert (kind, detail["status"], detail["error"]) == ("ImageFailed", "failure", 'It "failed".')
+    assert (detail["original_name"], detail["caption"]) == ("a.jpg", "")
 
 
 def test_a_deleted_image(pipe: dict[str, Any], table_items: Any) -> None:
@@ -74,7 +81,34 @@ def test_a_deleted_image(pipe: dict[str, Any], table_items: Any) -> None:
     records.delete(IMAGE_ID)
     (item,) = table_items("IMAGE#")
     kind, detail = published(pipe, item) or ("", {})
-    assert (kind, detail["image_key"]) == ("ImageDeleted", f"IMAGE#{IMAGE_ID}")
+    assert (kind, detail) == (
+        "ImageDeleted",
+        {"image_key": f"IMAGE#{IMAGE_ID}", "status": "deleted", "original_name": "", "caption": "", "error": ""},
+    )
+
+
+def test_a_path_that_an_item_lacks_is_noticed(pipe: dict[str, Any], table_items: Any) -> None:
+    store(finished(IMAGE_ID))
+    (item,) = table_items("IMAGE#")
+    del item["error"]
+    with pytest.raises(KeyError, match="error"):
+        published(pipe, item)
+
+
+def test_a_new_caption_of_an_image_of_an_older_version(pipe: dict[str, Any], table_items: Any) -> None:
+    store(finished(IMAGE_ID))
+    clients.dynamodb().update_item(
+        TableName=settings.table_name(),
+        Key=table.serialize(keys.image(IMAGE_ID)),
+        UpdateExpression="REMOVE #error, #event",
+        ExpressionAttributeNames={"#error": "error", "#event": "event"},
+    )
+    record = records.get(IMAGE_ID)
+    records.replace_caption(record, "a new caption", Decimal("0.5"), CaptionModel("new", "1", "int8"))
+    (item,) = table_items("IMAGE#")
+    kind, detail = published(pipe, item) or ("", {})
+    assert (kind, detail["caption"], detail["error"]) == ("ImageProcessed", "a new caption", "")
+    assert records.get(IMAGE_ID).caption == "a new caption"
 
 
 def test_other_changes_publish_nothing(pipe: dict[str, Any], table_items: Any) -> None:

@@ -113,6 +113,7 @@ def test_the_format_of_a_stored_image_stays_the_same(table_items: Items) -> None
             "medium": "b480bcff-7fff-45b2-93cf-7a534fe39821/thumbnails/medium.jpg",
         },
         "caption": "a cartoon picture of two people standing in front of a city",
+        "error": "",
         "caption_model": {"id": "demo", "revision": "2", "precision": "fp32"},
         "caption_prompt": "",
         "caption_confidence": Decimal("0.9876"),
@@ -255,7 +256,7 @@ def test_a_failure_is_counted_kept_for_a_week_and_not_an_image(table_items: Item
     with pytest.raises(ImageNotFoundError):
         records.get(IMAGE_ID)
     (item,) = table_items("IMAGE#")
-    assert set(item) == {"pk", "sk", "status", "event", "attempt", "original_name", "error", "expires_at"}
+    assert set(item) == {"pk", "sk", "status", "event", "attempt", "original_name", "caption", "error", "expires_at"}
     assert 0 <= time.time() + 7 * 86400 - int(item["expires_at"]) < 60
     assert records.statistics() == Statistics(success=0, failure=1, total_processing_time=Decimal(0))
 

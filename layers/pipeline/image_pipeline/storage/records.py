@@ -51,7 +51,7 @@ def save(claim: Claim, record: ImageRecord) -> None:
     """Store a finished image and count it in one transaction. Raises StorageError unless both are known to be done."""
     item = {
         "status": "success",
-        "event": "ImageProcessed",
+        **_published("ImageProcessed"),
         "listing": keys.listing(keys.listing_shard(record.image_id)),
         "listed_at": keys.listing_position(record),
         **_to_attributes(record),
@@ -69,7 +69,7 @@ def fail(claim: Claim, outcome: Literal["damaged", "failure"], original_name: st
     expiry = datetime.now(UTC) + FAILURE_RETENTION
     item = {
         "status": "failure",
-        "event": "ImageFailed",
+        **_published("ImageFailed"),
         "original_name": original_name,
         "error": message,
         "expires_at": int(expiry.timestamp()),
@@ -131,14 +131,17 @@ def replace_caption(record: ImageRecord, caption: str, confidence: Decimal, mode
 
     Raises StorageError.
     """
+    # Items of older versions lack what the event needs.
+    published = {":event": "ImageProcessed", ":empty": ""}
     new = {":caption": caption, ":confidence": confidence, ":model": vars(model)}
     old = {":success": "success", ":old": vars(record.caption_model)}
     table.update(
         keys.image(record.image_id),
-        "SET caption = :caption, caption_confidence = :confidence, caption_model = :model",
+        "SET caption = :caption, caption_confidence = :confidence, caption_model = :model,"
+        " #event = :event, #error = :empty",
         ConditionExpression="#status = :success AND caption_model = :old",
-        ExpressionAttributeNames={"#status": "status"},
-        ExpressionAttributeValues=table.serialize(new | old),
+        ExpressionAttributeNames={"#status": "status", "#event": "event", "#error": "error"},
+        ExpressionAttributeValues=table.serialize(new | old | published),
     )
 
 
@@ -152,7 +155,13 @@ def delete(image_id: str) -> None:
     _current(image_id)
     key = keys.image(image_id)
     expiry = time.time() + claims.UNFINISHED_RETENTION.total_seconds()
-    deleted = {**key, "status": "deleted", "event": "ImageDeleted", "attempt": str(uuid4()), "expires_at": int(expiry)}
+    deleted = {
+        **key,
+        "status": "deleted",
+        **_published("ImageDeleted"),
+        "attempt": str(uuid4()),
+        "expires_at": int(expiry),
+    }
     refusing = table.put(
         deleted,
         ConditionExpression="attribute_exists(pk) AND #status <> :deleted",
@@ -258,6 +267,14 @@ def _query_listing(shard: int, page_size: int, before: str | None) -> Iterator[d
             yield from _query_listing(shard, page_size, table.deserialize(response["LastEvaluatedKey"])["listed_at"])
 
     return chain((table.deserialize(item) for item in response["Items"]), older())
+
+
+def _published(event: str) -> dict[str, str]:
+    """Return the attributes from which EventsPipe makes an event (options/events.yaml). What applies overwrites them.
+
+    Each item with an event has all of them, because AWS does not document what an event of a missing one looks like.
+    """
+    return {"event": event, "original_name": "", "caption": "", "error": ""}
 
 
 def _to_attributes(record: ImageRecord) -> dict[str, Any]:
