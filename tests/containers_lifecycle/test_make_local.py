@@ -62,50 +62,54 @@ def nothing_is_left() -> Iterator[None]:
     assert engine.images.list(base_image.REPOSITORY, filters={"label": base_image.STAND_IN_LABEL}) == []
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_and_stops_when_told(stop: signal.Signals) -> None:
+def serves() -> bool:
+    return requests.get(f"http://127.0.0.1:{PORT}/api/stats", timeout=60).status_code == 200
+
+
+def stop(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert output.endswith("stopped: containers, servers and network are gone\n")
+
+
+def test_it_serves_and_stops_when_it_is_interrupted() -> None:
     before = containers()
     with local() as process:
         wait_for_banner(process)
-        assert requests.get(f"http://127.0.0.1:{PORT}/api/stats", timeout=60).status_code == 200
+        assert serves()
         # The worker may have started too: S3 sends a test event to its queue.
         assert containers() > before
-        process.send_signal(stop)
-        output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert output.endswith("stopped: containers, servers and network are gone\n")
+        stop(process, signal.SIGINT)
 
 
 def test_it_ends_when_sam_dies() -> None:
     with local() as process:
         wait_for_banner(process)
-        assert requests.get(f"http://127.0.0.1:{PORT}/api/stats", timeout=60).status_code == 200
+        assert serves()
         os.kill(child(process.pid, "start-api"), signal.SIGKILL)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "error: sam local start-api ended" in output
 
 
-def test_make_local_cleans_up_after_an_earlier_run_that_was_killed() -> None:
-    with local() as process:
-        wait_for_banner(process)
-        orphans = [child(process.pid, name) for name in ("start-api", "start-lambda", "DynamoDBLocal.jar")]
-        process.kill()
-        process.wait()
+def test_it_cleans_up_after_a_killed_run_is_not_harmed_by_a_second_one_and_stops_when_it_is_terminated() -> None:
+    """One test, because each start takes half a minute."""
+    with local() as killed:
+        wait_for_banner(killed)
+        orphans = [child(killed.pid, name) for name in ("start-api", "start-lambda", "DynamoDBLocal.jar")]
+        killed.kill()
+        killed.wait()
         for orphan in orphans:
             os.kill(orphan, signal.SIGKILL)
-    with local() as process:
-        wait_for_banner(process)
-
-
-def test_a_second_make_local_does_not_harm_the_first() -> None:
     with local() as first:
         wait_for_banner(first)
         with local() as second:
             output, _ = second.communicate(timeout=60)
         assert second.returncode == 1
         assert "another make local or make e2e is running" in output
-        assert requests.get(f"http://127.0.0.1:{PORT}/api/stats", timeout=60).status_code == 200
+        assert serves()
+        stop(first, signal.SIGTERM)
 
 
 def child(pid: int, argument: str) -> int:

@@ -13,7 +13,7 @@ from tests.faults.injection import Call, Fault, faults
 from tests.faults.world import LEASE_SECONDS, READERS, World
 from tests.pictures import encode
 
-SCHEDULES = int(os.environ.get("SCHEDULES", "2000"))
+SCHEDULES = int(os.environ.get("SCHEDULES", "200"))
 # Each part may run in another process.
 PARTS = 8
 FILES = {
