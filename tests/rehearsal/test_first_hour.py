@@ -83,6 +83,7 @@ def printed(desk: Path, aws: str) -> dict[str, str]:
 def test_each_command_does_what_the_page_says(printed: dict[str, str]) -> None:
     assert "arn:aws:iam::" in printed["2"]
     assert "PROBLEM" not in printed["2"]
+    assert re.search(r"second caption +[\d.]+ s  check.png: a small red cross", printed["3"])
     assert "\nDone. The API: http" in printed["3"]
     assert '"image_status": "success"' in printed["4"]
     assert printed["4"].count('"original_name": "chelsea.png"') == 4  # upload, list, search, image
@@ -90,7 +91,7 @@ def test_each_command_does_what_the_page_says(printed: dict[str, str]) -> None:
     assert '"original_name": "rocket.jpg"' in printed["5"]
     assert '"caption": "' in printed["5"]
     assert re.search(r"Image deleted\.[^$]*\n404\nno files\n", printed["6"])
-    assert len(re.findall(r"^image-pipeline-\S+\s+(?:OK|INSUFFICIENT_DATA)$", printed["7"], re.MULTILINE)) >= 13
+    assert len(re.findall(r"^image-pipeline-\S+\s+(?:OK|INSUFFICIENT_DATA)$", printed["7"], re.MULTILINE)) == 14
     assert '"success": ' in printed["8"]
     assert "Deleted successfully\n" in printed["9"]
     assert printed["9"].count("remove_bucket: ") == 2
