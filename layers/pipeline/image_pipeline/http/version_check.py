@@ -20,8 +20,9 @@ from image_pipeline.observability import logger
 from image_pipeline.storage import claims, records, versions
 from image_pipeline.storage.versions import BrokenVersionError, NoAnswerError
 
-# A fresh image of a gigabyte may need minutes before it answers. No try begins later than this.
-TRY_SECONDS = 240
+# A fresh image of a gigabyte may need minutes before it answers. No try begins later than this. After the last one,
+# the function still has the time to delete the image and to tell CodeDeploy.
+TRY_SECONDS = 190
 _PAUSE_SECONDS = 3
 _BOUNDARY = "known-picture"
 # The service is starting or has no time, or an earlier try that gave no answer still runs.

@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 LONGEST_CALL_SECONDS = 10
 _TIMEOUTS = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
 
-# One try alone, because a second one would call the function twice.
-_CALLS_OF_FUNCTIONS = Config(connect_timeout=5, read_timeout=120, retries={"mode": "standard", "total_max_attempts": 1})
+# The longest that a call of a function takes. It is one try, because a second one would call the function twice.
+LONGEST_INVOCATION_SECONDS = 65
+_CALLS_OF_FUNCTIONS = Config(
+    connect_timeout=5,
+    read_timeout=LONGEST_INVOCATION_SECONDS - 5,
+    retries={"mode": "standard", "total_max_attempts": 1},
+)
 
 # boto3 signs presigned forms with an older version otherwise.
 _SIGNATURES = Config(signature_version="s3v4")
@@ -61,7 +66,7 @@ def sqs() -> "SQSClient":
 
 @cache
 def aws_lambda() -> "LambdaClient":
-    """Return the Lambda client. A call of a function takes up to two minutes."""
+    """Return the Lambda client. A call of a function takes at most LONGEST_INVOCATION_SECONDS."""
     return session().client("lambda", config=_CALLS_OF_FUNCTIONS)
 
 
