@@ -58,7 +58,7 @@ def echoing() -> template.Template:
     del described["Resources"]["PipelineLayer"]
     for resource in described["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
-            events = resource["Properties"]["Events"]
+            events = resource["Properties"].get("Events", {})
             resource["Properties"] = {"CodeUri": f"{ECHO.relative_to(Path.cwd())}/", "Events": events}
             resource.pop("Metadata", None)
             resource.pop("IgnoreGlobals", None)
