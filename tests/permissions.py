@@ -179,9 +179,12 @@ def recording(answers: Answers | None = None) -> Iterator[Record]:
 
 
 @contextmanager
-def watching() -> Iterator[Record]:
-    """Record what functions do until the block ends, also if a test calls their handlers itself."""
-    with recording() as record, pytest.MonkeyPatch.context() as patch:
+def watching(patch: pytest.MonkeyPatch) -> Iterator[Record]:
+    """Record what functions do until the block ends, also if a test calls their handlers itself.
+
+    `patch` is that of the test, which undoes its own changes of a handler first.
+    """
+    with recording() as record:
         for function in _properties():
             if module := sys.modules.get(f"functions.{folder(function)}.app"):
                 patch.setattr(module, "lambda_handler", _watched(function, module.lambda_handler))

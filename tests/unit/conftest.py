@@ -20,13 +20,13 @@ Stored = list[dict[str, Any]]
 
 
 @pytest.fixture(autouse=True)
-def within_the_roles(request: pytest.FixtureRequest) -> Iterator[None]:
+def within_the_roles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Check in each test with a stand-in for AWS that the functions only do what their roles allow."""
     if "aws" not in request.fixturenames:
         yield
         return
     request.getfixturevalue("aws")
-    with watching() as record:
+    with watching(monkeypatch) as record:
         yield
     if done := record.of_the_stack():
         assert refused(core(), done) == set()

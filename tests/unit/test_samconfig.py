@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import boto3
 import pytest
 from click.testing import CliRunner
 from samcli.cli.main import cli
@@ -38,6 +39,12 @@ def path(tmp_path: Path) -> Path:
     written = tmp_path / "samconfig.toml"
     written.write_text(text)
     return written
+
+
+@pytest.fixture(autouse=True)
+def own_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SAM gives the default session of boto3 another region, also for the tests that follow."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
 
 
 def received(command: list[str], module: str) -> Mapping[str, Any]:
