@@ -88,11 +88,11 @@ test-hostile: .venv/installed ## Upload hostile files and measure what they cost
 	@cat build/hostile.md build/hostile_rejections.md
 
 .PHONY: fuzz
-fuzz: .venv/installed ## Upload randomly damaged images, forms and requests (6 minutes; FUZZ=10 for ten times as many)
+fuzz: .venv/installed ## Upload randomly damaged images, forms and requests (3 minutes; FUZZ=10 for ten times as many)
 	$(if $(FUZZ),FUZZ='$(FUZZ)') $(BIN)/pytest tests/fuzz -s --show-capture=no
 
 .PHONY: test-faults
-test-faults: .venv/installed ## Make every call to AWS fail, and upload from 8 clients at once (10 minutes; needs java; SCHEDULES=)
+test-faults: .venv/installed ## Make every call to AWS fail, and upload from 8 clients at once (6 minutes; needs java; SCHEDULES=2000 for more)
 	$(if $(SCHEDULES),SCHEDULES='$(SCHEDULES)') $(BIN)/pytest tests/faults -n auto --dist loadgroup --show-capture=no
 	@cat build/faults/test_uploads.md build/faults/test_reads.md
 
@@ -101,8 +101,8 @@ rehearse: .venv/installed .venv-rehearsal/installed .venv-aws/installed ## Deplo
 	$(BIN)/pytest tests/rehearsal --show-capture=no
 
 .PHONY: e2e
-e2e: .venv/installed ## Run the contract tests against containers (10 minutes; needs Docker)
-	@$(BIN)/python -m tools.containers e2e
+e2e: .venv/installed ## Run the contract tests against containers (7 minutes; needs Docker; STARTS=7 measures cold starts)
+	@$(if $(STARTS),STARTS='$(STARTS)') $(BIN)/python -m tools.containers e2e
 
 .PHONY: test-model
 test-model: .venv/installed .venv-model/installed build/cocoeval ## Compare exported models with transformers (5 minutes; installs torch)

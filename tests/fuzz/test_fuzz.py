@@ -117,7 +117,7 @@ def test_damaged_forms() -> None:
 def test_damaged_events() -> None:
     dice, seen = random.Random(3), Counter[str]()
     events = {name: load_event(name) for name in HANDLERS}
-    for _ in range(20_000 * TIMES):
+    for _ in range(5_000 * TIMES):
         name = dice.choice(list(HANDLERS))
         event = damaged_event(events[name], dice)
         start = time.perf_counter()

@@ -50,8 +50,8 @@ def test_requests_made_from_the_description(api: Client) -> None:
     command = (
         f"--config-file {HERE / 'schemathesis.toml'} run functions/show_page/openapi.json --url {api.url} --seed {SEED}"
     )
-    limits = f"--max-examples {300 * TIMES} --request-timeout 30 --generation-database none --no-color"
+    limits = f"--max-examples {100 * TIMES} --request-timeout 30 --generation-database none --no-color"
     report = f"--report json --report-json-path {REPORT}"
     run = [str(Path(sys.executable).with_name("schemathesis")), *f"{command} {limits} {report}".split()]
     assert subprocess.run(run, env=os.environ | settings, check=False).returncode == 0
-    assert json.loads(REPORT.read_bytes())["test_cases"]["generated"] >= 2_000
+    assert json.loads(REPORT.read_bytes())["test_cases"]["generated"] >= 800
