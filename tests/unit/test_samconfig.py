@@ -34,7 +34,8 @@ def path(tmp_path: Path) -> Path:
         text += (
             f'\n[{environment}.global.parameters]\nstack_name = "{environment}"\nparameter_overrides = [\n    # All\n'
         )
-        text += "\n".join(lines) + f"\n]\n\n[{environment}.deploy.parameters]\nresolve_s3 = true\nresolve_image_repos = true\n"
+        text += "\n".join(lines) + f"\n]\n\n[{environment}.deploy.parameters]\n"
+        text += "resolve_s3 = true\nresolve_image_repos = true\n"
         text += 'capabilities = "CAPABILITY_IAM CAPABILITY_AUTO_EXPAND"\n'
     written = tmp_path / "samconfig.toml"
     written.write_text(text)
