@@ -25,6 +25,7 @@ from tools import emulator, template
 NAME = "image-pipeline"
 MODEL = emulator.ROOT / "tools" / "demo_model" / "model"
 ARTIFACTS = "artifacts"
+LAYER_FILE = "LAYER_FILE"
 # The emulator does not know these types. tests/unit/test_template.py checks what becomes of them.
 UNKNOWN_TYPES = {
     "AWS::ApplicationAutoScaling::ScalableTarget",
@@ -55,24 +56,13 @@ class Stack:
 
         `change` is applied to template.yaml first. Raises DeploymentError.
         """
-        described = template.raw()
-        if change:
-            change(described)
-        adapted(described, self.url, model)
-        transformed = Translator({}, Parser(), boto_session=boto3.Session()).translate(
-            described, dict(parameters or {})
-        )
-        values = {
-            name: str((parameters or {}).get(name, parameter["Default"]))
-            for name, parameter in transformed["Parameters"].items()
-        }
-        completed(transformed, values)
+        described, values = transformed(self.url, parameters or {}, model, change)
         cloudformation = boto3.client("cloudformation")
         operation = cloudformation.update_stack if self.exists() else cloudformation.create_stack
         operation(
             StackName=NAME,
             # A body of this size must come from S3.
-            TemplateURL=f"{self.url}/{ARTIFACTS}/{upload(json.dumps(transformed).encode(), 'json')}",
+            TemplateURL=f"{self.url}/{ARTIFACTS}/{upload(json.dumps(described).encode(), 'json')}",
             Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()],
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
@@ -142,6 +132,23 @@ class Stack:
         return f"{self.url}/_aws/execute-api/{self.api_id}/prod"
 
 
+def transformed(
+    url: str, parameters: Mapping[str, str], model: Path = MODEL, change: Change | None = None
+) -> tuple[template.Template, dict[str, str]]:
+    """Return template.yaml as the emulator takes it, without a transform, and the value of each parameter.
+
+    Its functions and its nested templates are in the emulator. `change` is applied to template.yaml first.
+    """
+    described = template.raw()
+    if change:
+        change(described)
+    adapted(described, url, model)
+    result = Translator({}, Parser(), boto_session=boto3.Session()).translate(described, dict(parameters))
+    values = {name: str(parameters.get(name, parameter["Default"])) for name, parameter in result["Parameters"].items()}
+    completed(result, values)
+    return result, values
+
+
 def adapted(described: template.Template, url: str, model: Path) -> None:
     """Change the template as `sam build` and `sam package` do, and where the emulator is another place than AWS.
 
@@ -152,7 +159,7 @@ def adapted(described: template.Template, url: str, model: Path) -> None:
         properties = resource["Properties"]
         match resource["Type"]:
             case "AWS::Serverless::LayerVersion":
-                properties["ContentUri"] = {"Bucket": ARTIFACTS, "Key": upload(_layer())}
+                properties["ContentUri"] = {"Bucket": ARTIFACTS, "Key": upload(layer())}
             case "AWS::Serverless::Function" if properties.get("PackageType") == "Image":
                 resource["Metadata"] = {}
                 resource["IgnoreGlobals"] = ["Layers", "Handler"]
@@ -228,8 +235,10 @@ def _image(model: Path) -> bytes:
 
 
 @cache
-def _layer() -> bytes:
-    """Return the layer, made by its own Makefile."""
+def layer() -> bytes:
+    """Return the layer, made by its own Makefile. A program gets it from its test, which has made it already."""
+    if made := os.environ.get(LAYER_FILE):
+        return Path(made).read_bytes()
     with TemporaryDirectory() as folder:
         subprocess.run(
             ["make", "--silent", "-C", emulator.ROOT / "layers" / "pipeline", "build-PipelineLayer"],

@@ -13,7 +13,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from tests.rehearsal.stack import ARTIFACTS
+from tests.rehearsal.stack import ARTIFACTS, LAYER_FILE, layer
 from tools import emulator
 from tools.template import ROOT
 
@@ -48,6 +48,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (programs / name).write_text(content)
         (programs / name).chmod(0o755)
     shutil.copy(ROOT / "samconfig.toml", folder)
+    (folder / "layer.zip").write_bytes(layer())
     git = ("git", "-c", "user.name=a", "-c", "user.email=a@example.com")
     for command in (["init", "--quiet"], ["add", "samconfig.toml"], ["commit", "--quiet", "--message=settings"]):
         subprocess.run([*git, *command], check=True, cwd=folder)
@@ -70,7 +71,7 @@ def printed(desk: Path, aws: str) -> dict[str, str]:
             ["bash", "-eu", "-o", "pipefail", "-c", "\n".join(lines)],
             check=False,
             cwd=desk,
-            env=os.environ | emulator.environment(aws) | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | emulator.environment(aws) | {"PYTHONPATH": str(ROOT), LAYER_FILE: str(desk / "layer.zip")},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
