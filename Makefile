@@ -97,7 +97,7 @@ test-faults: .venv/installed ## Make every call to AWS fail, and upload from 8 c
 	@cat build/faults/test_uploads.md build/faults/test_reads.md
 
 .PHONY: rehearse
-rehearse: .venv/installed .venv-rehearsal/installed .venv-aws/installed ## Deploy and update stacks in an emulator of AWS (5 minutes; no Docker)
+rehearse: .venv/installed .venv-rehearsal/installed .venv-aws/installed ## Deploy and update stacks in an emulator of AWS (6 minutes; no Docker)
 	$(BIN)/pytest tests/rehearsal --show-capture=no
 
 .PHONY: e2e
@@ -105,8 +105,8 @@ e2e: .venv/installed ## Run the contract tests against containers (7 minutes; ne
 	@$(if $(STARTS),STARTS='$(STARTS)') $(BIN)/python -m tools.containers e2e
 
 .PHONY: test-model
-test-model: .venv/installed .venv-model/installed build/cocoeval ## Compare exported models with transformers (5 minutes; installs torch)
-	$(MODEL_BIN)/pytest tests/model
+test-model: .venv/installed .venv-model/installed build/cocoeval ## Compare exported models with transformers (6 minutes; installs torch; PICTURES=14 for more)
+	$(if $(PICTURES),PICTURES='$(PICTURES)') $(MODEL_BIN)/pytest tests/model
 	PYTHONPATH=build/cocoeval $(BIN)/pytest tests/evaluation
 
 .PHONY: test-arm64

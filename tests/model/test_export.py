@@ -4,7 +4,9 @@ The models are the demo model, and a model with random weights and the size of B
 """
 
 import json
+import os
 import shutil
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from tools.random_blip import write_random_blip
 
 DEMO = Path(__file__).parent / "demo_blip"
 PHOTOS = Path(__file__).parent.parent / "photos"
+# How many samples the model of full size captions. It takes ten seconds for each.
+PICTURES = int(os.environ.get("PICTURES", "4"))
 
 
 def described(folder: Path) -> dict[str, Any]:
@@ -29,9 +33,16 @@ def described(folder: Path) -> dict[str, Any]:
     return content
 
 
-def test_the_demo_model_matches_transformers_on_every_step(tmp_path: Path) -> None:
-    assert main([str(DEMO), str(tmp_path / "model"), "--precision", "fp32"]) == 0
-    parity = described(tmp_path / "model")["precisions"]["fp32"]
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo model, exported in fp32 and compared on all samples."""
+    folder = tmp_path_factory.mktemp("demo") / "model"
+    assert main([str(DEMO), str(folder), "--precision", "fp32"]) == 0
+    return folder
+
+
+def test_the_demo_model_matches_transformers_on_every_step(demo: Path) -> None:
+    parity = described(demo)["precisions"]["fp32"]
     assert parity["images"] == len(list(SAMPLES.glob("*.jpg"))) + len(list(SAMPLES.glob("*.png")))
     assert parity["steps"] > 8 * parity["images"]
     assert parity["logit_difference"] <= 1e-3
@@ -46,15 +57,14 @@ def test_the_samples_have_enough_photographs() -> None:
     assert all(f"`{path.name}`" in named for path in photographs)
 
 
-def test_the_committed_demo_model_matches_a_new_export(tmp_path: Path) -> None:
-    assert main([str(DEMO), str(tmp_path / "model"), "--precision", "fp32"]) == 0
+def test_the_committed_demo_model_matches_a_new_export(demo: Path) -> None:
     committed = Path("tools/demo_model/model")
-    assert described(tmp_path / "model")["precision"] == described(committed)["precision"]
+    assert described(demo)["precision"] == described(committed)["precision"]
     scene = Image.open(PHOTOS / "coffee.jpg")
-    ours, theirs = Captioner(tmp_path / "model"), Captioner(committed)
+    ours, theirs = Captioner(demo), Captioner(committed)
     assert ours.tokens(ours.preprocess(scene), 20) == theirs.tokens(theirs.preprocess(scene), 20)
     for name in ("encoder.onnx.data", "decoder.onnx.data"):
-        assert (tmp_path / "model" / name).read_bytes() == (committed / name).read_bytes()
+        assert (demo / name).read_bytes() == (committed / name).read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -66,19 +76,21 @@ def full_size(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def few_samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every third sample, because a model of full size takes ten seconds for each."""
-    folder = tmp_path_factory.mktemp("samples")
-    for path in sorted([*SAMPLES.glob("*.jpg"), *SAMPLES.glob("*.png")])[::3]:
-        shutil.copy(path, folder)
+def exported_full_size(full_size: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of full size, exported and compared in each precision."""
+    samples = tmp_path_factory.mktemp("samples")
+    paths = sorted([*SAMPLES.glob("*.jpg"), *SAMPLES.glob("*.png")])
+    for path in paths[:: ceil(len(paths) / PICTURES)]:
+        shutil.copy(path, samples)
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    assert main([str(full_size), str(folder), "--samples", str(samples)]) == 0
     return folder
 
 
-def test_a_model_of_full_size_is_checked_in_each_precision(full_size: Path, few_samples: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    assert main([str(full_size), str(folder), "--samples", str(few_samples)]) == 0
-    model = described(folder)
+def test_a_model_of_full_size_is_checked_in_each_precision(exported_full_size: Path) -> None:
+    model = described(exported_full_size)
     exact, reduced = model["precisions"]["fp32"], model["precisions"]["int8"]
+    assert exact["images"] > 1
     assert exact["steps"] == 20 * exact["images"]
     assert exact["logit_difference"] <= 1e-3
     assert exact["identical_captions"] == exact["images"]
@@ -101,34 +113,29 @@ def of_transformers(model: BlipForConditionalGeneration, pixels: Any, prompt: li
 
 
 @pytest.mark.parametrize(
-    ("source", "prompts"),
+    ("source", "exported", "prompts"),
     [
-        ("demo", ["a", "a small", "a large blue square above", "a dark photograph"]),
-        ("full_size", [[7], [2000, 30, 29999]]),
+        (None, "demo", ["a", "a small", "a large blue square above", "a dark photograph"]),
+        ("full_size", "exported_full_size", [[7], [2000, 30, 29999]]),
     ],
+    ids=["demo", "full size"],
 )
 def test_a_prompt_is_continued_as_by_transformers(
-    request: pytest.FixtureRequest, tmp_path: Path, source: str, prompts: list[Any]
+    request: pytest.FixtureRequest, source: str | None, exported: str, prompts: list[Any]
 ) -> None:
-    folder = DEMO if source == "demo" else request.getfixturevalue(source)
-    samples = tmp_path / "samples"
-    samples.mkdir()
-    for name in ("scene-01.png", "coffee.jpg"):
-        shutil.copy(SAMPLES / name, samples)
-    assert main([str(folder), str(tmp_path / "model"), "--precision", "fp32", "--samples", str(samples)]) == 0
+    folder = request.getfixturevalue(source) if source else DEMO
     model = BlipForConditionalGeneration.from_pretrained(folder).float().eval()
-    captioner = Captioner(tmp_path / "model")
-    for path in samples.iterdir():
-        pixels = captioner.preprocess(Image.open(path).convert("RGB"))
+    captioner = Captioner(request.getfixturevalue(exported))
+    for name in ("scene-01.png", "coffee.jpg"):
+        pixels = captioner.preprocess(Image.open(SAMPLES / name).convert("RGB"))
         for prompt in prompts:
             # The random model has no tokenizer for text.
-            tokens = captioner.prompt_tokens(prompt) if source == "demo" else prompt
+            tokens = prompt if source else captioner.prompt_tokens(prompt)
             assert captioner.tokens(pixels, 20, prompt=tokens)[0] == of_transformers(model, pixels, tokens, 20)
 
 
-def test_the_confidence_is_that_of_the_scores_of_transformers(tmp_path: Path) -> None:
-    assert main([str(DEMO), str(tmp_path / "model"), "--precision", "fp32"]) == 0
-    model, captioner = BlipForConditionalGeneration.from_pretrained(DEMO).float().eval(), Captioner(tmp_path / "model")
+def test_the_confidence_is_that_of_the_scores_of_transformers(demo: Path) -> None:
+    model, captioner = BlipForConditionalGeneration.from_pretrained(DEMO).float().eval(), Captioner(demo)
     for name in ("scene-01.png", "coffee.jpg"):
         pixels = captioner.preprocess(Image.open(SAMPLES / name).convert("RGB"))
         options = {"num_beams": 1, "do_sample": False, "max_new_tokens": 20, "max_length": None}
@@ -138,10 +145,9 @@ def test_the_confidence_is_that_of_the_scores_of_transformers(tmp_path: Path) ->
         assert log_probabilities == pytest.approx(scores[0].tolist(), abs=1e-3)
 
 
-def test_no_weight_is_stored_twice(full_size: Path, tmp_path: Path) -> None:
+def test_no_weight_is_stored_twice(full_size: Path, exported_full_size: Path) -> None:
     model = BlipForConditionalGeneration.from_pretrained(full_size)
-    graphs.write_graphs(model, tmp_path)
-    stored = sum((tmp_path / f"{name}.onnx.data").stat().st_size for name in ("encoder", "decoder"))
+    stored = sum(size(exported_full_size, name) for name in ("encoder", "decoder"))
     # The pooler is not exported, because captions do not need it.
     unused = sum(weight.nbytes for name, weight in model.named_parameters() if "pooler" in name)
     needed = sum(weight.nbytes for weight in model.parameters()) - unused
