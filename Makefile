@@ -61,12 +61,9 @@ demo: .venv/installed ## Upload sample pictures to a new API and print the answe
 test: .venv/installed ## Run the unit, contract and integration tests, and measure coverage
 	$(BIN)/pytest -n auto --dist loadgroup --cov --cov-report=term --cov-fail-under=90 --allow-hosts=127.0.0.1
 
-# The unit tests that import or start what runs on Lambda. `make test` also runs the others, which test tools.
-RUNS_ON_LAMBDA := (from|import) (functions|image_pipeline|image_processing)|tests\.snapshot_restores
-
 .PHONY: test-lambda
-test-lambda: .venv-lambda/installed ## Run the unit tests of the functions with Python 3.13, the version on Lambda
-	.venv-lambda/bin/pytest $$(grep -lE '$(RUNS_ON_LAMBDA)' tests/unit/test_*.py) -n auto --dist loadgroup --allow-hosts=127.0.0.1
+test-lambda: .venv-lambda/installed ## Run the unit tests with Python 3.13, the version on Lambda
+	.venv-lambda/bin/pytest tests/unit -n auto --dist loadgroup --allow-hosts=127.0.0.1
 
 .PHONY: lint
 lint: .venv/installed .venv-checkov/installed ## Check style, types and template.yaml
