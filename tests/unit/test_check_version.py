@@ -292,7 +292,7 @@ def test_codedeploy_is_told_before_lambda_ends_the_function() -> None:
     timeout = template.functions(template.read())["CheckVersionFunction"]["Timeout"]
     # Three calls find and delete the image of the last try, one tells CodeDeploy.
     calls = 4 * clients.LONGEST_CALL_SECONDS
-    assert version_check.TRY_SECONDS + clients.LONGEST_INVOCATION_SECONDS + calls <= timeout
+    assert version_check.TRY_SECONDS + clients.MAX_INVOCATION_SECONDS + calls <= timeout
 
 
 def test_the_pictures_are_small_enough_for_a_quick_check() -> None:

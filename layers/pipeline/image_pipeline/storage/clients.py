@@ -23,10 +23,10 @@ LONGEST_CALL_SECONDS = 10
 _TIMEOUTS = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
 
 # The longest that a call of a function takes. It is one try, because a second one would call the function twice.
-LONGEST_INVOCATION_SECONDS = 65
+MAX_INVOCATION_SECONDS = 65
 _CALLS_OF_FUNCTIONS = Config(
     connect_timeout=5,
-    read_timeout=LONGEST_INVOCATION_SECONDS - 5,
+    read_timeout=MAX_INVOCATION_SECONDS - 5,
     retries={"mode": "standard", "total_max_attempts": 1},
 )
 
@@ -66,7 +66,7 @@ def sqs() -> "SQSClient":
 
 @cache
 def aws_lambda() -> "LambdaClient":
-    """Return the Lambda client. A call of a function takes at most LONGEST_INVOCATION_SECONDS."""
+    """Return the Lambda client. A call of a function takes at most MAX_INVOCATION_SECONDS."""
     return session().client("lambda", config=_CALLS_OF_FUNCTIONS)
 
 

@@ -20,7 +20,7 @@ _NOT_READY = {
     "SnapStartTimeoutException",
     "TooManyRequestsException",
 }
-_LONGEST_MESSAGE = 200
+_MAX_MESSAGE_CHARACTERS = 200
 
 
 class NoAnswerError(Exception):
@@ -43,7 +43,7 @@ def invoke(version: str, event: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the
         raise NoAnswerError(f"Lambda gave no answer ({type(error).__name__})") from error
     if "FunctionError" not in response:
         return answer
-    message = f"{answer.get('errorType', 'error')}: {answer.get('errorMessage', '')}"[:_LONGEST_MESSAGE]
+    message = f"{answer.get('errorType', 'error')}: {answer.get('errorMessage', '')}"[:_MAX_MESSAGE_CHARACTERS]
     # Older environments of Lambda give a timeout no type.
     is_timeout = answer.get("errorType") == "Sandbox.Timedout" or "Task timed out after" in message
     raise (NoAnswerError if is_timeout else BrokenVersionError)(message)
