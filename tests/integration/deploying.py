@@ -22,11 +22,9 @@ from typing import Any
 from tools.aws_stand_in import serving
 from tools.template import ROOT
 
-# Names the stub of SAM, and then runs the command. Tests that a shell runs in the background ignore Ctrl-C, and a
-# program would inherit that.
+# Names the stub of SAM, and then runs the command.
 _COMMAND = (
-    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from tools.deploy import sam; sam.SAM = sys.argv.pop(1); "
+    "import sys; from tools.deploy import sam; sam.SAM = sys.argv.pop(1); "
     "from tools.deploy.__main__ import main; sys.exit(main())"
 )
 _SECONDS = 60

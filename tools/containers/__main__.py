@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ import docker
 from botocore.config import Config
 from docker.errors import DockerException
 
-from tools import local_events, template
+from tools import local_events, stopping, template
 from tools.containers import base_image, cold_starts, sam, storage
 from tools.containers.errors import ContainersError
 
@@ -30,30 +29,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default=_DEMO_MODEL, help="caption model in the image (default: %(default)s)")
     parser.add_argument("--precision", default="auto", help="precision of the model (default: %(default)s)")
     options = parser.parse_args(arguments)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
     try:
-        is_test = options.command == "e2e"
-        with _running(options.model, options.precision, options.port, quiet=is_test) as (api, functions):
-            if not is_test:
-                print(_banner(api.url), flush=True)
-                api.wait()
-            failed = _test(api.url, functions.url)
-            print(f"\n{cold_starts.table(_docker())}", flush=True)
-        return failed or subprocess.call([sys.executable, "-m", "pytest", "tests/containers_lifecycle"])
+        with stopping.by_signals():
+            is_test = options.command == "e2e"
+            with _running(options.model, options.precision, options.port, quiet=is_test) as (api, functions):
+                if not is_test:
+                    print(_banner(api.url), flush=True)
+                    api.wait()
+                failed = _test(api.url, functions.url)
+                print(f"\n{cold_starts.table(_docker())}", flush=True)
+            return failed or subprocess.call([sys.executable, "-m", "pytest", "tests/containers_lifecycle"])
     except ContainersError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except stopping.Stopped:
         print("\nstopped: containers, servers and network are gone", flush=True)
         return 0 if options.command == "local" else 130
-
-
-def _interrupt(*_: object) -> None:
-    # Only once: a second signal must not interrupt the clean-up.
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 @contextmanager

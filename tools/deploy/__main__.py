@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tools import template
+from tools import stopping, template
 from tools.deploy import checks, deployment, questions, settings_file
 from tools.deploy.errors import DeployError
 from tools.deploy.settings_file import Settings
@@ -25,17 +25,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check-settings", action="store_true", help="only check samconfig.toml, without AWS")
     options = parser.parse_args(arguments)
     try:
-        settings = _given(options)
-        if options.check_settings:
-            return _report([*checks.settings_file(settings, template.raw()), *_region_of_the_workflow(settings)])
-        settings = replace(settings, region=settings.region or checks.own_region(settings))
-        if options.doctor:
-            return _report(checks.everything(settings, template.raw()))
-        deployment.run(settings, interactive=sys.stdin.isatty(), yes=options.yes)
+        with stopping.by_signals():
+            settings = _given(options)
+            if options.check_settings:
+                return _report([*checks.settings_file(settings, template.raw()), *_region_of_the_workflow(settings)])
+            settings = replace(settings, region=settings.region or checks.own_region(settings))
+            if options.doctor:
+                return _report(checks.everything(settings, template.raw()))
+            deployment.run(settings, interactive=sys.stdin.isatty(), yes=options.yes)
     except DeployError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except stopping.Stopped:
         print("\nstopped")
         return 130
     return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 from tools import lambda_python
 from tools.deploy.errors import DeployError
 from tools.deploy.settings_file import Settings
+from tools.stopping import Stopped
 
 # The one that requirements-dev.txt names, beside this Python, or the one on PATH.
 _BESIDE = Path(sys.executable).with_name("sam")
@@ -50,7 +51,7 @@ def _run(settings: Settings, command: str, *arguments: str) -> int:
     with subprocess.Popen(line, env=_environment(settings)) as process:
         try:
             return process.wait()
-        except KeyboardInterrupt:
+        except Stopped:
             # Ctrl-C has reached SAM too. It removes its containers before it ends.
             process.wait()
             if command == "deploy":

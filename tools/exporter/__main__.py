@@ -3,7 +3,6 @@
 import argparse
 import json
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from image_processing.captions import Captioner
+from tools import stopping
 from tools.exporter import ExportError, checks, loading, parity, sources
 from tools.exporter.parity import Parity
 from tools.exporter.precisions import LADDER, Gate, assemble, write_weights
@@ -54,7 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--edit-distance", type=float, default=Gate.token_edit_distance, help="gate: largest mean token edit distance"
     )
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _stop)
     # An error is one line of ours.
     for library in (transformers.logging, huggingface_hub.logging):
         library.set_verbosity_error()
@@ -62,31 +61,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     transformers.logging.disable_progress_bar()
     enable_progress_bars()
     try:
-        source = sources.find(options.model, options.revision, options.weights_sha256)
-        export(
-            source,
-            options.folder,
-            options.samples,
-            name=options.name or source.id,
-            note=options.note,
-            precision=options.precision,
-            gate=Gate(options.agreement, options.edit_distance),
-        )
+        with stopping.by_signals():
+            source = sources.find(options.model, options.revision, options.weights_sha256)
+            export(
+                source,
+                options.folder,
+                options.samples,
+                name=options.name or source.id,
+                note=options.note,
+                precision=options.precision,
+                gate=Gate(options.agreement, options.edit_distance),
+            )
     except ExportError as error:
         print(f"export failed: {error}", file=sys.stderr)
         return 1
     except OSError as error:
         print(f"export failed: {error.filename or options.folder}: {error.strerror or error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except stopping.Stopped:
         print("stopped; nothing was exported", file=sys.stderr)
         return 130
     return 0
-
-
-def _stop(*_: object) -> None:
-    # Leaves all `with` blocks, so that no draft stays behind.
-    raise KeyboardInterrupt
 
 
 def export(  # noqa: PLR0913 - the command's arguments
