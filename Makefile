@@ -42,7 +42,7 @@ serve: .venv/installed ## Run the API on http://127.0.0.1:8000 (HOST=, PORT=, OR
 		{ [ ! -d "$$model" ] && [ -f '$(EXPORTED)/model.json' ]; } || $(MAKE) --no-print-directory model MODEL="$$model"; \
 		model='$(EXPORTED)'; \
 	fi; \
-	exec $(BIN)/python -m tools.serve --host '$(HOST)' --port '$(or $(PORT),8000)' --model "$$model" --origins '$(ORIGINS)' \
+	exec $(BIN)/python -m tools.local.serve --host '$(HOST)' --port '$(or $(PORT),8000)' --model "$$model" --origins '$(ORIGINS)' \
 		$(if $(AUTH),--auth '$(AUTH)') $(if $(ISSUER),--issuer '$(ISSUER)') $(if $(AUDIENCE),--audience '$(AUDIENCE)')
 
 .PHONY: local
@@ -53,7 +53,7 @@ local: .venv/installed ## Run the API in containers with sam local, on port 3000
 
 .PHONY: demo
 demo: .venv/installed ## Upload sample pictures to a new API and print the answers
-	@$(BIN)/python -m tools.demo
+	@$(BIN)/python -m tools.local.demo
 
 ##@ Test
 
@@ -141,7 +141,7 @@ evaluate: .venv/installed build/cocoeval ## Score the precisions on your own ima
 	@for precision in $(PRECISIONS); do \
 		[ -f "$(EXPORT_BASE)-$$precision/model.json" ] || $(MAKE) --no-print-directory model PRECISION=$$precision; \
 	done
-	@PYTHONPATH=build/cocoeval $(BIN)/python -m tools.evaluate '$(IMAGES)' '$(CAPTIONS)' $(addprefix $(EXPORT_BASE)-,$(PRECISIONS))
+	@PYTHONPATH=build/cocoeval $(BIN)/python -m tools.measure.evaluate '$(IMAGES)' '$(CAPTIONS)' $(addprefix $(EXPORT_BASE)-,$(PRECISIONS))
 
 # In a folder of its own, because its requirements are not needed: matplotlib and pycocotools.
 build/cocoeval: .venv/installed
@@ -149,11 +149,11 @@ build/cocoeval: .venv/installed
 
 .PHONY: bench
 bench: .venv/installed .venv-model/bench ## Compare the speed of captions with transformers and OpenVINO (30 minutes; needs root)
-	@$(BIN)/python -m tools.bench
+	@$(BIN)/python -m tools.measure.bench
 
 .PHONY: screenshots
 screenshots: .venv/installed ## Take the pictures in docs/images (needs Chromium)
-	@$(BIN)/python -m tools.screenshots
+	@$(BIN)/python -m tools.docs.screenshots
 
 .PHONY: demo-model
 demo-model: .venv-model/installed ## Train the demo model and export it (30 minutes)
@@ -177,39 +177,39 @@ doctor: .venv/installed ## Only make the checks of deploy (ENVIRONMENT=, REGION=
 
 .PHONY: backfill
 backfill: .venv/installed ## Process the images of an S3 bucket (STACK=, BUCKET=, PREFIX=; DRY_RUN=1 only counts them)
-	$(BIN)/python -m tools.backfill '$(or $(STACK),image-pipeline)' '$(BUCKET)' '$(PREFIX)' $(if $(DRY_RUN),--dry-run)
+	$(BIN)/python -m tools.stack.backfill '$(or $(STACK),image-pipeline)' '$(BUCKET)' '$(PREFIX)' $(if $(DRY_RUN),--dry-run)
 
 .PHONY: recaption
 recaption: .venv/installed ## Caption images again that have the caption of another model (STACK=, MODEL_JSON=)
-	$(BIN)/python -m tools.recaption '$(or $(STACK),image-pipeline)' '$(MODEL_JSON)'
+	$(BIN)/python -m tools.stack.recaption '$(or $(STACK),image-pipeline)' '$(MODEL_JSON)'
 
 .PHONY: reindex
 reindex: .venv/installed ## Write the search index again, and delete files without an image (STACK=)
-	$(BIN)/python -m tools.reindex '$(or $(STACK),image-pipeline)'
+	$(BIN)/python -m tools.stack.reindex '$(or $(STACK),image-pipeline)'
 
 .PHONY: redrive
 redrive: .venv/installed ## Try again what is in the dead-letter queues (STACK=)
-	$(BIN)/python -m tools.redrive '$(or $(STACK),image-pipeline)'
+	$(BIN)/python -m tools.stack.redrive '$(or $(STACK),image-pipeline)'
 
 .PHONY: cost
 cost: .venv/installed ## Print and draw what a million images cost (GOAL= the longest time until the result, in seconds)
-	@$(BIN)/python -m tools.cost $(if $(GOAL),--goal '$(GOAL)')
+	@$(BIN)/python -m tools.measure.cost $(if $(GOAL),--goal '$(GOAL)')
 
 .PHONY: load
 load: .venv/installed .venv-load/installed ## Load the API on this machine with 1 to 16 clients (3 minutes; TARGET=containers needs Docker)
-	@$(BIN)/python -m tools.load $(or $(TARGET),serve)
+	@$(BIN)/python -m tools.measure.load $(or $(TARGET),serve)
 
 .PHONY: simulate
 simulate: .venv/installed ## Simulate a stack under 1 to 10,000 images per second, and draw where it reaches its limits
-	@$(BIN)/python -m tools.simulate
+	@$(BIN)/python -m tools.measure.simulate
 
 .PHONY: openapi
 openapi: .venv/installed ## Write functions/show_page/openapi.json from template.yaml and the handlers
-	@$(BIN)/python -m tools.openapi
+	@$(BIN)/python -m tools.docs.openapi
 
 .PHONY: parameters
 parameters: .venv/installed ## Write docs/parameters.md from template.yaml
-	@$(BIN)/python -m tools.parameters
+	@$(BIN)/python -m tools.docs.parameters
 
 # Without the model, and without the packages of AWS's base image.
 .PHONY: sbom
@@ -270,8 +270,8 @@ clean: ## Remove everything that make has built and installed
 		$(addprefix -r ,$(DIRECT_REQUIREMENTS)) -e . pytest
 	@touch $@
 
-.venv-model/bench: .venv-model/installed tools/bench/requirements.txt
-	@$(MODEL_BIN)/pip install --quiet --disable-pip-version-check -r tools/bench/requirements.txt
+.venv-model/bench: .venv-model/installed tools/measure/bench/requirements.txt
+	@$(MODEL_BIN)/pip install --quiet --disable-pip-version-check -r tools/measure/bench/requirements.txt
 	@touch $@
 
 # In a folder of its own and without its requirements: they contradict those of aws-sam-cli.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.client import Client
-from tools import local_api
+from tools.local import server
 
 
 @pytest.fixture(scope="package")
@@ -17,5 +17,5 @@ def api() -> Iterator[Client]:
     if url := os.environ.get("API_URL"):
         yield Client(url.rstrip("/"), os.environ.get("API_KEY", ""))
         return
-    with local_api.run() as running:
+    with server.run() as running:
         yield Client(running.url)

@@ -12,9 +12,10 @@ from moto import mock_aws
 
 from image_pipeline.observability import logger
 from image_pipeline.storage import clients
-from tools import moto_transactions, template
-from tools.aws_stand_in import create_resources
-from tools.local_api import DEMO_MODEL, forget_clients
+from tools import template
+from tools.local import moto_transactions
+from tools.local.aws_stand_in import create_resources
+from tools.local.server import DEMO_MODEL, forget_clients
 
 
 @pytest.fixture(scope="session")

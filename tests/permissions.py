@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from tests.transformed import as_list, core, of_type
 from tools import template
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
 from tools.template import Template
 
 _VERSION = "AWS::Lambda::Version"

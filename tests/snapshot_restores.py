@@ -16,10 +16,11 @@ import snapshot_restore_py
 from moto import mock_aws
 
 from tests.events import load_event
-from tools import moto_transactions, template
-from tools.aws_stand_in import create_resources
-from tools.local_api import DEMO_MODEL
-from tools.local_gateway import LocalContext
+from tools import template
+from tools.local import moto_transactions
+from tools.local.aws_stand_in import create_resources
+from tools.local.gateway import LocalContext
+from tools.local.server import DEMO_MODEL
 
 _RESTORES = 2
 _UPLOADS = 8

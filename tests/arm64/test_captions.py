@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.in_process import variables
-from tools.local_api import DEMO_MODEL
+from tools.local.server import DEMO_MODEL
 
 ROOT = Path(__file__).parent.parent.parent
 ARM64 = ROOT / "build" / "arm64"

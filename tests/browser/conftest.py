@@ -16,9 +16,10 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import make_server
 
 from tests.oidc_issuer import issuer
-from tools import local_api, template
-from tools.aws_stand_in import QuietRequestHandler, serving
-from tools.local_gateway import LocalGateway
+from tools import template
+from tools.local import server
+from tools.local.aws_stand_in import QuietRequestHandler, serving
+from tools.local.gateway import LocalGateway
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -59,7 +60,7 @@ class Site:
 @contextmanager
 def running_site(path: str = "", parameters: Mapping[str, str] | None = None) -> Iterator[Site]:
     """Run an empty API below a path, with these parameters of the template, until the block ends."""
-    with local_api.run(parameters=parameters):
+    with server.run(parameters=parameters):
         gateway = LocalGateway(template.read(parameters), HOST, 0)
         app = DispatcherMiddleware(NotFound(), {path: gateway.app}) if path else gateway.app
         # Any free port. It stays free while the server is stopped for a moment.

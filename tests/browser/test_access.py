@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import Site, accessibility_violations, only_root
 from tests.browser.gallery import Gallery
 from tests.browser.test_gallery import PHOTOGRAPHS, SCENES, stored_thumbnails
-from tools.image_records import finished, store
+from tools.local.sample_images import finished, store
 
 pytestmark = only_root
 _FOCUS = """() => {

@@ -9,7 +9,7 @@ from tests.browser.conftest import Site, accessibility_violations, running_site
 from tests.browser.gallery import Gallery, file
 from tests.browser.test_gallery import SCENES, large_png
 from tests.oidc_issuer import Issuer
-from tools.local_access import API_KEY
+from tools.local.access import API_KEY
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from image_pipeline.models import ThumbnailSize
 from tests.browser.conftest import Site, accessibility_violations, only_root, photograph
 from tests.browser.gallery import SECONDS, Gallery, file
 from tests.pictures import encode, scene_png
-from tools.image_records import finished, store
+from tools.local.sample_images import finished, store
 
 SAMPLES = Path("tools/exporter/samples")
 PHOTOGRAPHS = [photograph(name) for name in ("astronaut.jpg", "chelsea.png", "coffee.jpg")]

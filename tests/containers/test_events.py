@@ -14,9 +14,9 @@ from werkzeug.serving import make_server
 from tests.contract.examples import shape
 from tests.pictures import scene_png
 from tools import template
-from tools.aws_stand_in import QuietRequestHandler, serving
 from tools.containers import sam
-from tools.local_gateway import LocalGateway
+from tools.local.aws_stand_in import QuietRequestHandler, serving
+from tools.local.gateway import LocalGateway
 
 pytestmark = pytest.mark.usefixtures("api_url")
 

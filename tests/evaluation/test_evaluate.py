@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tools import evaluate, template
+from tools import template
 from tools.demo_model import scenes
-from tools.local_api import DEMO_MODEL
+from tools.local.server import DEMO_MODEL
+from tools.measure import evaluate
 
 COUNT = 12
 

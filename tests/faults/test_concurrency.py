@@ -10,8 +10,8 @@ import boto3
 import requests
 
 from tests.pictures import encode
-from tools import local_api
 from tools.demo_model import scenes
+from tools.local import server
 
 UPLOADS = 200
 INDEX_SECONDS = 300
@@ -30,7 +30,7 @@ def image_ids(url: str) -> set[str]:
 def test_eight_clients_at_once_lose_nothing() -> None:
     rng = Random(8)
     pictures = [encode(scenes.draw(scenes.random_scene(rng))) for _ in range(UPLOADS)]
-    with local_api.run() as api, ThreadPoolExecutor(8) as pool:
+    with server.run() as api, ThreadPoolExecutor(8) as pool:
 
         def upload(number: int) -> str:
             files = {"file": (f"{number}.png", pictures[number])}

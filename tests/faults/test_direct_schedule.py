@@ -17,7 +17,7 @@ from tests.faults.test_direct_uploads import REDELIVERY_SECONDS
 from tests.faults.test_schedules import SCHEDULES
 from tests.faults.test_uploads import CONTENT, DAMAGED
 from tests.faults.world import World, keys, stored
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
 
 UPLOADS = SCHEDULES
 # As UploadsQueue has it: then a message goes to the dead-letter queue.

@@ -15,8 +15,8 @@ from tests.faults.injection import ONCE, Call, Fault, KilledError, faults, only
 from tests.faults.test_uploads import CONTENT
 from tests.faults.world import World, keys
 from tools import template
-from tools.local_events import matches
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
+from tools.local.notifications import matches
 
 
 def follow(event: dict[str, Any]) -> bool:

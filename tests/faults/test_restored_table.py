@@ -13,7 +13,7 @@ from tests.faults.test_follow_images import follow, followed_records
 from tests.faults.test_uploads import CONTENT
 from tests.faults.world import READERS, World, keys, stored
 from tools import template
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
 
 RESTORED = "images-restored"
 BEFORE, AFTER = 3, 2

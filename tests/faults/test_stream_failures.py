@@ -9,9 +9,9 @@ import pytest
 from image_pipeline import settings
 from image_pipeline.storage import clients, search_index
 from tests.faults.test_follow_images import stream_records
-from tools import stream_failures
-from tools.image_records import finished, store
-from tools.stream_failures import Batch, RecordsGoneError, UnreadableError
+from tools.local.sample_images import finished, store
+from tools.stack import stream_failures
+from tools.stack.stream_failures import Batch, RecordsGoneError, UnreadableError
 
 
 @pytest.mark.parametrize("world", ["DynamoDB Local"], indirect=True)

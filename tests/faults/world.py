@@ -20,8 +20,8 @@ from image_pipeline import settings
 from image_pipeline.storage import clients, table
 from tests.events import load_event, upload_event
 from tests.faults.injection import KilledError
-from tools.image_records import IMAGE_ID
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
+from tools.local.sample_images import IMAGE_ID
 
 LEASE_SECONDS = 30
 Item = dict[str, Any]

@@ -30,7 +30,7 @@ from tests.events import load_event
 from tests.fuzz.kinds import KINDS
 from tests.fuzz.mutations import damaged, damaged_event, rearranged, with_right_checksums
 from tests.hostile.corpus import files
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
 
 pytestmark = [
     pytest.mark.usefixtures("aws", "quiet"),

@@ -16,7 +16,7 @@ import pytest
 from tests.contract.client import Client
 from tests.fuzz.test_fuzz import TIMES
 from tests.pictures import scene_png
-from tools import local_api
+from tools.local import server
 
 pytestmark = [
     pytest.mark.usefixtures("quiet"),
@@ -32,7 +32,7 @@ SEED = 1
 @pytest.fixture
 def api() -> Iterator[Client]:
     # API_URL is ignored, because thousands of requests must only go to this machine.
-    with local_api.run() as running:
+    with server.run() as running:
         yield Client(running.url)
 
 

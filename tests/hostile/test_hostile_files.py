@@ -20,7 +20,7 @@ from tests.events import upload_event
 from tests.hostile.corpus import SECRET, Hostile, files
 from tests.hostile.memory import peak_memory, reset_peak_memory
 from tests.pictures import opened
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
 
 # Pillow warns about files that it repairs. The functions ignore these warnings.
 pytestmark = [pytest.mark.usefixtures("aws"), pytest.mark.filterwarnings("ignore::UserWarning:PIL")]

@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tools.aws_stand_in import serving
+from tools.local.aws_stand_in import serving
 from tools.template import ROOT
 
 # Names the stub of SAM, and then runs the command.

@@ -9,9 +9,9 @@ from tests.contract.client import Client
 from tests.contract.refusals import refusal
 from tests.oidc_issuer import Issuer
 from tests.pictures import scene_png
-from tools import local_api
-from tools.image_records import IMAGE_ID, finished, store
-from tools.local_access import API_KEY
+from tools.local import server
+from tools.local.access import API_KEY
+from tools.local.sample_images import IMAGE_ID, finished, store
 
 ROUTES = [
     ("GET", "/api/images", 200),
@@ -31,13 +31,13 @@ NO_TOKEN = "This token is missing or not valid. Please send a valid one in the h
 
 @pytest.fixture(scope="module")
 def with_keys() -> Iterator[Client]:
-    with local_api.run(parameters={"ApiAuth": "API_KEY"}) as api:
+    with server.run(parameters={"ApiAuth": "API_KEY"}) as api:
         yield Client(api.url)
 
 
 @pytest.fixture
 def with_tokens(issuer: Issuer) -> Iterator[Client]:
-    with local_api.run(parameters={"ApiAuth": "JWT", "JwtIssuer": issuer.url}) as api:
+    with server.run(parameters={"ApiAuth": "JWT", "JwtIssuer": issuer.url}) as api:
         yield Client(api.url)
 
 

@@ -9,14 +9,14 @@ from moto.dynamodb.models.table import Table
 
 from image_pipeline import settings
 from image_pipeline.storage import clients
-from tools import local_api
+from tools.local import server
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
 
 
 def test_transactions_leave_no_copies_of_the_table_in_memory() -> None:
-    with local_api.run():
+    with server.run():
         write_images(0, 5)
         before = tables()
         write_images(5, 25)
@@ -24,7 +24,7 @@ def test_transactions_leave_no_copies_of_the_table_in_memory() -> None:
 
 
 def test_a_cancelled_transaction_leaves_no_event_and_readers_of_the_stream_get_all_later_ones() -> None:
-    with local_api.run():
+    with server.run():
         write_images(0, 1)
         streams = boto3.client("dynamodbstreams")
         table = clients.dynamodb().describe_table(TableName=settings.table_name())["Table"]

@@ -7,7 +7,7 @@ import requests
 
 from tests.contract.client import TIMEOUT_SECONDS, Client
 from tests.pictures import scene_png
-from tools import local_api
+from tools.local import server
 
 PAGE, OTHER = "https://app.example", "https://other.example"
 ALLOW_ORIGIN = "Access-Control-Allow-Origin"
@@ -16,7 +16,7 @@ ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 @pytest.fixture(scope="module", params=[PAGE, ""], ids=["allowed", "not allowed"])
 def shared(request: pytest.FixtureRequest) -> Iterator[tuple[Client, str | None]]:
     """An API, and the origin that its answers to PAGE name."""
-    with local_api.run(parameters={"AllowedOrigins": request.param}) as api:
+    with server.run(parameters={"AllowedOrigins": request.param}) as api:
         yield Client(api.url), request.param or None
 
 

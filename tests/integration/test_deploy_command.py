@@ -13,8 +13,9 @@ import pytest
 import requests
 
 from tests.integration.deploying import ACCOUNT, CHECKED, SMALL_ACCOUNT, Desk, lambda_stand_in
-from tools import local_api, template
-from tools.local_access import API_KEY
+from tools import template
+from tools.local import server
+from tools.local.access import API_KEY
 
 # The other tests of this folder share a process.
 pytestmark = pytest.mark.xdist_group("deploy")
@@ -58,7 +59,7 @@ def desk(tmp_path: Path) -> Iterator[MakeDesk]:
             (programs / "docker").write_text("#!/bin/sh\necho 29.0.1\n")
             for program in (stub, programs / "docker"):
                 program.chmod(0o755)
-            api = stack.enter_context(local_api.run(parameters={"ApiAuth": access}))
+            api = stack.enter_context(server.run(parameters={"ApiAuth": access}))
             given = {"ApiUrl": api.url, "CheckVersionFunctionName": "the-check", **(outputs or {})}
             if access == "API_KEY":
                 key = boto3.client("apigateway", region_name="eu-west-1").create_api_key(name="first", value=API_KEY)

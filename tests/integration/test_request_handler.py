@@ -8,7 +8,7 @@ import pytest
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from tools.aws_stand_in import QuietRequestHandler, serving
+from tools.local.aws_stand_in import QuietRequestHandler, serving
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

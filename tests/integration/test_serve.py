@@ -21,7 +21,7 @@ START_SECONDS = 60
 
 @contextmanager
 def serve(*arguments: str, environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tools.serve", *arguments]
+    command = [sys.executable, "-m", "tools.local.serve", *arguments]
     environment = os.environ | (environment or {})
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

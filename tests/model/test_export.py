@@ -20,7 +20,7 @@ from transformers import BlipForConditionalGeneration
 from image_processing.captions import Captioner
 from tools.exporter import graphs, precisions
 from tools.exporter.__main__ import SAMPLES, main
-from tools.random_blip import write_random_blip
+from tools.measure.random_blip import write_random_blip
 
 DEMO = Path(__file__).parent / "demo_blip"
 PHOTOS = Path(__file__).parent.parent / "photos"

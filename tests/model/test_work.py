@@ -5,7 +5,7 @@ from pathlib import Path
 from torch import nn
 from transformers import BlipForConditionalGeneration
 
-from tools.bench import work
+from tools.measure.bench import work
 
 DEMO = Path(__file__).parent / "demo_blip"
 

@@ -22,8 +22,8 @@ from image_processing import captions
 from image_processing.captions import Captioner
 from tests.events import load_event, upload_event
 from tests.pictures import scene_png
-from tools.image_records import IMAGE_ID, finished, store
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
+from tools.local.sample_images import IMAGE_ID, finished, store
 
 pytestmark = pytest.mark.usefixtures("aws")
 

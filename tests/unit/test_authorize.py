@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from functions.authorize import app
 from tests.oidc_issuer import AUDIENCE, Issuer
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
 
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abcdef/prod/GET/api/images"
 

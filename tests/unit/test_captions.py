@@ -23,7 +23,7 @@ from image_processing import pictures
 from image_processing.captions import MAX_PROMPT_TOKENS, Captioner, ModelFolderError, get_captioner
 from tests.pictures import RED_LEFT_OF_BLUE, encode
 from tools.demo_model import scenes
-from tools.local_api import DEMO_MODEL
+from tools.local.server import DEMO_MODEL
 
 pytestmark = pytest.mark.usefixtures("aws")
 

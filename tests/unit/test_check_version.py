@@ -24,7 +24,7 @@ from image_pipeline.http import version_check
 from image_pipeline.storage import clients, records
 from image_processing import pictures, uploads
 from tools import template
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("new_clients")
 

@@ -16,9 +16,9 @@ from image_pipeline import settings
 from image_pipeline.models import CaptionModel, ThumbnailSize
 from image_pipeline.storage import claims, clients, keys, records, search_index, table, thumbnail_store
 from tests.pictures import scene_png
-from tools import backfill, recaption, redrive, reindex, stream_failures
-from tools.image_records import IMAGE_ID, finished, store
-from tools.local_api import DEMO_MODEL
+from tools.local.sample_images import IMAGE_ID, finished, store
+from tools.local.server import DEMO_MODEL
+from tools.stack import backfill, recaption, redrive, reindex, stream_failures
 
 pytestmark = pytest.mark.usefixtures("aws")
 

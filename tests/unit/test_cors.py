@@ -7,7 +7,7 @@ import pytest
 from functions.answer_preflight import app as answer_preflight
 from image_pipeline.http import handler
 from tests.events import load_event
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
 
 PAGE = "https://app.example"
 CORS = {"Access-Control-Allow-Origin": PAGE, "Access-Control-Expose-Headers": "Location, Retry-After", "Vary": "Origin"}

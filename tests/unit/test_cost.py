@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tools.cost import points, usage
-from tools.cost.__main__ import idle
-from tools.cost.points import CaptionTimes
-from tools.cost.usage import Usage
+from tools.measure.cost import points, usage
+from tools.measure.cost.__main__ import idle
+from tools.measure.cost.points import CaptionTimes
+from tools.measure.cost.usage import Usage
 
 INPUTS: dict[str, Any] = {
     "prices": {

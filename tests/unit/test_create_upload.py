@@ -10,7 +10,7 @@ import pytest
 from functions.create_upload import app
 from image_pipeline.storage import keys
 from tests.events import load_event
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
 

@@ -7,7 +7,7 @@ import pytest
 from image_pipeline.errors import InvalidRequestError
 from image_pipeline.http import cursors
 from image_pipeline.storage import keys
-from tools.image_records import finished
+from tools.local.sample_images import finished
 
 POSITION = "2025-03-16T12:00:00.826114+00:00#b480bcff-7fff-45b2-93cf-7a534fe39821"
 

@@ -6,7 +6,7 @@ import pytest
 
 from image_pipeline import deadline
 from image_pipeline.threads import ThreadPool
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from image_pipeline.errors import ImageNotFoundError, StorageError
 from image_pipeline.storage import claims, records
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event
-from tools.image_records import IMAGE_ID, finished, store
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
+from tools.local.sample_images import IMAGE_ID, finished, store
 
 pytestmark = pytest.mark.usefixtures("aws")
 

@@ -12,7 +12,7 @@ from image_pipeline.models import CaptionModel
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
 from tools import template
-from tools.image_records import IMAGE_ID, finished, store
+from tools.local.sample_images import IMAGE_ID, finished, store
 
 pytestmark = pytest.mark.usefixtures("aws")
 

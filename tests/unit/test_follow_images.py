@@ -14,8 +14,8 @@ from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage import clients, keys, table, thumbnail_store
 from tests.events import load_event, upload_event
 from tests.pictures import scene_png
-from tools.image_records import IMAGE_ID
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
+from tools.local.sample_images import IMAGE_ID
 
 OTHER_ID = "0" + IMAGE_ID[1:]
 pytestmark = pytest.mark.usefixtures("aws")

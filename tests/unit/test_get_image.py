@@ -12,8 +12,8 @@ from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event
 from tests.permissions import elsewhere
-from tools.image_records import IMAGE_ID, finished, store
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
+from tools.local.sample_images import IMAGE_ID, finished, store
 
 pytestmark = pytest.mark.usefixtures("aws")
 

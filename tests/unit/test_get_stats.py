@@ -7,8 +7,8 @@ from functions.get_stats import app
 from image_pipeline.storage import records
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event
-from tools.image_records import finished, store
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
+from tools.local.sample_images import finished, store
 
 pytestmark = pytest.mark.usefixtures("aws")
 

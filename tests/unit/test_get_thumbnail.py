@@ -13,8 +13,8 @@ from functions.get_thumbnail import app
 from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage import clients, presigning, thumbnail_store
 from tests.events import load_event
-from tools.image_records import IMAGE_ID, finished, store
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
+from tools.local.sample_images import IMAGE_ID, finished, store
 
 pytestmark = pytest.mark.usefixtures("aws")
 

@@ -9,7 +9,7 @@ from image_pipeline.http import handler, schemas
 from image_pipeline.http.requests import Event
 from image_pipeline.models import ThumbnailSize
 from tests.events import load_event
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
 

@@ -22,8 +22,8 @@ from image_processing import captions
 from image_processing.captions import Caption, Captioner
 from tests.events import upload_event
 from tests.pictures import encode, scene_png
-from tools.image_records import finished
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
+from tools.local.sample_images import finished
 
 pytestmark = pytest.mark.usefixtures("aws")
 

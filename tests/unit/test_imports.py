@@ -1,5 +1,6 @@
 """Modules import only from lower layers, as the contracts in pyproject.toml require."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,3 +49,24 @@ def test_every_module_is_checked() -> None:
     names = {".".join(path.with_suffix("").parts[-2:]) for path in files if path.name != "__init__.py"}
     assert len(names) > 40
     assert not [name for name in names if not any(module.endswith(name) for module in graph.modules)]
+
+
+def test_the_image_has_every_module_that_the_exporter_imports() -> None:
+    graph = grimp.build_graph("image_pipeline", "image_processing", "tools", cache_dir=None)
+    imported = graph.find_upstream_modules("tools.exporter", as_package=True) | {"tools", "tools.exporter"}
+    stage = (ROOT / "functions" / "upload_image" / "Dockerfile").read_text().partition(" AS code")[0]
+    copied = " ".join(re.findall(r"^COPY (.+)$", stage.replace("\\\n", " "), flags=re.MULTILINE))
+    allowed = (ROOT / ".dockerignore").read_text()
+    for module in imported:
+        path = graph_path(module)
+        assert path in copied, path
+        assert f"!{path}" in allowed or path.startswith("layers/"), path
+
+
+def graph_path(module: str) -> str:
+    """Return the file of a module, or the folder of the exporter, relative to the repository."""
+    if module.startswith("tools.exporter"):
+        return "tools/exporter"
+    layers = {"image_pipeline": "layers/pipeline/", "image_processing": "layers/processing/"}
+    path = ROOT / (layers.get(module.partition(".")[0], "") + module.replace(".", "/"))
+    return str((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).relative_to(ROOT))

@@ -11,8 +11,8 @@ from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage import keys, records
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event
-from tools.image_records import finished, store
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
+from tools.local.sample_images import finished, store
 
 pytestmark = pytest.mark.usefixtures("aws")
 

@@ -25,8 +25,8 @@ from image_processing.captions import Captioner
 from tests.events import load_event, upload_event
 from tests.pictures import encode, opened, scene_png
 from tools import template
-from tools.image_records import IMAGE_ID
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
+from tools.local.sample_images import IMAGE_ID
 
 Metric = tuple[str, frozenset[tuple[str, str]]]
 

@@ -5,8 +5,8 @@ from typing import Any
 import jsonschema
 
 from tests.contract import examples
-from tools import openapi
-from tools.openapi_examples import SUCCESSES
+from tools.docs import openapi
+from tools.docs.openapi_examples import SUCCESSES
 
 
 def test_the_document_is_up_to_date() -> None:

@@ -1,6 +1,7 @@
 """docs/parameters.md has every parameter of template.yaml, as the template describes it."""
 
-from tools import parameters, template
+from tools import template
+from tools.docs import parameters
 
 
 def test_the_page_is_up_to_date() -> None:

@@ -20,7 +20,7 @@ from tests.events import EVENTS, load_event, upload_event
 from tests.permissions import Access, call, folder, recording, refused, roles, unused
 from tests.pictures import scene_png
 from tests.transformed import core
-from tools.image_records import IMAGE_ID, finished, store
+from tools.local.sample_images import IMAGE_ID, finished, store
 from tools.template import Template
 
 Patch = pytest.MonkeyPatch

@@ -15,8 +15,8 @@ from image_processing import captions
 from image_processing.captions import Captioner
 from tests.events import load_event
 from tests.pictures import encode, scene_png
-from tools.image_records import IMAGE_ID
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
+from tools.local.sample_images import IMAGE_ID
 
 pytestmark = pytest.mark.usefixtures("aws")
 

@@ -13,7 +13,7 @@ from image_pipeline.storage import clients, keys, records
 from image_processing import captions
 from tests.events import load_event, upload_event
 from tests.pictures import RED_LEFT_OF_BLUE, scene_png
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
 

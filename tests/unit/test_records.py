@@ -20,8 +20,8 @@ from image_pipeline.errors import DeadlineError, ImageNotFoundError, StorageErro
 from image_pipeline.models import Statistics
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
-from tools.image_records import IMAGE_ID, finished, store
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
+from tools.local.sample_images import IMAGE_ID, finished, store
 
 pytestmark = pytest.mark.usefixtures("aws")
 

@@ -18,8 +18,8 @@ from image_pipeline.errors import StorageError
 from image_pipeline.models import CaptionModel, ImageRecord
 from image_pipeline.storage import clients, keys, leftovers, records, search_index, table, terms
 from tests.events import load_event
-from tools.image_records import IMAGE_ID, finished, store
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
+from tools.local.sample_images import IMAGE_ID, finished, store
 
 pytestmark = pytest.mark.usefixtures("aws")
 

@@ -11,8 +11,8 @@ from openapi_spec_validator import validate
 
 from functions.show_page import app
 from tests.events import load_event
-from tools import openapi
-from tools.local_gateway import LocalContext
+from tools.docs import openapi
+from tools.local.gateway import LocalContext
 
 BUCKETS = "https://{}.s3.us-east-1.amazonaws.com"
 

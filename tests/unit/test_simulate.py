@@ -7,8 +7,8 @@ from statistics import fmean
 import pytest
 import simpy
 
-from tools.simulate.parts import Bucket, Environments, Queue
-from tools.simulate.system import Limits, System
+from tools.measure.simulate.parts import Bucket, Environments, Queue
+from tools.measure.simulate.system import Limits, System
 
 
 def erlang_b(servers: int, load: float) -> float:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from cfnlint.api import ManualArgs, lint
 
-from tools import take_over, template
+from tools import template
+from tools.stack import take_over
 
 RETAINED = ["ImagesTable", "ThumbnailsBucket", "UploadsBucket"]
 

@@ -30,8 +30,8 @@ from tests.events import load_event
 from tests.pictures import scene_png
 from tests.transformed import Resources, as_list, of_type, statements, transform
 from tools import template
-from tools.image_records import IMAGE_ID, finished, store
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
+from tools.local.sample_images import IMAGE_ID, finished, store
 
 ROOT = Path(__file__).parent.parent.parent
 ROUTES = {

@@ -24,7 +24,7 @@ from image_processing import captions
 from image_processing.captions import Caption, get_captioner
 from tests.events import load_event, upload_event
 from tests.pictures import RED_LEFT_OF_BLUE, scene_png
-from tools.local_gateway import LocalContext
+from tools.local.gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
 

@@ -14,9 +14,10 @@ import docker
 from botocore.config import Config
 from docker.errors import DockerException
 
-from tools import local_events, stopping, template
+from tools import stopping, template
 from tools.containers import base_image, cold_starts, sam, storage
 from tools.containers.errors import ContainersError
+from tools.local import notifications
 
 _DEMO_MODEL = "tools/demo_model/model"
 
@@ -58,14 +59,14 @@ def _running(model: str, precision: str, port: int, *, quiet: bool) -> Iterator[
             with (
                 sam.start("start-api", port, quiet=quiet) as api,
                 sam.start("start-lambda", port + 1, quiet=True) as functions,
-                local_events.running(template.read(), names, storage.client, _caller(functions.url)),
+                notifications.running(template.read(), names, storage.client, _caller(functions.url)),
             ):
                 yield api, functions
         finally:
             storage.remove_containers(client)
 
 
-def _caller(url: str) -> local_events.Call:
+def _caller(url: str) -> notifications.Call:
     """Return a function that calls a Lambda function in its container."""
     patience = Config(read_timeout=300, retries={"total_max_attempts": 1})
     client = boto3.Session("local", "local", region_name="us-east-1").client(

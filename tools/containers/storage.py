@@ -17,9 +17,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from docker.errors import APIError
 from docker.types import IPAMConfig, IPAMPool
 
-from tools import aws_stand_in, template
+from tools import template
 from tools.containers import dynamodb_local
 from tools.containers.errors import ContainersError
+from tools.local import aws_stand_in
 
 VARIABLES_FILE = Path("events/env.local.json")
 # samconfig.toml contains this name too.

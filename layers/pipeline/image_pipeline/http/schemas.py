@@ -1,6 +1,6 @@
 """The types of the JSON bodies, exactly as the API contract gives them. The OpenAPI document is made from these.
 
-Only type checkers and tools/openapi.py import this module, so functions do not load pydantic.
+Only type checkers and tools/docs/openapi.py import this module, so functions do not load pydantic.
 """
 
 from typing import Annotated, Literal, NotRequired

@@ -1,0 +1,1 @@
+"""The small model of the repository: its drawings, its training and its files."""

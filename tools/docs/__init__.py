@@ -1,0 +1,1 @@
+"""Commands that write pages, pictures and documents of the project."""

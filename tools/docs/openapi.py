@@ -1,0 +1,351 @@
+"""Describe the API in OpenAPI 3.1, in functions/show_page/openapi.json: `python -m tools.docs.openapi`.
+
+The routes are read from template.yaml. Their answers are read from the handlers, which declare the type of the body
+and the errors.
+"""
+
+import inspect
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from http import HTTPStatus
+from importlib.metadata import metadata
+from typing import Any, get_args, get_type_hints
+
+from openapi_spec_validator import validate
+from pydantic import ConfigDict, TypeAdapter, with_config
+from typing_extensions import is_typeddict
+
+from image_pipeline.errors import UNEXPECTED, ImageNotFoundError, PipelineError
+from image_pipeline.http import bodies, handler, prompts, requests, schemas
+from image_pipeline.models import Detail, ThumbnailSize
+from image_pipeline.storage.claims import KEY_RETENTION
+from tools import template
+from tools.docs.openapi_examples import REFUSALS, SUCCESSES
+
+DOCUMENT = template.ROOT / "functions" / "show_page" / "openapi.json"
+Json = dict[str, Any]
+
+_PATH_PARAMETERS = {
+    "image_id": {
+        "description": "The UUID from the answer to the upload, in upper or lower case.",
+        "schema": {"type": "string", "format": "uuid"},
+    },
+    "size": {"description": "Which thumbnail.", "schema": {"$ref": "#/components/schemas/ThumbnailSize"}},
+}
+# The values of parameters. Here they have names, so that generated clients have one type for each.
+_CHOICES: dict[str, list[str]] = {
+    "ContentType": [*requests.CONTENT_TYPES],
+    "Details": [*get_args(Detail), ",".join(get_args(Detail))],
+    "Redirect": ["0", "1"],
+    "ThumbnailSize": [*ThumbnailSize],
+}
+# The groups in the reference, by the second part of a path.
+_TAGS = {"images": "Images", "uploads": "Direct uploads", "stats": "Statistics"}
+_KEY_HOURS = KEY_RETENTION // timedelta(hours=1)
+_LIMIT = {"type": "integer", "minimum": 1, "maximum": requests.LARGEST_PAGE, "default": requests.DEFAULT_PAGE}
+_DETAILS = {
+    "name": "details",
+    "in": "query",
+    "description": (
+        "What to add to the data of the image, separated by commas: `caption` adds how the caption was made, and "
+        "`placeholder` adds a colour to show until a thumbnail is loaded."
+    ),
+    "schema": {"$ref": "#/components/schemas/Details"},
+}
+_PROMPT = {
+    "type": "string",
+    "maxLength": prompts.LONGEST,
+    "description": "The words with which the caption begins, such as `a photograph of`.",
+}
+_FILE = {
+    "type": "string",
+    "format": "binary",
+    "description": "A JPEG or PNG by its content. Its name and its declared type do not matter.",
+}
+# The parameters and bodies of operations, without the parameters in the path.
+_REQUESTS: dict[str, Json] = {
+    "listImages": {
+        "parameters": [
+            {
+                "name": "q",
+                "in": "query",
+                "description": "Words that must all be in the caption or the file name, such as `dog beach`.",
+                "schema": {"type": "string", "maxLength": requests.LONGEST_SEARCH},
+            },
+            {"name": "limit", "in": "query", "description": "Images per page.", "schema": _LIMIT},
+            {
+                "name": "cursor",
+                "in": "query",
+                "description": "The start of the page. Take it from the `next` of the previous page.",
+                "schema": {"type": "string", "format": "cursor"},
+            },
+            _DETAILS,
+        ]
+    },
+    "getImage": {
+        "parameters": [
+            {
+                "name": "wait",
+                "in": "query",
+                "description": "How many seconds to wait until the image is finished or has failed.",
+                "schema": {"type": "integer", "minimum": 0, "maximum": requests.LONGEST_WAIT, "default": 0},
+            },
+            _DETAILS,
+        ]
+    },
+    "getThumbnail": {
+        "parameters": [
+            {
+                "name": "redirect",
+                "in": "query",
+                "description": (
+                    "`1` answers with a redirect to the thumbnail, and `0` with JSON. Without it, a client whose "
+                    "Accept header prefers images, such as an `<img>`, gets the redirect."
+                ),
+                "schema": {"$ref": "#/components/schemas/Redirect"},
+            }
+        ]
+    },
+    "createUpload": {
+        "requestBody": {
+            "required": True,
+            "description": "The file that will be uploaded.",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            "filename": {"type": "string", "description": "Shown to clients, never used as a path."},
+                            "content_type": {"$ref": "#/components/schemas/ContentType"},
+                            "prompt": _PROMPT,
+                        },
+                        "required": ["content_type"],
+                    }
+                }
+            },
+        },
+    },
+    "uploadImage": {
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "description": (
+                    "A name for this upload. A second request with this key, file and prompt, within "
+                    f"{_KEY_HOURS} hours, gets the answer to the first request."
+                ),
+                "schema": {"type": "string", "pattern": f"^{requests.KEY_PATTERN}$"},
+            },
+            _DETAILS,
+        ],
+        "requestBody": {
+            "required": True,
+            "description": (
+                "The form with the file. API Gateway refuses a request that is too large for Lambda (6 MB in base64) "
+                'or for itself (10 MB), with status 413 and a body of its own: `{"message":"Request Too Long"}` or '
+                "`HTTP content length exceeded 10485760 bytes.`"
+            ),
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {"file": _FILE, "prompt": _PROMPT},
+                        "required": ["file"],
+                    },
+                    "encoding": {"file": {"contentType": "image/jpeg, image/png"}},
+                }
+            },
+        },
+    },
+}
+_ID_OF_ANSWER = {"image_id": "$response.body#/data/image_id"}
+_LINKS: dict[str, Json] = {
+    "uploadImage": {
+        "image": {"operationId": "getImage", "parameters": _ID_OF_ANSWER, "description": "The image again."},
+        "thumbnail": {
+            "operationId": "getThumbnail",
+            "parameters": {**_ID_OF_ANSWER, "size": "small"},
+            "description": "A fresh URL of its small thumbnail.",
+        },
+        "deletion": {"operationId": "deleteImage", "parameters": _ID_OF_ANSWER, "description": "Delete the image."},
+    },
+    "createUpload": {
+        "image": {"operationId": "getImage", "parameters": _ID_OF_ANSWER, "description": "The state of the image."},
+        "deletion": {"operationId": "deleteImage", "parameters": _ID_OF_ANSWER, "description": "Delete the image."},
+    },
+}
+# The answers that API Gateway gives itself: before it calls a function, or if a function does not answer.
+_GATEWAY = {
+    HTTPStatus.TOO_MANY_REQUESTS: ("Too many requests.", "Too many requests. Please try again in a moment."),
+    HTTPStatus.BAD_GATEWAY: ("A function failed without an answer.", "Internal server error"),
+    HTTPStatus.GATEWAY_TIMEOUT: ("A function took too long.", "Endpoint request timed out"),
+}
+_HEADERS = {
+    "Cache-Control": {
+        "description": "Bodies contain presigned URLs.",
+        "required": True,
+        "schema": {"const": "no-store"},
+    },
+    "Location": {
+        "description": "The URL in the body.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri"},
+    },
+    "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer"}},
+}
+
+
+def document() -> Json:
+    """Return the OpenAPI document of the API that template.yaml describes."""
+    package = metadata("image-pipeline")
+    described = template.read()
+    paths: dict[str, Json] = defaultdict(dict)
+    for name, properties in sorted(template.functions(described).items()):
+        operation = inspect.unwrap(template.handler(properties))
+        # The pages are not part of the API.
+        if operation not in handler.ERRORS:
+            continue
+        for event in properties["Events"].values():
+            # HEAD is described by one sentence of the description.
+            if event["Properties"]["Method"] != "HEAD":
+                route = event["Properties"]
+                operation_id = name[0].lower() + name[1:].removesuffix("Function")
+                paths[route["Path"]][route["Method"].lower()] = _operation(operation_id, route["Path"], operation)
+    result = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Image Processing Pipeline API",
+            "version": package["version"],
+            "description": (
+                f"{package['summary']}. Post a JPEG or PNG; get its metadata, two thumbnails and a caption. "
+                "Every GET route also answers HEAD, with the same status and headers and no body."
+            ),
+            "license": {"name": package["license-expression"], "identifier": package["license-expression"]},
+        },
+        # Relative to the document, which the API serves.
+        "servers": [{"url": ".", "description": "This API"}],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": {name: {"type": "string", "enum": values} for name, values in _CHOICES.items()} | _schemas(),
+            "headers": _HEADERS,
+            "responses": {
+                status.phrase.replace(" ", ""): _gateway_answer(*texts) for status, texts in _GATEWAY.items()
+            },
+        },
+    }
+    validate(result)
+    return result
+
+
+def text() -> str:
+    """Return the document as the text of the file."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _operation(operation_id: str, path: str, operation: Callable[..., Any]) -> Json:
+    summary = str(inspect.getdoc(inspect.getmodule(operation))).partition("\n")[0].partition(": ")[2]
+    request = _REQUESTS.get(operation_id, {})
+    parameters = [
+        {"name": name, "in": "path", "required": True, **described}
+        for name, described in _PATH_PARAMETERS.items()
+        if f"{{{name}}}" in path
+    ] + request.get("parameters", [])
+    body = get_type_hints(operation, localns={"schemas": schemas})["return"]
+    returned = [part for part in get_args(body) or (body,) if part is not handler.Redirect]
+    success: Json = {
+        "description": " ".join(str(inspect.getdoc(body)) for body in returned),
+        "headers": _headers("Cache-Control"),
+        "content": _json(*returned, examples=SUCCESSES[operation_id]),
+    }
+    if operation_id in _LINKS:
+        success["links"] = _LINKS[operation_id]
+    return {
+        "operationId": operation_id,
+        "tags": [_TAGS[path.split("/")[2]]],
+        "summary": summary[0].upper() + summary[1:],
+        **request,
+        **({"parameters": parameters} if parameters else {}),
+        "responses": {
+            str(int(handler.SUCCESS[operation])): success,
+            **({"302": _redirect(success)} if handler.Redirect in get_args(body) else {}),
+            **_refusals(operation_id, handler.ERRORS[operation]),
+            **{str(int(status)): _reference("responses", status.phrase.replace(" ", "")) for status in _GATEWAY},
+        },
+    }
+
+
+def _redirect(success: Json) -> Json:
+    return {
+        "description": "The same body, for clients that follow the Location header.",
+        "headers": _headers("Cache-Control", "Location"),
+        "content": success["content"],
+    }
+
+
+def _refusals(operation_id: str, raises: tuple[type[PipelineError], ...]) -> dict[str, Json]:
+    """Return the error answers, by status."""
+    descriptions: dict[HTTPStatus, list[str]] = defaultdict(list)
+    examples: dict[HTTPStatus, Json] = defaultdict(dict)
+    for error in (*raises, *handler.COMMON_ERRORS):
+        descriptions[handler.status_of(error)].append(str(inspect.getdoc(error)))
+        body = bodies.image_missing if error is ImageNotFoundError else bodies.failure
+        message = error.message or REFUSALS[error][operation_id]
+        examples[handler.status_of(error)][error.__name__] = body(message)
+    descriptions[HTTPStatus.INTERNAL_SERVER_ERROR].append("Anything unforeseen.")
+    examples[HTTPStatus.INTERNAL_SERVER_ERROR]["Unforeseen"] = bodies.failure(UNEXPECTED)
+    answers: dict[str, Json] = {}
+    for status in sorted(descriptions):
+        missing = ImageNotFoundError in raises and status == handler.status_of(ImageNotFoundError)
+        content = _json(schemas.ImageMissing if missing else schemas.Failure, examples=examples[status])
+        headers = ["Cache-Control", "Retry-After"] if handler.may_be_repeated(status) else ["Cache-Control"]
+        description = " ".join(descriptions[status])
+        answers[str(int(status))] = {"description": description, "headers": _headers(*headers), "content": content}
+    return answers
+
+
+def _gateway_answer(description: str, message: str) -> Json:
+    return {
+        "description": description,
+        "headers": _headers("Cache-Control", "Retry-After"),
+        "content": _json(schemas.Failure, examples={"Gateway": bodies.failure(message)}),
+    }
+
+
+def _json(*types: type, examples: Mapping[str, object]) -> Json:
+    references = [_reference("schemas", body.__name__) for body in types]
+    return {
+        "application/json": {
+            "schema": references[0] if len(references) == 1 else {"anyOf": references},
+            "examples": {name: {"value": example} for name, example in examples.items()},
+        }
+    }
+
+
+def _headers(*names: str) -> Json:
+    return {name: _reference("headers", name) for name in names}
+
+
+def _reference(kind: str, name: str) -> Json:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _schemas() -> Json:
+    """Return the schemas of all bodies, by name."""
+    types = [found for found in vars(schemas).values() if is_typeddict(found)]
+    for found in types:
+        with_config(ConfigDict(use_attribute_docstrings=True))(found)
+    _, made = TypeAdapter.json_schemas(
+        [(found.__name__, "serialization", TypeAdapter(found)) for found in types],
+        ref_template="#/components/schemas/{model}",
+    )
+    definitions: Json = made["$defs"]
+    for definition in definitions.values():
+        for described in (definition, *definition["properties"].values()):
+            described.pop("title", None)
+    return definitions
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(text())

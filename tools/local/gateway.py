@@ -1,0 +1,119 @@
+"""The API as `sam local start-api` serves it, without Docker: the gateway of SAM with the real handlers.
+
+Only one part of SAM is replaced: its Docker runner, by one that calls the handlers in this process.
+"""
+
+import json
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from samcli.lib.providers.api_provider import ApiProvider
+from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
+from samcli.local.apigw.local_apigw_service import LocalApigwService
+from werkzeug.wsgi import get_input_stream
+
+from tools.local.access import Access, gateway_response
+from tools.template import PATH, Template, functions, handler
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from samcli.lib.utils.stream_writer import StreamWriter
+    from samcli.local.apigw.route import Route
+
+_ACCOUNT = "123456789012"
+# SAM ignores the security schemes of the template, and warns. local_access.py applies them.
+logging.getLogger("samcli.commands.local.lib.swagger.parser").setLevel(logging.ERROR)
+
+
+class LocalGateway:
+    """The routes of template.yaml as one WSGI application."""
+
+    def __init__(self, template: Template, host: str, port: int) -> None:
+        stacks, _ = SamLocalStackProvider.get_stacks(template_file=str(PATH))
+        api = ApiProvider(stacks).api
+        self.routes: list[Route] = sorted(api.routes, key=lambda route: (route.path, route.methods))
+        self._functions = functions(template)
+        service = LocalApigwService(api, _InProcessRunner(self.call), port=port, host=host)
+        service.create()
+        flask_app = service._app  # noqa: SLF001 - SAM has no public name for it
+        # SAM's gateway has no gateway responses. A client sees this one most often.
+        for status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+            flask_app.register_error_handler(
+                status, lambda _: gateway_response(template, "MISSING_AUTHENTICATION_TOKEN")
+            )
+        bodies = _TextBodies(flask_app, api.binary_media_types)
+        self.app: WSGIApplication = Access(bodies, template, self.call)
+
+    def call(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
+        """Call the handler of a function as the Lambda runtime does. An exception becomes an error document."""
+        properties = self._functions[function]
+        timeout = properties["Timeout"]
+        context = LocalContext(function, seconds=timeout) if isinstance(timeout, int) else LocalContext(function)
+        try:
+            answer: dict[str, Any] = handler(properties)(event, context)
+        except Exception as error:  # noqa: BLE001 - the runtime continues after any exception
+            traceback.print_exc()
+            return {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": []}
+        return answer
+
+
+class _TextBodies:
+    """Decodes bodies that do not have a binary media type to text, as API Gateway does. SAM's gateway fails on them."""
+
+    def __init__(self, app: "WSGIApplication", binary_media_types: list[str]) -> None:
+        self._app = app
+        self._binary_media_types = binary_media_types
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower() not in self._binary_media_types:
+            body = get_input_stream(environ).read().decode(errors="replace").encode()
+            environ["wsgi.input"] = BytesIO(body)
+            if body:
+                environ["CONTENT_LENGTH"] = str(len(body))
+            environ.pop("HTTP_TRANSFER_ENCODING", None)
+        return self._app(environ, start_response)
+
+
+@dataclass(frozen=True)
+class LocalContext:
+    """The part of Lambda's context object that handlers use."""
+
+    function_name: str
+    memory_limit_in_mb: int = 3008
+    aws_request_id: str = field(default_factory=lambda: str(uuid4()))
+    seconds: float = 29
+    started: float = field(default_factory=time.monotonic)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return int((self.started + self.seconds - time.monotonic()) * 1000)
+
+    @property
+    def invoked_function_arn(self) -> str:
+        return f"arn:aws:lambda:us-east-1:{_ACCOUNT}:function:{self.function_name}"
+
+
+class _InProcessRunner:
+    """Replaces SAM's runner of Docker containers."""
+
+    def __init__(self, call: Callable[[str, dict[str, Any]], dict[str, Any]]) -> None:
+        self._call = call
+
+    def is_debugging(self) -> bool:
+        return False
+
+    def invoke(
+        self,
+        function_identifier: str,
+        event: str,
+        stdout: "StreamWriter",
+        stderr: "StreamWriter | None" = None,  # noqa: ARG002 - SAM's interface
+        tenant_id: str | None = None,  # noqa: ARG002
+    ) -> None:
+        stdout.write_str(json.dumps(self._call(function_identifier, json.loads(event))))

@@ -1,0 +1,83 @@
+"""Run the whole API on this machine, without an AWS account, Docker or network: `python -m tools.local.serve`."""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from image_processing.captions import ModelFolderError
+from tools.local import server
+from tools.local.access import API_KEY
+from tools.local.request_handler import RequestHandler
+
+# What curl must send, by the way in which clients prove who they are.
+_HEADER_OPTIONS = {
+    "NONE": "",
+    "API_KEY": f"-H 'x-api-key: {API_KEY}' ",
+    "JWT": '-H "Authorization: Bearer $TOKEN" ',
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command. Return its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--model", type=Path, default=server.DEMO_MODEL, help="folder of an exported model")
+    parser.add_argument("--origins", default="", help="origins whose pages may use the API, separated by commas")
+    parser.add_argument(
+        "--auth", choices=["NONE", "API_KEY", "JWT"], default="NONE", help="what clients need (default: %(default)s)"
+    )
+    parser.add_argument("--issuer", default="", help="issuer of the tokens, with --auth JWT")
+    parser.add_argument("--audience", default="image-pipeline", help="audience of the tokens (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    if options.auth == "JWT" and not options.issuer:
+        parser.error("--auth JWT needs the issuer of the tokens: make serve AUTH=JWT ISSUER=https://...")
+    parameters = {
+        "AllowedOrigins": options.origins,
+        "ApiAuth": options.auth,
+        "JwtIssuer": options.issuer,
+        "JwtAudience": options.audience,
+    }
+
+    stop = threading.Event()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, lambda *_: stop.set())
+    try:
+        with server.run(options.model, options.host, options.port, _LoggingRequestHandler, parameters) as api:
+            print(_banner(api, options.auth), flush=True)
+            stop.wait()
+    except (ModelFolderError, server.AddressError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print("\nstopped", flush=True)
+    return 0
+
+
+class _LoggingRequestHandler(RequestHandler):
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 - werkzeug's signature
+        path = getattr(self, "path", "").partition("?")[0]  # missing if the request line is not valid
+        print(f"{self.log_date_time_string()}  {self.command} {path}  {code}", flush=True)
+
+
+def _banner(api: server.LocalApi, auth: str) -> str:
+    model = api.captioner.model
+    lines = [f"Image Processing Pipeline API on {api.url}", ""]
+    lines += [f"  {method:5} {route.path}" for route in api.routes for method in route.methods]
+    lines += ["", f"Captions by {model.id} ({model.revision}, {model.precision})"]
+    if api.captioner.note:
+        lines += [f"  {api.captioner.note}"]
+    lines += [
+        "",
+        f"Open {api.url} in a browser, or try it from another shell:",
+        f"  curl {_HEADER_OPTIONS[auth]}-F file=@tools/exporter/samples/scene-03.png {api.url}/api/images",
+        "",
+        "Everything is in memory. Ctrl-C stops the API and deletes all its data.",
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""The whole API in one process: gateway, handlers, S3 and DynamoDB. Used by serve, demo and the tests."""
+
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from errno import EADDRINUSE
+from pathlib import Path
+
+import boto3
+from samcli.local.apigw.route import Route
+from werkzeug.serving import make_server
+
+from image_pipeline.storage import clients
+from image_processing.captions import Captioner, get_captioner
+from tools import template
+from tools.local import aws_stand_in, notifications
+from tools.local.aws_stand_in import QuietRequestHandler, create_resources, serving
+from tools.local.gateway import LocalGateway
+from tools.local.request_handler import RequestHandler
+
+DEMO_MODEL = template.ROOT / "tools" / "demo_model" / "model"
+
+
+class AddressError(Exception):
+    """The API cannot use this address and port. The message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class LocalApi:
+    """A running API. `url` is the base URL of all routes."""
+
+    url: str
+    routes: list[Route]
+    captioner: Captioner
+
+
+@contextmanager
+def run(
+    model: Path = DEMO_MODEL,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    request_handler: type[RequestHandler] = QuietRequestHandler,
+    parameters: Mapping[str, str] | None = None,
+) -> Iterator[LocalApi]:
+    """Serve until the block ends. Port 0 means any free port. `parameters` are those of the template.
+
+    Until then, this process has the environment variables of the functions. Its AWS clients reach only the stand-in.
+    Raises AddressError and ModelFolderError.
+    """
+    with _listen(host, port) as listener, aws_stand_in.run(host) as aws, _environment(aws):
+        described = template.read(parameters)
+        variables, resources = create_resources(described)
+        os.environ |= variables
+        os.environ |= {
+            "THUMBNAILS_URL": f"{aws['AWS_ENDPOINT_URL']}/{os.environ['BUCKET_NAME']}",
+            "UPLOADS_URL": f"{aws['AWS_ENDPOINT_URL']}/{os.environ['UPLOADS_BUCKET']}",
+            "MODEL_PATH": str(model),
+            "AWS_SAM_LOCAL": "true",
+            "POWERTOOLS_LOG_LEVEL": "WARNING",
+            "POWERTOOLS_METRICS_DISABLED": "true",
+        }
+        captioner = get_captioner()
+        port = listener.getsockname()[1]
+        gateway = LocalGateway(described, host, port)
+        server = make_server(
+            host, port, gateway.app, threaded=True, request_handler=request_handler, fd=listener.fileno()
+        )
+        with notifications.running(described, resources, boto3.client, gateway.call), serving(server):
+            yield LocalApi(f"http://{host}:{port}", gateway.routes, captioner)
+
+
+def forget_clients() -> None:
+    """Forget the AWS clients of the functions, because the next ones get another environment."""
+    getters = (clients.session, clients.aws_lambda, clients.codedeploy, clients.dynamodb, clients.s3, clients.sqs)
+    for cached in getters:
+        cached.cache_clear()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if host in {"", "0.0.0.0", "::"}:
+        raise AddressError(
+            f"thumbnail URLs contain the host, and '{host}' cannot be reached. Give an address: HOST=<address>"
+        )
+    try:
+        return socket.create_server((host, port))
+    except (OSError, OverflowError) as error:
+        hint = "; choose another port: make serve PORT=" if getattr(error, "errno", None) == EADDRINUSE else ""
+        raise AddressError(
+            f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}{hint}"
+        ) from error
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Replace all AWS_ variables by `variables` until the block ends."""
+    before = dict(os.environ)
+    for name in [name for name in before if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ |= variables
+    forget_clients()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ |= before
+        forget_clients()

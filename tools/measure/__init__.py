@@ -1,0 +1,1 @@
+"""Speed, load, cost and scale: commands that measure or calculate them."""

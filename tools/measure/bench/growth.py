@@ -1,0 +1,155 @@
+"""The time of each read with 100 to a million images, on DynamoDB Local.
+
+Usage: `.venv/bin/python -m tools.measure.bench.growth`.
+
+Writing the images takes half an hour and 6 GB of memory. Each read returns equally many images from each table: the
+words of the searches are in enough images of the first hundred.
+"""
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+from tqdm import tqdm
+
+from image_pipeline.storage import clients, keys, records, search_index, table, terms
+from tools.containers import storage
+from tools.local.sample_images import finished, store
+from tools.measure.bench.listing import table_of_images
+
+_SIZES = (100, 10_000, 1_000_000)
+_LIMIT = 50
+_ROUNDS = 100
+_WARM_UP = 20
+_BATCH = 10
+# How many images are stored like uploads, so that the statistics are of several shards.
+_COUNTED = 50
+_WRITERS = 4
+_PLOT = Path("docs/growth.png")
+
+# In every image, in every second image, and in every second image of the first hundred.
+_FREQUENT, _COMMON, _RARE = "photograph", "dog", "zebra"
+_SEARCHES = {
+    "search, a frequent word": [_FREQUENT],
+    "search, two frequent words": [_FREQUENT, _COMMON],
+    "search, a rare word": [_RARE],
+    "search, a frequent and a rare word": [_FREQUENT, _RARE],
+}
+
+
+def main() -> None:
+    """Print and draw the median time of each read at each size, and its ratio to the smallest size."""
+    with table_of_images(0):
+        template = _finished_item()
+        reads = {}
+        for size in _SIZES:
+            os.environ["TABLE_NAME"] = f"images-{size}"
+            storage.create_table(os.environ["AWS_ENDPOINT_URL_DYNAMODB"], os.environ["TABLE_NAME"])
+            # With several streams, each write to DynamoDB Local gets slower with the records in all of them.
+            clients.dynamodb().update_table(
+                TableName=os.environ["TABLE_NAME"], StreamSpecification={"StreamEnabled": False}
+            )
+            reads[size] = _reads(_fill(template, size))
+        medians = _milliseconds(reads)
+    print(f"median of {_ROUNDS} calls in ms; {_LIMIT} images per page\n")
+    print("| read | " + " | ".join(f"{size:,} images" for size in _SIZES) + " | largest / smallest |")
+    print("|---" * (len(_SIZES) + 2) + "|")
+    for name, times in medians.items():
+        print(f"| {name} | " + " | ".join(f"{taken:.1f}" for taken in times) + f" | {times[-1] / times[0]:.2f} |")
+    _draw(medians)
+
+
+def _reads(image_id: str) -> dict[str, Callable[[], object]]:
+    reads: dict[str, Callable[[], object]] = {
+        "list": partial(records.newest, _LIMIT),
+        "image": partial(records.get, image_id),
+        "statistics": records.statistics,
+    }
+    for name, words in _SEARCHES.items():
+        reads[name] = partial(search_index.search, [terms.of(word)[0] for word in words], _LIMIT, None)
+    return reads
+
+
+def _finished_item() -> table.Item:
+    """Store an image as an upload does, and return its item."""
+    record = finished()
+    store(record)
+    item = table.find(keys.image(record.image_id))
+    assert item is not None
+    return item
+
+
+def _fill(template: table.Item, images: int) -> str:
+    """Write images and count some of them. Return the id of one."""
+    for _ in range(_COUNTED):
+        store(record := finished())
+
+    def write(number: int) -> None:
+        table.write_batch([item for at in range(number, number + _BATCH) for item in _items(template, at)])
+
+    with (
+        ThreadPoolExecutor(_WRITERS) as pool,
+        tqdm(total=images, unit="image", unit_scale=True, mininterval=10) as progress,
+    ):
+        for _ in pool.map(write, range(0, images, _BATCH)):
+            progress.update(_BATCH)
+    return record.image_id
+
+
+def _items(template: table.Item, number: int) -> list[table.Item]:
+    """Return the item of another image, `number` minutes newer, and its entries in the index."""
+    words = [_FREQUENT]
+    if number % 2 == 0:
+        words += [_COMMON, _RARE] if number < _SIZES[0] else [_COMMON]
+    record = replace(finished(minutes=number), caption=" ".join(words))
+    position = keys.listing_position(record)
+    changed = {
+        **keys.image(record.image_id),
+        "image_id": record.image_id,
+        "processed_at": record.processed_at.isoformat(timespec="microseconds"),
+        "caption": record.caption,
+        "listing": keys.listing(keys.listing_shard(record.image_id)),
+        "listed_at": position,
+    }
+    found = terms.of(record.caption)
+    entries = [{**keys.term(term, position), "image_id": record.image_id, "terms": found} for term in found]
+    return [template | changed, *entries]
+
+
+def _milliseconds(reads: dict[int, dict[str, Callable[[], object]]]) -> dict[str, list[float]]:
+    """Return the median time of each read from each table. The tables take turns, so that they meet the same noise."""
+    seconds: dict[tuple[str, int], list[float]] = {}
+    for _ in tqdm(range(_WARM_UP + _ROUNDS), unit="round", mininterval=10):
+        for size, calls in reads.items():
+            os.environ["TABLE_NAME"] = f"images-{size}"
+            for name, call in calls.items():
+                start = time.perf_counter()
+                call()
+                seconds.setdefault((name, size), []).append(time.perf_counter() - start)
+    return {
+        name: [statistics.median(seconds[name, size][_WARM_UP:]) * 1000 for size in reads] for name in reads[_SIZES[0]]
+    }
+
+
+def _draw(medians: dict[str, list[float]]) -> None:
+    mpl.use("Agg")
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for name, times in medians.items():
+        axes.plot(_SIZES, times, marker="o", label=name)
+    axes.set(xscale="log", xlabel="Images in the table", ylabel="Milliseconds per read")
+    axes.set_ylim(bottom=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right center", frameon=False)
+    figure.savefig(_PLOT, dpi=150)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""Writes docs/benchmarks.md and its chart from the measurements."""
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median, quantiles
+
+import matplotlib as mpl
+from matplotlib import pyplot as plt
+
+from tools.measure.cost import inputs
+from tools.measure.cost.inputs import MEGABYTES_PER_CPU
+
+TOKENS = 12
+BASELINE = "transformers fp32"
+TORCH_INT8 = "transformers int8"
+OPENVINO_INT8 = "OpenVINO int8"
+# The precision of the weights of encoder and decoder; see tools/exporter/precisions.py.
+PRECISIONS = {"fp32": ("fp32", "fp32"), "int8-decoder": ("fp32", "int8"), "int8": ("int8", "int8")}
+_BEST = "int8"
+# Of Lambda functions, in megabytes: one vCPU, the default of template.yaml, two vCPUs.
+MEMORY_SIZES = (1769, 3008, 3538)
+_DEFAULT_MEMORY = 3008
+_MEGA, _GIGA, _MILLI = 1e6, 1e9, 1e3
+
+
+def _cpuinfo() -> dict[str, str]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure that make bench prints, and its goal as text."""
+
+    name: str
+    meaning: str
+    value: float
+    goal: str = ""
+
+
+@dataclass
+class Measured:
+    """The measurements of one engine, in seconds and bytes.
+
+    `pair_rate` is captions per second of two processes. `with_memory` has the times of warm captions with the CPU time
+    of a function, by its memory in megabytes. Peers are only measured warm.
+    """
+
+    cold: list[float] = field(default_factory=list)
+    warm: list[float] = field(default_factory=list)
+    encoder: list[float] = field(default_factory=list)
+    token: list[float] = field(default_factory=list)
+    peak_bytes: int = 0
+    bytes_on_disk: int = 0
+    pair_rate: float = 0
+    with_memory: dict[int, list[float]] = field(default_factory=dict)
+
+
+def write(
+    docs: Path,
+    measured: Mapping[str, Measured],
+    rates: Mapping[str, float],
+    limits: Mapping[str, float],
+    uploads: Mapping[str, float],
+) -> dict[str, float]:
+    """Write the page and the chart to `docs`, and return the figures that matter, by name."""
+    figures = _figures(measured, limits, uploads)
+    _draw(docs / "benchmarks.png", measured, limits)
+    page = docs / "benchmarks.md"
+    # The text below the marker is written by hand and is kept.
+    _, marker, notes = page.read_text().partition(_MARKER) if page.exists() else ("", _MARKER, "\n")
+    page.write_text(_page(measured, rates, limits, uploads, figures) + marker + notes)
+    return {figure.name: figure.value for figure in figures}
+
+
+_MARKER = "<!-- Written by make bench up to here. -->"
+
+
+def _page(
+    measured: Mapping[str, Measured],
+    rates: Mapping[str, float],
+    limits: Mapping[str, float],
+    uploads: Mapping[str, float],
+    figures: Sequence[Figure],
+) -> str:
+    engines = "\n".join(_row(name, engine, limits.get(name)) for name, engine in measured.items())
+    memory = "\n".join(_memory_row(name, engine) for name, engine in measured.items())
+    goals = "\n".join(f"| `{each.name}` | {each.meaning} | {each.value:.3f} | {each.goal} |" for each in figures)
+    sizes = " | ".join(f"{size} MB, {size / MEGABYTES_PER_CPU:.1f} vCPU" for size in MEMORY_SIZES)
+    return f"""# Benchmarks
+
+`make bench` measured this page in one run on {datetime.now(UTC):%Y-%m-%d}. The model has the exact size of BLIP-base
+and random weights. Its speed and memory are right, its captions mean nothing. The pictures are photographs of
+`tools/exporter/samples`. A caption has {TOKENS} tokens.
+
+Machine: {_processor()}, {len(os.sched_getaffinity(0))} cores, {_physical_memory() / _GIGA:.0f} GB,
+{platform.system()}, Python {platform.python_version()}, onnxruntime {version("onnxruntime")}.
+Its best rates are {rates["fp32"] / _GIGA:.0f} billion operations per second in fp32,
+{rates["int8"] / _GIGA:.0f} in int8, and {rates["bytes"] / _GIGA:.1f} GB/s from memory.
+
+## With the CPU time of a Lambda function
+
+AWS promises functions a processor with AVX2, and no more. A function with {MEGABYTES_PER_CPU} MB has one vCPU, one with
+more memory has more of them. The cells have the median time of a warm caption, and the price of a million captions.
+
+| engine | {sizes} |
+|---|{"---|" * len(MEMORY_SIZES)}
+{memory}
+
+The price is that of the duration and the requests of x86 functions in us-east-1, in November 2026.
+
+## All cores of the machine
+
+![Seconds per caption, from the start of the process and warm, per engine](benchmarks.png)
+
+| engine | start → first caption | warm p50 | warm p95 | encoder | per token | peak memory | packages + weights | captions/s, 1 process | 2 processes | limit | p50 / limit |
+|---|---|---|---|---|---|---|---|---|---|---|---|
+{engines}
+
+| figure | meaning | here | goal |
+|---|---|---|---|
+{goals}
+
+An upload of 12 megapixels ({uploads["bytes"] / _MEGA:.1f} MB JPEG) through the handler, on moto, in int8, takes {_ms(uploads["upload"])}.
+The caption alone takes {_ms(uploads["caption"])}. If thumbnails and caption were made one after the other, the upload would
+take {_ms(uploads["upload_in_turn"])}.
+
+## How it is measured
+
+- The baseline is the usual Lambda handler: `BlipForConditionalGeneration.from_pretrained(...)` and `generate`, eager,
+  in fp32, with the default threads of torch.
+- {TORCH_INT8} is the baseline after `quantize_dynamic` of its linear layers.
+- {OPENVINO_INT8} has the encoder in static int8, quantised by NNCF with 12 photographs, and the weights of the decoder
+  in int8. It runs the same graphs as ours.
+- The CPU time of a function: a control group of Linux gives the process its share of each 100 ms.
+- Start → first caption: from the start of the interpreter to the caption. The files are in the page cache. Each
+  process is new; the engines take turns. The value is the median.
+- Warm: all engines are loaded and take turns. The time is from the photograph to the tokens. The values are medians.
+- Peak memory: VmHWM of the process, which includes mapped weights.
+- Packages: all files of the required packages, without bytecode.
+- The limit is the time at the best rates of this machine: the products of the encoder with its weights, its attention
+  in fp32, and one read of the weights per token (`tools/measure/bench/work.py`). The rates are the better of torch and
+  ONNX Runtime on 2048 x 2048 matrices, and a dot product over 1 GiB.
+- Two processes share the cores, like two containers on one machine. Lambda runs one request per container.
+
+"""
+
+
+def _figures(
+    measured: Mapping[str, Measured], limits: Mapping[str, float], uploads: Mapping[str, float]
+) -> list[Figure]:
+    baseline, best = measured[BASELINE], measured[_BEST]
+    warm, limited = median(best.warm), median(best.with_memory[_DEFAULT_MEMORY])
+    # The goals of warm captions are for a processor as Lambda promises it.
+    has_more = "avx512f" in _cpuinfo()["flags"].split()
+    kind, goals = ("native", ("", "", "")) if has_more else ("avx2", ("≤ 0.42", "≤ 0.6", "≤ 1.25"))
+    with_memory = f"in int8 with the CPU time of {_DEFAULT_MEMORY} MB"
+    return [
+        Figure(f"{kind}_ratio_warm", "warm caption, int8 / baseline", warm / median(baseline.warm), goals[0]),
+        Figure(
+            f"{kind}_ratio_torch_int8",
+            f"warm caption, int8 / {TORCH_INT8}",
+            warm / median(measured[TORCH_INT8].warm),
+            goals[1],
+        ),
+        Figure(
+            f"{kind}_ratio_openvino",
+            f"warm caption, int8 / {OPENVINO_INT8}",
+            warm / median(measured[OPENVINO_INT8].warm),
+        ),
+        Figure(f"{kind}_ratio_to_limit", "warm caption / limit, int8", warm / limits[_BEST], goals[2]),
+        Figure(f"{kind}_quota_ms", f"warm caption {with_memory}", limited * _MILLI),
+        Figure(f"dollars_per_million_{kind}", f"a million captions {with_memory}", _dollars(limited, _DEFAULT_MEMORY)),
+        Figure(
+            "ratio_cold",
+            "start → first caption, int8 / baseline",
+            median(best.cold) / median(baseline.cold),
+            "≤ 0.25",
+        ),
+        Figure("ratio_rss", "peak memory, int8 / baseline", best.peak_bytes / baseline.peak_bytes, "≤ 0.45"),
+        Figure(
+            "ratio_bytes", "packages + weights, int8 / baseline", best.bytes_on_disk / baseline.bytes_on_disk, "≤ 0.25"
+        ),
+        Figure(
+            "ratio_warm_fp32", "warm caption, fp32 / baseline", median(measured["fp32"].warm) / median(baseline.warm)
+        ),
+        Figure(
+            "ratio_overhead",
+            "an upload without its caption / the caption",
+            uploads["upload"] / uploads["caption"] - 1,
+            "≤ 0.15",
+        ),
+    ]
+
+
+def _memory_row(name: str, engine: Measured) -> str:
+    cells = [
+        f"{_ms(median(engine.with_memory[size]))}, {_dollars(median(engine.with_memory[size]), size):.2f} $"
+        for size in MEMORY_SIZES
+    ]
+    return f"| {' | '.join([name, *cells])} |"
+
+
+def _dollars(seconds: float, megabytes: int) -> float:
+    """Return the price of a million captions on Lambda."""
+    prices = inputs.read()["prices"]
+    dollars: float = seconds * megabytes / 1024 * prices["lambda_gb_second"] + prices["lambda_request"]
+    return _MEGA * dollars
+
+
+def _row(name: str, engine: Measured, limit: float | None) -> str:
+    warm = median(engine.warm)
+    cells = [
+        name,
+        f"{median(engine.cold):.2f} s" if engine.cold else "",
+        _ms(warm),
+        _ms(quantiles(engine.warm, n=20)[-1]),
+        _ms(median(engine.encoder)),
+        f"{median(engine.token) * _MILLI:.1f} ms",
+        *(f"{size / _MEGA:.0f} MB" if size else "" for size in (engine.peak_bytes, engine.bytes_on_disk)),
+        f"{1 / warm:.2f}",
+        f"{engine.pair_rate:.2f}" if engine.pair_rate else "",
+        *((_ms(limit), f"{warm / limit:.2f}") if limit else ("", "")),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _draw(path: Path, measured: Mapping[str, Measured], limits: Mapping[str, float]) -> None:
+    mpl.use("Agg")
+    figure, (cold, warm) = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained", sharey=True)
+    names = [name for name, engine in measured.items() if engine.cold]
+    colours = ["#9aa0a6" if name == BASELINE else "#1a73e8" for name in names]
+    for axes, title, values in (
+        (cold, "process start to first caption, s", [median(measured[name].cold) for name in names]),
+        (warm, "warm caption, s", [median(measured[name].warm) for name in names]),
+    ):
+        bars = axes.barh(names, values, color=colours)
+        axes.bar_label(bars, [f"{value:.2f}" for value in values], padding=4)
+        axes.set_title(title, fontsize=11, loc="left")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.margins(x=0.15)
+    for number, name in enumerate(names):
+        if name in limits:
+            warm.plot([limits[name]] * 2, [number - 0.4, number + 0.4], color="black", linewidth=2)
+    warm.plot([], [], color="black", linewidth=2, label="limit of the machine")
+    warm.legend(frameon=False, loc="lower right")
+    cold.invert_yaxis()
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * _MILLI:.0f} ms"
+
+
+def _processor() -> str:
+    fields = _cpuinfo()
+    known = [name for name in ("avx2", "avx512f", "avx512_vnni", "amx_int8") if name in fields["flags"].split()]
+    return f"{fields['model name']} ({', '.join(known)})"
+
+
+def _physical_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

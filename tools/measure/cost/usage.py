@@ -1,0 +1,175 @@
+"""What one image makes AWS do: calls of functions and of services, counted while the local API processes it."""
+
+import json
+import math
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+import requests
+from botocore.model import OperationModel
+
+from image_pipeline import settings
+from image_pipeline.storage import clients
+from tools.local import server
+from tools.local.gateway import LocalGateway
+from tools.template import ROOT
+
+_PHOTOGRAPH = ROOT / "tests" / "photos" / "coffee.jpg"
+_TIMEOUT_SECONDS = 30
+_UNIT_BYTES = 1024
+# The functions that load the caption model. Their time is not measured here.
+CAPTIONING = {"UploadImageFunction", "ProcessUploadFunction"}
+# S3 charges nothing for these.
+_FREE = {"DeleteObject", "DeleteObjects"}
+
+
+@dataclass
+class Usage:
+    """The numbers of calls and billed units of one image, and the bytes of its thumbnails.
+
+    `cpu_seconds` and `aws_calls` are per function. Those of the functions in CAPTIONING are not complete.
+    """
+
+    calls: Counter[str] = field(default_factory=Counter)
+    cpu_seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    aws_calls: Counter[str] = field(default_factory=Counter)
+    units: Counter[str] = field(default_factory=Counter)
+    stored_bytes: int = 0
+
+
+def of_form() -> Usage:
+    """Return the usage of an image that came through POST /api/images."""
+    return _usage_of(_send_form)
+
+
+def of_direct_upload() -> Usage:
+    """Return the usage of an image that came through POST /api/uploads, and whose client waits for the result."""
+    usage = _usage_of(_send_directly)
+    usage.units["s3_put"] += 1
+    # The notification of S3, and what Lambda receives and deletes.
+    usage.units["sqs_request"] += 3
+    return usage
+
+
+def _send_form(url: str) -> None:
+    _post(f"{url}/api/images", files={"file": _PHOTOGRAPH.open("rb")})
+
+
+def _send_directly(url: str) -> None:
+    wanted = {"filename": _PHOTOGRAPH.name, "content_type": "image/jpeg"}
+    target = _post(f"{url}/api/uploads", json=wanted).json()["data"]
+    form = target["upload"]
+    _post(form["url"], data=form["fields"], files={"file": _PHOTOGRAPH.open("rb")})
+    image = f"{url}/api/images/{target['image_id']}?wait=20"
+    while requests.get(image, timeout=_TIMEOUT_SECONDS).json()["data"]["image_status"] == "processing":
+        pass
+
+
+def _post(url: str, **body: Any) -> requests.Response:  # noqa: ANN401 - arguments of requests
+    answer = requests.post(url, timeout=_TIMEOUT_SECONDS, **body)
+    answer.raise_for_status()
+    return answer
+
+
+def _usage_of(send: Callable[[str], None]) -> Usage:
+    """Return what the local API does for an image. Another image before it warms up."""
+    usage = Usage()
+    running = threading.local()
+    call = LocalGateway.call
+
+    def counted_call(gateway: LocalGateway, function: str, event: dict[str, Any]) -> dict[str, Any]:
+        running.function = function
+        usage.calls[function] += 1
+        start = time.thread_time()
+        answer = call(gateway, function, event)
+        if function not in CAPTIONING:
+            usage.cpu_seconds[function] += time.thread_time() - start
+        return answer
+
+    def count_request(model: OperationModel, params: Mapping[str, Any], **_: object) -> None:
+        # The threads of a function do not know its name. They belong to CAPTIONING.
+        usage.aws_calls[getattr(running, "function", "")] += 1
+        if model.service_model.service_name == "dynamodb":
+            usage.units.update(dynamodb_units(model.name, json.loads(params["body"])))
+        elif model.service_model.service_name == "s3" and model.name not in _FREE:
+            usage.units["s3_put" if model.name == "PutObject" else "s3_get"] += 1
+        elif model.service_model.service_name == "sqs":
+            usage.units["sqs_request"] += 1
+
+    with patch.object(LocalGateway, "call", counted_call), server.run() as api:
+        for client in (clients.dynamodb(), clients.s3(), clients.sqs()):
+            client.meta.events.register("before-call", count_request)
+        for images in (1, 2):
+            for counted in (usage.calls, usage.cpu_seconds, usage.aws_calls, usage.units):
+                counted.clear()
+            send(api.url)
+            _wait_for_the_index(images)
+        usage.stored_bytes = _stored_bytes() // images
+    return usage
+
+
+def _wait_for_the_index(images: int) -> None:
+    # This client is not counted.
+    table = boto3.resource("dynamodb").Table(settings.table_name())
+    while sum(bool(item.get("is_complete")) for item in table.scan()["Items"]) < images:
+        time.sleep(0.1)
+
+
+def _stored_bytes() -> int:
+    objects = boto3.client("s3").list_objects_v2(Bucket=settings.bucket_name())["Contents"]
+    return sum(stored["Size"] for stored in objects)
+
+
+def dynamodb_units(operation: str, request: Mapping[str, Any]) -> Counter[str]:
+    """Return the request units of an operation, for items of less than 4 KB.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html
+    """
+    units: Counter[str] = Counter()
+    match operation:
+        case "PutItem":
+            units["dynamodb_write_unit"] = _write_units(request["Item"])
+        case "UpdateItem" | "DeleteItem":
+            units["dynamodb_write_unit"] = 1
+        case "TransactWriteItems":
+            for item in request["TransactItems"]:
+                put = item.get("Put", {}).get("Item")
+                # A transaction costs twice as much, but not the copy in the index.
+                units["dynamodb_write_unit"] += (2 * _item_units(put) + _index_units(put)) if put else 2
+        case "BatchWriteItem":
+            for writes in request["RequestItems"].values():
+                units["dynamodb_write_unit"] += sum(
+                    _write_units(write["PutRequest"]["Item"]) if "PutRequest" in write else 1 for write in writes
+                )
+        case "BatchGetItem":
+            units["dynamodb_read_unit"] = sum(len(keys["Keys"]) for keys in request["RequestItems"].values())
+        case _:
+            units["dynamodb_read_unit"] = 1
+    return units
+
+
+def _write_units(item: Mapping[str, Any]) -> int:
+    return _item_units(item) + _index_units(item)
+
+
+def _index_units(item: Mapping[str, Any]) -> int:
+    return _item_units(item) if "listing" in item else 0
+
+
+def _item_units(item: Mapping[str, Any]) -> int:
+    return math.ceil(size(item) / _UNIT_BYTES)
+
+
+def size(value: Any) -> int:  # noqa: ANN401 - any part of an item
+    """Return about how many bytes DynamoDB counts for an item, in its JSON form."""
+    if isinstance(value, Mapping):
+        return sum(len(name) + size(part) for name, part in value.items())
+    if isinstance(value, list):
+        return sum(size(part) for part in value)
+    return len(str(value).encode())

@@ -1,0 +1,162 @@
+"""The dead letters of the table's stream: messages of Lambda about records that it could not process.
+
+Such a message names a range of records in a shard, not the records. DynamoDB keeps them for 24 hours.
+"""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from image_pipeline.storage import keys
+from tools.stack import deployed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
+    from mypy_boto3_dynamodbstreams.type_defs import RecordTypeDef
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageTypeDef
+
+# A message that is kept stays invisible for so long, so that the queue does not give it again to the same command.
+_HIDDEN_SECONDS = 900
+_WAIT_SECONDS = 1
+# DynamoDB may return pages without records. A range that still has no end after so many is given up.
+_MAX_PAGES = 1000
+_GONE = {"TrimmedDataAccessException", "ResourceNotFoundException"}
+
+
+class RecordsGoneError(Exception):
+    """The records are no longer in the stream."""
+
+
+class UnreadableError(Exception):
+    """The message or its records cannot be read."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records of a shard of a stream, by their first and last sequence number."""
+
+    stream_arn: str
+    shard_id: str
+    start: str
+    end: str
+
+
+@dataclass
+class Outcome:
+    """What happened to the messages: how many were sent as how many images, and the ids of those that are kept.
+
+    `gone` are those whose records are no longer in the stream. `kept` has the reason of each other one.
+    """
+
+    sent: int = 0
+    images: int = 0
+    gone: list[str] = field(default_factory=list)
+    kept: dict[str, str] = field(default_factory=dict)
+
+
+def resend(url: str, target: str) -> Outcome:
+    """Send the image ids of the records that the messages of the queue `url` name to the queue `target`.
+
+    A message is deleted only after that. The others are visible again in the end.
+    """
+    sqs, outcome, kept = boto3.client("sqs"), Outcome(), list[str]()
+    try:
+        for message in _messages(sqs, url):
+            name = message["MessageId"]
+            try:
+                found = image_ids(read(message["Body"]))
+                deployed.send(target, found)
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            except RecordsGoneError:
+                outcome.gone.append(name)
+            except (UnreadableError, deployed.MessageRefusedError, ClientError, BotoCoreError) as error:
+                outcome.kept[name] = str(error)
+            else:
+                outcome.sent, outcome.images = outcome.sent + 1, outcome.images + len(found)
+                continue
+            kept.append(message["ReceiptHandle"])
+    finally:
+        for handle in kept:
+            # After a long run, the message may be visible already.
+            with suppress(ClientError):
+                sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
+    return outcome
+
+
+def read(body: str) -> Batch:
+    """Return the records that a message of Lambda names. Raises UnreadableError."""
+    try:
+        described = json.loads(body)["DDBStreamBatchInfo"]
+        names = ("streamArn", "shardId", "startSequenceNumber", "endSequenceNumber")
+        arn, shard, start, end = (str(described[name]) for name in names)
+    except (ValueError, KeyError, TypeError):
+        raise UnreadableError("this is no message of Lambda about a stream") from None
+    if not (start.isdecimal() and end.isdecimal()):
+        raise UnreadableError("its sequence numbers are no numbers")
+    return Batch(arn, shard, start, end)
+
+
+def image_ids(batch: Batch) -> list[str]:
+    """Return the ids of the images whose items changed in these records. Raises RecordsGoneError and UnreadableError.
+
+    Raises the other errors of botocore.
+    """
+    try:
+        found = {record["dynamodb"]["Keys"]["pk"]["S"]: None for record in _records(batch) if _is_image(record)}
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _GONE:
+            raise RecordsGoneError from error
+        raise
+    return [keys.image_id(partition_key) for partition_key in found]
+
+
+def _messages(sqs: "SQSClient", url: str) -> "Iterator[MessageTypeDef]":
+    """Yield each message of a queue once. It stays hidden from others for a while."""
+    seen: set[str] = set()
+    while True:
+        answer = sqs.receive_message(
+            QueueUrl=url,
+            MaxNumberOfMessages=10,
+            VisibilityTimeout=_HIDDEN_SECONDS,
+            WaitTimeSeconds=_WAIT_SECONDS,
+        )
+        new = [message for message in answer.get("Messages", []) if message["MessageId"] not in seen]
+        if not new:
+            return
+        seen.update(message["MessageId"] for message in new)
+        yield from new
+
+
+def _records(batch: Batch) -> "Iterator[RecordTypeDef]":
+    streams: DynamoDBStreamsClient = boto3.client("dynamodbstreams")
+    page: Any = streams.get_shard_iterator(
+        StreamArn=batch.stream_arn,
+        ShardId=batch.shard_id,
+        ShardIteratorType="AT_SEQUENCE_NUMBER",
+        SequenceNumber=batch.start,
+    )
+    iterator, last = page["ShardIterator"], int(batch.end)
+    for _ in range(_MAX_PAGES):
+        page = streams.get_records(ShardIterator=iterator)
+        for record in page["Records"]:
+            number = int(record["dynamodb"]["SequenceNumber"])
+            if number <= last:
+                yield record
+            if number >= last:
+                return
+        iterator = page.get("NextShardIterator")
+        # A closed shard ends here.
+        if iterator is None:
+            break
+    raise UnreadableError("its last record is not in the stream")
+
+
+def _is_image(record: "RecordTypeDef") -> bool:
+    return record["dynamodb"]["Keys"].get("sk") == {"S": "IMAGE"}
