@@ -28,14 +28,14 @@ from urllib3.util import Retry
 Json = dict[str, Any]
 CONTENT_TYPES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
 # The default of the parameter MaxUploadBytes.
-_LARGEST_FORM_BYTES = 4_500_000
+_MAX_FORM_BYTES = 4_500_000
 # The API remembers a key for 24 hours. A repeated upload needs some time too.
 _KEY_SECONDS = 23 * 3600
 _TIMEOUT_SECONDS = 60
 _TRIES = 12
-_LONGEST_PAUSE_SECONDS = 60
+_MAX_PAUSE_SECONDS = 60
 _WAIT_SECONDS = 20
-_LONGEST_PROCESSING_SECONDS = 3600
+_MAX_PROCESSING_SECONDS = 3600
 
 
 class UnreachableError(Exception):
@@ -100,7 +100,7 @@ class Uploader:
         entry = self.journal.entries.get(digest, {})
         if "status" in entry:
             return entry
-        if len(content) <= _LARGEST_FORM_BYTES and "form" not in entry:
+        if len(content) <= _MAX_FORM_BYTES and "form" not in entry:
             answer = self._post_form(file, content, digest, entry)
             if answer.status_code != requests.codes.request_entity_too_large:
                 return self.journal.update(digest, **_result(answer))
@@ -142,7 +142,7 @@ class Uploader:
 
     def _finished(self, image_id: str) -> Json:
         """Wait until the image is finished or has failed."""
-        end = time.monotonic() + _LONGEST_PROCESSING_SECONDS
+        end = time.monotonic() + _MAX_PROCESSING_SECONDS
         while time.monotonic() < end:
             image = self._image(image_id, f"?wait={_WAIT_SECONDS}")
             if image is None:
@@ -168,7 +168,7 @@ class Uploader:
                 if answer.status_code not in {409, 429} and answer.status_code < requests.codes.server_error:
                     return answer
                 reason, wait = f"status {answer.status_code}", _retry_after(answer) or pause
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause, _MAX_PAUSE_SECONDS)
             if self.stop.wait(max(wait, 0.1)):
                 raise StoppedError
         raise UnreachableError(reason)

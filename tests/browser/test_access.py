@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import Site, accessibility_violations, only_root
 from tests.browser.gallery import Gallery
 from tests.browser.test_gallery import PHOTOGRAPHS, SCENES, stored_thumbnails
-from tools.local.sample_images import finished, store
+from tools.local.sample_images import sample_image, store_sample
 
 pytestmark = only_root
 _FOCUS = """() => {
@@ -73,7 +73,7 @@ def test_fifty_images_appear_without_a_shift(site: Site, page: Page, browser: Br
     Gallery(page, site.url).add(SCENES[0])
     thumbnails = stored_thumbnails(page)
     for minutes in range(49):
-        store(replace(finished(minutes=minutes), thumbnails=thumbnails))
+        store_sample(replace(sample_image(minutes=minutes), thumbnails=thumbnails))
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         fresh = context.new_page()
         fresh.add_init_script(

@@ -13,7 +13,7 @@ from image_pipeline.models import ThumbnailSize
 from tests.browser.conftest import Site, accessibility_violations, only_root, photograph
 from tests.browser.gallery import SECONDS, Gallery, file
 from tests.pictures import encode, scene_png
-from tools.local.sample_images import finished, store
+from tools.local.sample_images import sample_image, store_sample
 
 SAMPLES = Path("tools/exporter/samples")
 PHOTOGRAPHS = [photograph(name) for name in ("astronaut.jpg", "chelsea.png", "coffee.jpg")]
@@ -173,7 +173,8 @@ def test_more_images_come_when_the_page_is_scrolled(site: Site, page: Page) -> N
     Gallery(page, site.url).add(SCENES[0])
     thumbnails = stored_thumbnails(page)
     for minutes in range(149):
-        store(replace(finished(minutes=minutes), original_name=f"image {minutes}.png", thumbnails=thumbnails))
+        record = replace(sample_image(minutes=minutes), original_name=f"image {minutes}.png", thumbnails=thumbnails)
+        store_sample(record)
     gallery = Gallery(page, site.url)
     expect(gallery.cards).to_have_count(50)
     for count in (100, 150):

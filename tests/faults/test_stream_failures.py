@@ -9,7 +9,7 @@ import pytest
 from image_pipeline import settings
 from image_pipeline.storage import clients, search_index
 from tests.faults.test_follow_images import stream_records
-from tools.local.sample_images import finished, store
+from tools.local.sample_images import sample_image, store_sample
 from tools.stack import stream_failures
 from tools.stack.stream_failures import Batch, RecordsGoneError, UnreadableError
 
@@ -22,7 +22,7 @@ def test_the_images_of_the_named_records_are_found(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(stream_failures, "_MAX_PAGES", 5)
     stored = [str(uuid4()) for _ in range(4)]
     for image_id in stored:
-        store(finished(image_id))
+        store_sample(sample_image(image_id))
         search_index.update(image_id)
     numbers = {
         record["dynamodb"]["Keys"]["pk"]["S"]: record["dynamodb"]["SequenceNumber"]

@@ -6,7 +6,7 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 
-from image_pipeline.http.requests import LONGEST_WAIT
+from image_pipeline.http.requests import MAX_WAIT_SECONDS
 from tests.hostile.corpus import files
 
 _SMALL = 20_000
@@ -21,6 +21,6 @@ schemathesis.openapi.format("cursor", st.just(os.environ["CURSOR"]))
 @schemathesis.hook
 def map_query(_: schemathesis.HookContext, query: dict[str, Any] | None) -> dict[str, Any] | None:
     """Wait for one second at most, because a test that waits sends no requests."""
-    if query and str(query.get("wait")) in map(str, range(LONGEST_WAIT + 1)):
+    if query and str(query.get("wait")) in map(str, range(MAX_WAIT_SECONDS + 1)):
         query["wait"] = min(1, int(query["wait"]))
     return query

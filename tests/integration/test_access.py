@@ -11,7 +11,7 @@ from tests.oidc_issuer import Issuer
 from tests.pictures import scene_png
 from tools.local import server
 from tools.local.access import API_KEY
-from tools.local.sample_images import IMAGE_ID, finished, store
+from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 ROUTES = [
     ("GET", "/api/images", 200),
@@ -46,7 +46,7 @@ def send(api: Client, method: str, path: str, headers: dict[str, str] | None = N
 
 
 def test_each_route_needs_the_key(with_keys: Client) -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     for method, path, status in ROUTES:
         for headers in ({}, {"x-api-key": ""}, {"x-api-key": f"{API_KEY}x"}, {"Authorization": API_KEY}):
             answer = send(with_keys, method, path, headers)
@@ -61,7 +61,7 @@ def test_pages_and_preflights_need_no_key(with_keys: Client, method: str, path: 
 
 
 def test_each_route_needs_a_token(with_tokens: Client, issuer: Issuer) -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     token, expired = issuer.token("first"), issuer.token("first", exp=-60)
     for method, path, status in ROUTES:
         for authorization in ("", "Bearer", f"Basic {token}", f"Bearer {token}x", f"Bearer {expired}"):

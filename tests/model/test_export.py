@@ -271,7 +271,7 @@ def size(folder: Path, graph: str) -> int:
 def test_an_existing_model_outlives_a_failed_export(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     assert main([str(DEMO), str(folder), "--name", "first"]) == 0
-    monkeypatch.setattr("tools.exporter.parity.LARGEST_LOGIT_DIFFERENCE", 0.0)
+    monkeypatch.setattr("tools.exporter.parity.MAX_LOGIT_DIFFERENCE", 0.0)
     assert main([str(DEMO), str(folder), "--name", "second"]) == 1
     assert described(folder)["id"] == "first"
     Captioner(folder)

@@ -23,7 +23,7 @@ from image_processing.captions import Captioner
 from tests.events import load_event, upload_event
 from tests.pictures import scene_png
 from tools.local.gateway import LocalContext
-from tools.local.sample_images import IMAGE_ID, finished, store
+from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -33,8 +33,8 @@ STARTING = {"current_status": "failure", "error": "The service is starting. Plea
 TOO_LONG = {"current_status": "failure", "error": "The request took too long. Please try again."}
 # Time for the thumbnails and the caption. The rest of SHORT is kept for storing the failure.
 SECONDS_TO_CAPTION = 2
-SHORT = clients.LONGEST_CALL_SECONDS + 1 + SECONDS_TO_CAPTION
-EARLY = clients.LONGEST_CALL_SECONDS - 0.1
+SHORT = clients.MAX_CALL_SECONDS + 1 + SECONDS_TO_CAPTION
+EARLY = clients.MAX_CALL_SECONDS - 0.1
 
 
 @pytest.fixture(autouse=True)
@@ -224,7 +224,7 @@ def test_a_model_that_cannot_be_loaded_is_a_fault_of_ours(monkeypatch: pytest.Mo
     ],
 )
 def test_a_call_that_may_take_longer_than_the_function_is_not_made(handler: Callable[..., Any], event: str) -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     late = LocalContext("late", seconds=EARLY)
     answer = handler(load_event(event), late)
     assert (answer["statusCode"], json.loads(answer["body"])) == (503, TOO_LONG)
@@ -239,7 +239,7 @@ def test_a_call_that_may_take_longer_than_the_function_is_not_made(handler: Call
         partial(records.get, IMAGE_ID),
         records.statistics,
         partial(records.newest, 50),
-        partial(store, finished(IMAGE_ID)),
+        partial(store_sample, sample_image(IMAGE_ID)),
     ],
 )
 @pytest.mark.usefixtures("new_clients")
@@ -318,7 +318,7 @@ def test_thumbnails_that_cannot_be_deleted_in_time_are_left_to_the_stream(
 
 
 def test_a_request_that_waited_too_long_for_its_function_is_refused_before_any_call() -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     event = load_event("get_image")
     event["requestContext"]["requestTimeEpoch"] = int((time.time() - 20) * 1000)
     answer = get_image.lambda_handler(event, LocalContext("after a cold start"))

@@ -63,7 +63,7 @@ def test_a_prompt_of_any_length_leaves_room_for_the_caption(monkeypatch: pytest.
     prompt = captioner.prompt_tokens("a " * 300)
     assert len(prompt) == MAX_PROMPT_TOKENS
     pixels = captioner.preprocess(scenes.draw(RED_LEFT_OF_BLUE))
-    assert len(captioner.tokens(pixels, settings.MOST_CAPTION_TOKENS, prompt=prompt)[0]) == settings.MOST_CAPTION_TOKENS
+    assert len(captioner.tokens(pixels, settings.MAX_CAPTION_TOKENS, prompt=prompt)[0]) == settings.MAX_CAPTION_TOKENS
 
 
 def test_the_confidence_is_the_mean_probability_of_the_tokens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from image_pipeline import settings
 from image_pipeline.models import CaptionModel, ThumbnailSize
 from image_pipeline.storage import claims, clients, keys, records, search_index, table, thumbnail_store
 from tests.pictures import scene_png
-from tools.local.sample_images import IMAGE_ID, finished, store
+from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 from tools.local.server import DEMO_MODEL
 from tools.stack import backfill, recaption, redrive, reindex, stream_failures
 
@@ -98,9 +98,9 @@ def test_images_with_the_caption_of_another_model_are_queued(
 ) -> None:
     described = json.loads((DEMO_MODEL / "model.json").read_text())
     model = CaptionModel(described["id"], described["revision"], described["precision"])
-    others = [finished(minutes=minutes) for minutes in range(12)]
-    for record in (finished(IMAGE_ID), *others):
-        store(record)
+    others = [sample_image(minutes=minutes) for minutes in range(12)]
+    for record in (sample_image(IMAGE_ID), *others):
+        store_sample(record)
     records.replace_caption(records.get(IMAGE_ID), "a caption", Decimal("0.5"), model)
     old = [record for record in others if record.caption_model != model]
     assert recaption.main([STACK, str(DEMO_MODEL / "model.json")]) == 0
@@ -222,9 +222,9 @@ def bodies(url: str) -> list[str]:
 def test_the_images_of_the_streams_dead_letters_go_to_the_queue(
     stack: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stored = [finished() for _ in range(4)]
+    stored = [sample_image() for _ in range(4)]
     for record in stored:
-        store(record)
+        store_sample(record)
         # Its entries and its inventory are records of the stream too.
         search_index.update(record.image_id)
     _, _, found = stream_records()
@@ -248,7 +248,7 @@ def test_the_images_of_the_streams_dead_letters_go_to_the_queue(
 
 @pytest.mark.usefixtures("moves")
 def test_more_odd_messages_than_one_call_returns_do_not_hide_a_good_one(stack: dict[str, str]) -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     _, _, [(number, _), *_] = stream_records()
     for body in [*("odd" for _ in range(25)), letter(number, number)]:
         clients.sqs().send_message(QueueUrl=stack["StreamDeadLetterQueue"], MessageBody=body)
@@ -261,7 +261,7 @@ def test_more_odd_messages_than_one_call_returns_do_not_hide_a_good_one(stack: d
 def test_a_dead_letter_stays_if_the_stream_no_longer_has_its_records(
     code: str, monkeypatch: pytest.MonkeyPatch, stack: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     _, _, [(number, _), *_] = stream_records()
     url, body = stack["StreamDeadLetterQueue"], letter(number, number)
     clients.sqs().send_message(QueueUrl=url, MessageBody=body)
@@ -284,7 +284,7 @@ def test_a_dead_letter_stays_if_the_stream_no_longer_has_its_records(
 def test_a_dead_letter_stays_if_the_queue_refuses_its_images(
     monkeypatch: pytest.MonkeyPatch, stack: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     _, _, [(number, _), *_] = stream_records()
     url, body = stack["StreamDeadLetterQueue"], letter(number, number)
     clients.sqs().send_message(QueueUrl=url, MessageBody=body)
@@ -296,9 +296,9 @@ def test_a_dead_letter_stays_if_the_queue_refuses_its_images(
 
 
 def test_the_index_is_written_again(capsys: pytest.CaptureFixture[str]) -> None:
-    stored = [finished(minutes=minutes) for minutes in range(103)]
+    stored = [sample_image(minutes=minutes) for minutes in range(103)]
     for record in stored:
-        store(record)
+        store_sample(record)
     search_index.update(stored[0].image_id)
     entry = keys.term("cartoon", keys.listing_position(stored[0]))
     boto3.resource("dynamodb").Table(settings.table_name()).delete_item(Key=entry)
@@ -311,7 +311,7 @@ def test_the_index_is_written_again(capsys: pytest.CaptureFixture[str]) -> None:
 def test_files_without_an_item_are_given_to_the_function_that_deletes_them(
     stack: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     claims.request(waiting_id := str(uuid4()), "a.jpg")
     gone = [str(uuid4()) for _ in range(13)]
     for image_id in (IMAGE_ID, waiting_id, gone[0]):

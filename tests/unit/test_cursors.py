@@ -7,7 +7,7 @@ import pytest
 from image_pipeline.errors import InvalidRequestError
 from image_pipeline.http import cursors
 from image_pipeline.storage import keys
-from tools.local.sample_images import finished
+from tools.local.sample_images import sample_image
 
 POSITION = "2025-03-16T12:00:00.826114+00:00#b480bcff-7fff-45b2-93cf-7a534fe39821"
 
@@ -17,8 +17,8 @@ def test_a_cursor_leads_back_to_its_position() -> None:
 
 
 def test_the_position_of_every_record_has_a_cursor() -> None:
-    on_the_second = replace(finished(), processed_at=datetime(2025, 3, 16, 12, 0, 0, 0, UTC))
-    for record in (finished(), on_the_second):
+    on_the_second = replace(sample_image(), processed_at=datetime(2025, 3, 16, 12, 0, 0, 0, UTC))
+    for record in (sample_image(), on_the_second):
         position = keys.listing_position(record)
         assert cursors.decode(cursors.encode(position)) == position
 

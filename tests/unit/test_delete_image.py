@@ -11,7 +11,7 @@ from image_pipeline.storage import claims, records
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event
 from tools.local.gateway import LocalContext
-from tools.local.sample_images import IMAGE_ID, finished, store
+from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -26,7 +26,7 @@ def delete() -> tuple[int, dict[str, Any]]:
 
 
 def test_an_image_is_deleted_once_and_then_missing() -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     assert delete() == (200, DELETED)
     assert delete() == (404, MISSING)
     assert records.newest(10).records == []
@@ -40,7 +40,7 @@ def test_an_unknown_image_is_not_found_and_leaves_no_item(table_items: Items) ->
 
 
 def test_no_content_stays_and_the_item_expires_when_no_attempt_can_run(table_items: Items) -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     delete()
     (item,) = table_items("IMAGE#")
     empty = {"original_name", "caption", "error"}
@@ -50,7 +50,7 @@ def test_no_content_stays_and_the_item_expires_when_no_attempt_can_run(table_ite
 
 
 def test_the_statistics_keep_a_deleted_image() -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     delete()
     assert records.statistics().success == 1
 
@@ -72,7 +72,7 @@ def test_an_image_that_is_deleted_while_it_is_processed_does_not_come_back(way: 
         claims.reserve(claim, "a.jpg")
     assert delete() == (200, DELETED)
     with pytest.raises(StorageError):
-        records.save(claim, finished(IMAGE_ID))
+        records.save(claim, sample_image(IMAGE_ID))
     with pytest.raises(StorageError):
         records.fail(claim, "failure", "a.jpg", "It failed.")
     assert records.statistics().success == records.statistics().failure == 0

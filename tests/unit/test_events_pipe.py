@@ -12,7 +12,7 @@ from image_pipeline.models import CaptionModel
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
 from tools import template
-from tools.local.sample_images import IMAGE_ID, finished, store
+from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -54,7 +54,7 @@ def published(pipe: dict[str, Any], item: dict[str, Any]) -> tuple[str, dict[str
 
 
 def test_a_processed_image(pipe: dict[str, Any], table_items: Any) -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     (item,) = table_items("IMAGE#")
     assert published(pipe, item) == (
         "ImageProcessed",
@@ -77,7 +77,7 @@ def test_a_failed_image(pipe: dict[str, Any], table_items: Any) -> None:
 
 
 def test_a_deleted_image(pipe: dict[str, Any], table_items: Any) -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     records.delete(IMAGE_ID)
     (item,) = table_items("IMAGE#")
     kind, detail = published(pipe, item) or ("", {})
@@ -88,7 +88,7 @@ def test_a_deleted_image(pipe: dict[str, Any], table_items: Any) -> None:
 
 
 def test_a_path_that_an_item_lacks_is_noticed(pipe: dict[str, Any], table_items: Any) -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     (item,) = table_items("IMAGE#")
     del item["error"]
     with pytest.raises(KeyError, match="error"):
@@ -96,7 +96,7 @@ def test_a_path_that_an_item_lacks_is_noticed(pipe: dict[str, Any], table_items:
 
 
 def test_a_new_caption_of_an_image_of_an_older_version(pipe: dict[str, Any], table_items: Any) -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     clients.dynamodb().update_item(
         TableName=settings.table_name(),
         Key=table.serialize(keys.image(IMAGE_ID)),
@@ -116,7 +116,7 @@ def test_other_changes_publish_nothing(pipe: dict[str, Any], table_items: Any) -
     (requested,) = table_items("IMAGE#")
     claims.take(IMAGE_ID)
     (processing,) = table_items("IMAGE#")
-    store(finished())
+    store_sample(sample_image())
     statistics = table_items("STATS#")
     for item in (requested, processing, *statistics):
         assert published(pipe, item) is None

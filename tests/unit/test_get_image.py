@@ -13,7 +13,7 @@ from image_pipeline.storage.claims import Claim
 from tests.events import load_event
 from tests.permissions import elsewhere
 from tools.local.gateway import LocalContext
-from tools.local.sample_images import IMAGE_ID, finished, store
+from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -24,7 +24,7 @@ def get(name: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_a_finished_image_is_shown() -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     status, body = get("get_image")
     assert status == 200
     assert body["current_status"] == "success"
@@ -43,7 +43,7 @@ def test_a_finished_image_is_shown() -> None:
 
 
 def test_the_details_of_the_caption_are_shown_if_they_are_asked_for() -> None:
-    store(replace(finished(IMAGE_ID), caption_prompt="a cartoon"))
+    store_sample(replace(sample_image(IMAGE_ID), caption_prompt="a cartoon"))
     event = load_event("get_image")
     event["queryStringParameters"] = {"details": "caption"}
     answer = app.lambda_handler(event, LocalContext("GetImageFunction"))
@@ -58,7 +58,7 @@ def test_the_details_of_the_caption_are_shown_if_they_are_asked_for() -> None:
 
 
 def test_an_image_of_an_older_version_has_no_prompt_and_no_confidence() -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     item = table.find(keys.image(IMAGE_ID))
     assert item is not None
     table.put({name: value for name, value in item.items() if name not in {"caption_prompt", "caption_confidence"}})
@@ -115,7 +115,7 @@ def test_a_client_may_wait_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
         pauses.append(seconds)
         if len(pauses) == 3:
             with elsewhere():
-                records.save(claim, finished(IMAGE_ID))
+                records.save(claim, sample_image(IMAGE_ID))
 
     monkeypatch.setattr(time, "sleep", pause)
     status, body = get_waiting("20")
@@ -141,7 +141,7 @@ def test_waiting_ends_in_time_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_deleted_image_is_not_found() -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     records.delete(IMAGE_ID)
     assert get("get_image") == (404, MISSING)
 
@@ -160,7 +160,7 @@ def test_an_invalid_id_is_not_found_without_a_read(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("image_id", [f"{{{IMAGE_ID}}}", IMAGE_ID.replace("-", ""), "", "é"])
 def test_another_spelling_of_an_id_is_not_found(image_id: str) -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     event = load_event("get_image")
     event["pathParameters"]["image_id"] = image_id
     assert app.lambda_handler(event, LocalContext("GetImageFunction"))["statusCode"] == 404
@@ -168,14 +168,14 @@ def test_another_spelling_of_an_id_is_not_found(image_id: str) -> None:
 
 @pytest.mark.parametrize("image_id", [IMAGE_ID.upper(), IMAGE_ID.title(), IMAGE_ID[:20] + IMAGE_ID[20:].upper()])
 def test_the_case_of_an_id_does_not_matter(image_id: str) -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     event = load_event("get_image")
     event["pathParameters"]["image_id"] = image_id
     assert app.lambda_handler(event, LocalContext("GetImageFunction"))["statusCode"] == 200
 
 
 def test_answers_with_urls_are_not_cached() -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     answer = app.lambda_handler(load_event("get_image"), LocalContext("GetImageFunction"))
     assert answer["headers"] == {"Content-Type": "application/json", "Cache-Control": "no-store"}
 

@@ -8,7 +8,7 @@ from image_pipeline.storage import records
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event
 from tools.local.gateway import LocalContext
-from tools.local.sample_images import finished, store
+from tools.local.sample_images import sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -28,7 +28,7 @@ def test_all_figures_are_zero_before_the_first_upload() -> None:
 
 def test_sums_are_over_all_shards_and_the_average_over_successes() -> None:
     for number in range(20):
-        store(finished(seconds_taken=f"0.{number:06}"))
+        store_sample(sample_image(seconds_taken=f"0.{number:06}"))
     records.fail(Claim("b480bcff-7fff-45b2-93cf-7a534fe39821", "attempt", None), "failure", "a.jpg", "It failed.")
     assert get() == {
         "success": 20,

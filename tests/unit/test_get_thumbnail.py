@@ -14,7 +14,7 @@ from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage import clients, presigning, thumbnail_store
 from tests.events import load_event
 from tools.local.gateway import LocalContext
-from tools.local.sample_images import IMAGE_ID, finished, store
+from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -26,7 +26,7 @@ def get(name: str) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.parametrize("size", ["small", "medium"])
 def test_the_url_is_signed_for_one_object(size: str) -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     status, body = get(f"get_thumbnail_{size}")
     assert status == 200
     assert body["current_status"] == "success"
@@ -69,8 +69,8 @@ def test_the_thumbnail_of_an_unknown_image_is_not_found() -> None:
 
 
 def test_an_image_stored_before_a_size_was_added_has_no_thumbnail_in_that_size() -> None:
-    record = finished(IMAGE_ID)
-    store(replace(record, thumbnails={ThumbnailSize.SMALL: record.thumbnails[ThumbnailSize.SMALL]}))
+    record = sample_image(IMAGE_ID)
+    store_sample(replace(record, thumbnails={ThumbnailSize.SMALL: record.thumbnails[ThumbnailSize.SMALL]}))
     assert get("get_thumbnail_small")[0] == 200
     assert get("get_thumbnail_medium") == (404, {"current_status": "failure", "error": "Thumbnail not found."})
 
@@ -99,7 +99,7 @@ IMG = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
 def test_a_client_that_prefers_the_image_is_redirected_to_it(
     accept: str | None, redirect: str | None, status: int
 ) -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     event = load_event("get_thumbnail_small")
     event["headers"] = {"accept": accept} if accept else None
     event["queryStringParameters"] = {"redirect": redirect} if redirect else None
@@ -111,7 +111,7 @@ def test_a_client_that_prefers_the_image_is_redirected_to_it(
 
 
 def test_another_value_of_redirect_is_refused() -> None:
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     event = load_event("get_thumbnail_small") | {"queryStringParameters": {"redirect": "yes"}}
     answer = app.lambda_handler(event, LocalContext("GetThumbnailFunction"))
     assert answer["statusCode"] == 400

@@ -23,7 +23,7 @@ from image_processing.captions import Caption, Captioner
 from tests.events import upload_event
 from tests.pictures import encode, scene_png
 from tools.local.gateway import LocalContext
-from tools.local.sample_images import finished
+from tools.local.sample_images import sample_image
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -156,7 +156,7 @@ def test_an_attempt_that_lost_its_claim_stores_nothing(monkeypatch: pytest.Monke
     pass_time(monkeypatch, 31)
     _, body, _ = post(scene_png())
     with pytest.raises(StorageError):
-        records.save(slow, finished(slow.image_id))
+        records.save(slow, sample_image(slow.image_id))
     with pytest.raises(StorageError):
         records.fail(slow, "failure", "a.jpg", "It failed.")
     listed = [item["image_id"] for item in table_items("IMAGE#") if item["status"] == "success"]

@@ -12,7 +12,7 @@ from image_pipeline.storage import keys, records
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event
 from tools.local.gateway import LocalContext
-from tools.local.sample_images import finished, store
+from tools.local.sample_images import sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -36,9 +36,9 @@ def test_failures_are_not_listed() -> None:
 
 
 def test_the_list_is_newest_first_and_complete() -> None:
-    stored = [finished(minutes=minutes) for minutes in (3, 1, 2)]
+    stored = [sample_image(minutes=minutes) for minutes in (3, 1, 2)]
     for record in stored:
-        store(record)
+        store_sample(record)
     status, body = get()
     assert status == 200
     assert set(body) == {"current_status", "content"}
@@ -46,9 +46,9 @@ def test_the_list_is_newest_first_and_complete() -> None:
 
 
 def test_pages_follow_each_other_without_gap_or_overlap() -> None:
-    stored = [finished(minutes=minutes // 2) for minutes in range(11)]
+    stored = [sample_image(minutes=minutes // 2) for minutes in range(11)]
     for record in stored:
-        store(record)
+        store_sample(record)
     _, body = get("list_images_page")
     seen = list(body["content"])
     pages = 1
@@ -64,7 +64,7 @@ def test_pages_follow_each_other_without_gap_or_overlap() -> None:
 
 def test_the_next_page_has_the_details_of_the_captions_too() -> None:
     for minutes in range(3):
-        store(finished(minutes=minutes))
+        store_sample(sample_image(minutes=minutes))
     _, body = get(limit="2", details="caption")
     _, last = get(**dict(parse_qsl(urlsplit(body["next"]).query)))
     for page in (body, last):
@@ -74,9 +74,9 @@ def test_the_next_page_has_the_details_of_the_captions_too() -> None:
 
 def test_images_that_are_all_in_one_shard_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "crc32", lambda _: 0)
-    stored = [finished(minutes=minutes) for minutes in range(12)]
+    stored = [sample_image(minutes=minutes) for minutes in range(12)]
     for record in stored:
-        store(record)
+        store_sample(record)
     _, body = get(limit="10")
     assert list(body["content"]) == [record.image_id for record in reversed(stored[2:])]
     assert list(get(limit="12")[1]) == ["current_status", "content"]
@@ -106,10 +106,10 @@ def test_the_events_of_bad_parameters_are_refused() -> None:
 
 
 def test_an_image_stored_before_a_size_was_added_is_listed_without_that_size() -> None:
-    old = finished(minutes=0)
-    store(replace(old, thumbnails={ThumbnailSize.SMALL: old.thumbnails[ThumbnailSize.SMALL]}))
-    new = finished(minutes=1)
-    store(new)
+    old = sample_image(minutes=0)
+    store_sample(replace(old, thumbnails={ThumbnailSize.SMALL: old.thumbnails[ThumbnailSize.SMALL]}))
+    new = sample_image(minutes=1)
+    store_sample(new)
     status, body = get()
     assert status == 200
     assert [list(image["data"]["thumbnails"]) for image in body["content"].values()] == [["small", "medium"], ["small"]]

@@ -20,7 +20,7 @@ from tests.events import EVENTS, load_event, upload_event
 from tests.permissions import Access, call, folder, recording, refused, roles, unused
 from tests.pictures import scene_png
 from tests.transformed import core
-from tools.local.sample_images import IMAGE_ID, finished, store
+from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 from tools.template import Template
 
 Patch = pytest.MonkeyPatch
@@ -59,7 +59,7 @@ def every_event(patch: Patch) -> None:
         (function,) = (folders[folder] for folder in folders if name.startswith(folder))
         call(function, load_event(name))
         _remove_all_items()
-        store(finished(IMAGE_ID))
+        store_sample(sample_image(IMAGE_ID))
         call(function, load_event(name))
         _remove_all_items()
 
@@ -114,7 +114,7 @@ def replies_that_are_lost(patch: Patch) -> None:
 
         return write
 
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     patch.setattr(clients.dynamodb(), "put_item", lost(put_item))
     assert call("CreateUploadFunction", load_event("create_upload"))["statusCode"] == 201
     assert call("DeleteImageFunction", load_event("delete_image"))["statusCode"] == 200
@@ -153,8 +153,8 @@ def new_captions(_: Patch) -> None:
 
 def lists_and_searches(_: Patch) -> None:
     for minutes in range(9):
-        record = replace(finished(minutes=minutes), caption="two dogs on a beach")
-        store(record)
+        record = replace(sample_image(minutes=minutes), caption="two dogs on a beach")
+        store_sample(record)
         search_index.update(record.image_id)
     for words in ({}, {"q": "dog beach"}):
         event = load_event("list_images") | {"queryStringParameters": {"limit": "2"} | words}
@@ -166,8 +166,8 @@ def lists_and_searches(_: Patch) -> None:
 
 def images_that_end(patch: Patch) -> None:
     """The index of a new, a changed and a deleted image, its files, and files that S3 refuses to delete."""
-    record = finished(IMAGE_ID)
-    store(record)
+    record = sample_image(IMAGE_ID)
+    store_sample(record)
     assert call("FollowImagesFunction", load_event("follow_images_finished")) == {"batchItemFailures": []}
     records.replace_caption(record, "another caption", Decimal(1), record.caption_model)
     assert call("FollowImagesFunction", load_event("follow_images_finished")) == {"batchItemFailures": []}

@@ -21,7 +21,7 @@ from image_pipeline.models import Statistics
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
 from tools.local.gateway import LocalContext
-from tools.local.sample_images import IMAGE_ID, finished, store
+from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -81,13 +81,13 @@ def record_argument(monkeypatch: pytest.MonkeyPatch, operation: str, argument: s
 
 
 def test_a_stored_record_is_read_back() -> None:
-    record = finished()
-    store(record)
+    record = sample_image()
+    store_sample(record)
     assert records.get(record.image_id) == record
 
 
 def test_the_format_of_a_stored_image_stays_the_same(table_items: Items) -> None:
-    store(finished(IMAGE_ID), "attempt")
+    store_sample(sample_image(IMAGE_ID), "attempt")
     (item,) = table_items("IMAGE#")
     assert item == {
         "pk": "IMAGE#b480bcff-7fff-45b2-93cf-7a534fe39821",
@@ -124,10 +124,10 @@ def test_the_format_of_a_stored_image_stays_the_same(table_items: Items) -> None
 
 
 def test_a_record_never_replaces_another(table_items: Items) -> None:
-    first = finished(IMAGE_ID)
-    store(first)
+    first = sample_image(IMAGE_ID)
+    store_sample(first)
     with pytest.raises(StorageError):
-        store(finished(IMAGE_ID, minutes=1))
+        store_sample(sample_image(IMAGE_ID, minutes=1))
     assert records.get(IMAGE_ID) == first
     assert sum(item["success"] for item in table_items("STATS")) == 1
 
@@ -147,15 +147,15 @@ def test_a_reserved_item_is_kept_for_an_hour(table_items: Items) -> None:
 def test_a_lost_reply_is_recognised_by_its_attempt(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
     lost = FlakyWrites([ReadTimeoutError(endpoint_url="test")], applied=True)
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", lost)
-    record = finished()
-    store(record)
+    record = sample_image()
+    store_sample(record)
     assert records.get(record.image_id) == record
     assert [item["success"] for item in table_items("STATS")] == [1]
 
 
 def test_a_success_is_not_taken_for_the_failure_of_the_same_attempt(table_items: Items) -> None:
-    record = finished()
-    store(record, "attempt")
+    record = sample_image()
+    store_sample(record, "attempt")
     with pytest.raises(StorageError):
         records.fail(Claim(record.image_id, "attempt", None), "failure", "a.jpg", "It failed.")
     assert records.get(record.image_id) == record
@@ -166,7 +166,7 @@ def test_a_write_that_never_arrived_is_reported(monkeypatch: pytest.MonkeyPatch,
     unsent = FlakyWrites([ReadTimeoutError(endpoint_url="test")])
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", unsent)
     with pytest.raises(StorageError):
-        store(finished())
+        store_sample(sample_image())
     assert table_items("") == []
 
 
@@ -177,8 +177,8 @@ def test_a_transaction_with_a_transient_reason_is_tried_again_as_the_same_reques
     monkeypatch.setattr("time.sleep", lambda _: None)
     contended = FlakyWrites([cancelled("None", reason), cancelled(reason, reason)])
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", contended)
-    record = finished()
-    store(record)
+    record = sample_image()
+    store_sample(record)
     assert len(contended.tokens) == 3
     assert len(set(contended.tokens)) == 1
     assert [item["success"] for item in table_items("STATS")] == [1]
@@ -193,7 +193,7 @@ def test_a_transaction_with_a_lasting_reason_is_not_tried_again(
     refused = FlakyWrites([cancelled(*reasons)])
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", refused)
     with pytest.raises(StorageError):
-        store(finished())
+        store_sample(sample_image())
     assert len(refused.tokens) == 1
 
 
@@ -217,7 +217,7 @@ def test_a_throttled_transaction_is_not_tried_again_without_time(monkeypatch: py
     monkeypatch.setattr("image_pipeline.storage.table.time.sleep", pass_time)
     monkeypatch.setattr("image_pipeline.deadline.time.monotonic", lambda: now)
     with deadline.of({}, LocalContext("function", seconds=12.5)), pytest.raises(DeadlineError):
-        store(finished())
+        store_sample(sample_image())
     # The tries begin 12.5, 11.5 and 10.5 s before the deadline.
     assert len(sent) == 3
 
@@ -227,7 +227,7 @@ def test_endless_conflicts_end_in_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     contended = FlakyWrites([conflict() for _ in range(100)])
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", contended)
     with pytest.raises(StorageError):
-        store(finished())
+        store_sample(sample_image())
     assert len(contended.tokens) == 8
 
 
@@ -236,9 +236,9 @@ def test_only_conflicts_are_tried_again_and_each_write_is_a_new_request(
 ) -> None:
     writes = FlakyWrites([])
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", writes)
-    store(finished(IMAGE_ID))
+    store_sample(sample_image(IMAGE_ID))
     with pytest.raises(StorageError):
-        store(finished(IMAGE_ID))
+        store_sample(sample_image(IMAGE_ID))
     assert len(writes.tokens) == len(set(writes.tokens)) == 2
 
 
@@ -247,7 +247,7 @@ def test_the_pauses_between_conflicts_are_random_and_grow(monkeypatch: pytest.Mo
     monkeypatch.setattr("time.sleep", pauses.append)
     monkeypatch.setattr(SystemRandom, "uniform", lambda _, low, high: (low, high))
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", FlakyWrites([conflict() for _ in range(3)]))
-    store(finished())
+    store_sample(sample_image())
     assert pauses == [(0, 0.04), (0, 0.08), (0, 0.16)]
 
 
@@ -264,7 +264,7 @@ def test_a_failure_is_counted_kept_for_a_week_and_not_an_image(table_items: Item
 def test_an_image_expires_after_the_retention_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETENTION_DAYS", "30")
     now = datetime.now(UTC)
-    store(replace(finished(IMAGE_ID), processed_at=now))
+    store_sample(replace(sample_image(IMAGE_ID), processed_at=now))
     assert len(records.newest(10).records) == 1
     records.get(IMAGE_ID)
     # DynamoDB removes an item some time after it has expired.
@@ -277,7 +277,7 @@ def test_an_image_expires_after_the_retention_time(monkeypatch: pytest.MonkeyPat
 
 def test_sums_are_exact_decimals() -> None:
     for _ in range(10):
-        store(finished(seconds_taken="0.1"))
+        store_sample(sample_image(seconds_taken="0.1"))
     assert records.statistics().total_processing_time == Decimal(1)
 
 
@@ -317,7 +317,7 @@ def test_shards_that_are_left_unprocessed_are_read_again(monkeypatch: pytest.Mon
     monkeypatch.setattr("time.sleep", pauses.append)
     monkeypatch.setattr(SystemRandom, "uniform", lambda _, low, high: (low, high))
     for _ in range(20):
-        store(finished(seconds_taken="0.1"))
+        store_sample(sample_image(seconds_taken="0.1"))
     partial = PartialReads(2)
     monkeypatch.setattr(clients.dynamodb(), "batch_get_item", partial)
     assert records.statistics() == Statistics(success=20, failure=0, total_processing_time=Decimal(2))
@@ -340,7 +340,7 @@ def test_shards_that_stay_unprocessed_are_an_error(monkeypatch: pytest.MonkeyPat
 def test_a_page_reads_little_more_than_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "crc32", lambda _: 0)
     for minutes in range(8):
-        store(finished(minutes=minutes))
+        store_sample(sample_image(minutes=minutes))
     asked = record_argument(monkeypatch, "query", "Limit")
     assert len(records.newest(3).records) == 3
     # Each of the four shards is read once, and one of them again: a fourth image shows that there is another page.
@@ -353,7 +353,7 @@ def test_a_page_takes_at_most_two_round_trips(monkeypatch: pytest.MonkeyPatch, l
     shards = cycle(spread)
     monkeypatch.setattr(keys, "crc32", lambda _: next(shards))
     for minutes in range(limit + 5):
-        store(finished(minutes=minutes))
+        store_sample(sample_image(minutes=minutes))
     query = clients.dynamodb().query
     # The barrier opens only if all four shards are queried at the same time, in one round trip.
     together = Barrier(4, timeout=10)
@@ -373,12 +373,12 @@ def test_a_page_takes_at_most_two_round_trips(monkeypatch: pytest.MonkeyPatch, l
 
 def test_the_listing_is_spread_over_its_shards(table_items: Items) -> None:
     for _ in range(64):
-        store(finished())
+        store_sample(sample_image())
     shards = {item["listing"] for item in table_items("IMAGE#")}
     assert shards == {f"LIST#{number}" for number in keys.LISTING_SHARDS}
 
 
 def test_statistics_are_spread_over_their_shards(table_items: Items) -> None:
     for _ in range(64):
-        store(finished())
+        store_sample(sample_image())
     assert len(table_items("STATS")) > 1

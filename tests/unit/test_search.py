@@ -19,7 +19,7 @@ from image_pipeline.models import CaptionModel, ImageRecord
 from image_pipeline.storage import clients, keys, leftovers, records, search_index, table, terms
 from tests.events import load_event
 from tools.local.gateway import LocalContext
-from tools.local.sample_images import IMAGE_ID, finished, store
+from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -28,8 +28,8 @@ Items = Callable[[str], list[dict[str, Any]]]
 
 def stored(caption: str, name: str = "photo.jpg", minutes: int = 0, image_id: str | None = None) -> str:
     """Store an image, and return its id."""
-    record = replace(finished(image_id, minutes=minutes), caption=caption, original_name=name)
-    store(record)
+    record = replace(sample_image(image_id, minutes=minutes), caption=caption, original_name=name)
+    store_sample(record)
     return record.image_id
 
 
@@ -153,7 +153,7 @@ def reads(aws: None, monkeypatch: pytest.MonkeyPatch) -> list[int]:  # noqa: ARG
 
 
 def test_a_search_reads_a_bounded_number_of_entries(monkeypatch: pytest.MonkeyPatch, reads: list[int]) -> None:
-    monkeypatch.setattr(search_index, "MOST_READS", 10)
+    monkeypatch.setattr(search_index, "MAX_READS", 10)
     monkeypatch.setattr(search_index, "_READS_AT_ONCE", 5)
     oldest = indexed("a dog and a cat", minutes=0)
     for minutes in range(1, 30):

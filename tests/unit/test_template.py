@@ -31,7 +31,7 @@ from tests.pictures import scene_png
 from tests.transformed import Resources, as_list, of_type, statements, transform
 from tools import template
 from tools.local.gateway import LocalContext
-from tools.local.sample_images import IMAGE_ID, finished, store
+from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 ROOT = Path(__file__).parent.parent.parent
 ROUTES = {
@@ -485,13 +485,13 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
     functions: Resources, monkeypatch: pytest.MonkeyPatch, function: str, handler: Callable[[Any, Any], Any], event: str
 ) -> None:
     for minutes in range(1, 4):  # enough for a second page
-        store(finished(minutes=minutes))
+        store_sample(sample_image(minutes=minutes))
     if function == "ProcessUploadFunction":
         claims.request(IMAGE_ID, "scene.png")
         key = keys.uploaded_file(IMAGE_ID)
         clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=key, Body=scene_png())
     elif function != "FollowImagesFunction":  # its image is gone
-        store(finished(IMAGE_ID))
+        store_sample(sample_image(IMAGE_ID))
     monkeypatch.setenv("KEEP_ORIGINALS_DAYS", "7")
     if function == "FollowImagesFunction":
         monkeypatch.setattr(clients.s3(), "delete_object", refuse)

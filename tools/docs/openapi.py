@@ -44,7 +44,7 @@ _CHOICES: dict[str, list[str]] = {
 # The groups in the reference, by the second part of a path.
 _TAGS = {"images": "Images", "uploads": "Direct uploads", "stats": "Statistics"}
 _KEY_HOURS = KEY_RETENTION // timedelta(hours=1)
-_LIMIT = {"type": "integer", "minimum": 1, "maximum": requests.LARGEST_PAGE, "default": requests.DEFAULT_PAGE}
+_LIMIT = {"type": "integer", "minimum": 1, "maximum": requests.MAX_PAGE_SIZE, "default": requests.DEFAULT_PAGE}
 _DETAILS = {
     "name": "details",
     "in": "query",
@@ -56,7 +56,7 @@ _DETAILS = {
 }
 _PROMPT = {
     "type": "string",
-    "maxLength": prompts.LONGEST,
+    "maxLength": prompts.MAX_CHARACTERS,
     "description": "The words with which the caption begins, such as `a photograph of`.",
 }
 _FILE = {
@@ -72,7 +72,7 @@ _REQUESTS: dict[str, Json] = {
                 "name": "q",
                 "in": "query",
                 "description": "Words that must all be in the caption or the file name, such as `dog beach`.",
-                "schema": {"type": "string", "maxLength": requests.LONGEST_SEARCH},
+                "schema": {"type": "string", "maxLength": requests.MAX_SEARCH_CHARACTERS},
             },
             {"name": "limit", "in": "query", "description": "Images per page.", "schema": _LIMIT},
             {
@@ -90,7 +90,7 @@ _REQUESTS: dict[str, Json] = {
                 "name": "wait",
                 "in": "query",
                 "description": "How many seconds to wait until the image is finished or has failed.",
-                "schema": {"type": "integer", "minimum": 0, "maximum": requests.LONGEST_WAIT, "default": 0},
+                "schema": {"type": "integer", "minimum": 0, "maximum": requests.MAX_WAIT_SECONDS, "default": 0},
             },
             _DETAILS,
         ]

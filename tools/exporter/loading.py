@@ -12,14 +12,14 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from image_pipeline.settings import MOST_CAPTION_TOKENS
+from image_pipeline.settings import MAX_CAPTION_TOKENS
 from image_processing.captions import MAX_PROMPT_TOKENS, Preprocessing
 from tools.exporter import ExportError, checks
 from tools.exporter.sources import Source
 
 # For the longest prompt and the longest caption. The first position is that of the token that begins every caption, and
 # the last token of a caption needs none.
-POSITIONS = MAX_PROMPT_TOKENS + MOST_CAPTION_TOKENS
+POSITIONS = MAX_PROMPT_TOKENS + MAX_CAPTION_TOKENS
 
 _BICUBIC = 3
 # PreTrainedTokenizerBase.clean_up_tokenization replaces these texts, in this order.

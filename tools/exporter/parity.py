@@ -12,8 +12,8 @@ from transformers import BlipForConditionalGeneration, BlipImageProcessorPil, Pr
 from image_processing.captions import Captioner, Floats
 from tools.exporter import ExportError
 
-LARGEST_LOGIT_DIFFERENCE = 1e-3
-LARGEST_PIXEL_DIFFERENCE = 1 / 255
+MAX_LOGIT_DIFFERENCE = 1e-3
+MAX_PIXEL_DIFFERENCE = 1 / 255
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Parity:
     def require_exact(self) -> None:
         """Raise ExportError if the differences are larger than the rounding of fp32 explains."""
         # "not <=" also catches NaN.
-        if not self.pixel_difference <= LARGEST_PIXEL_DIFFERENCE:
+        if not self.pixel_difference <= MAX_PIXEL_DIFFERENCE:
             raise ExportError(f"the preprocessed pixels differ by {self.pixel_difference:.2e}")
-        if not self.logit_difference <= LARGEST_LOGIT_DIFFERENCE:
+        if not self.logit_difference <= MAX_LOGIT_DIFFERENCE:
             raise ExportError(f"the logits differ by {self.logit_difference:.2e}")
         if self.identical_captions != self.images:
             raise ExportError(f"{self.images - self.identical_captions} of {self.images} captions differ")

@@ -11,7 +11,7 @@ from werkzeug.serving import WSGIRequestHandler
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-_LONGEST_LINE = 8192
+_MAX_LINE_BYTES = 8192
 # The size of a chunk. An extension may follow it.
 _CHUNK_HEADER = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;.*)?\r\n")
 
@@ -46,12 +46,12 @@ class RequestHandler(WSGIRequestHandler):
 
 def _chunks(stream: BufferedIOBase) -> Iterator[bytes]:
     """Yield the chunks of a body, without extensions and trailers (RFC 9112, section 7.1). Raises ChunkError."""
-    while size := _chunk_size(stream.readline(_LONGEST_LINE)):
+    while size := _chunk_size(stream.readline(_MAX_LINE_BYTES)):
         chunk = stream.read(size)
         if len(chunk) < size or stream.read(2) != b"\r\n":
             raise ChunkError("A chunk is shorter or longer than its size")
         yield chunk
-    while stream.readline(_LONGEST_LINE).strip():
+    while stream.readline(_MAX_LINE_BYTES).strip():
         pass
 
 

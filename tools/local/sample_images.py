@@ -12,12 +12,12 @@ IMAGE_ID = "b480bcff-7fff-45b2-93cf-7a534fe39821"
 _NOON = datetime(2025, 3, 16, 12, 0, 0, 826114, UTC)
 
 
-def store(record: ImageRecord, attempt: str | None = None) -> None:
+def store_sample(record: ImageRecord, attempt: str | None = None) -> None:
     """Store a record as an upload without an Idempotency-Key does."""
     records.save(Claim(record.image_id, attempt or str(uuid4()), None), record)
 
 
-def finished(image_id: str | None = None, minutes: int = 0, seconds_taken: str = "0.25") -> ImageRecord:
+def sample_image(image_id: str | None = None, minutes: int = 0, seconds_taken: str = "0.25") -> ImageRecord:
     """Return the record of an image that was processed `minutes` after noon."""
     image_id = image_id or str(uuid4())
     return ImageRecord(

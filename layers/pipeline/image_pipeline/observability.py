@@ -17,7 +17,7 @@ Measurement = tuple[MetricUnit, float]
 logger = Logger()
 
 
-def image_processed(way: Way, seconds: float, decoding_seconds: float, size_bytes: int) -> None:
+def record_success(way: Way, seconds: float, decoding_seconds: float, size_bytes: int) -> None:
     """Emit the metrics of an image: its number, the times of all and of decoding alone, and the size of its file."""
     _emit(
         {"way": way},
@@ -28,12 +28,12 @@ def image_processed(way: Way, seconds: float, decoding_seconds: float, size_byte
     )
 
 
-def image_failed(way: Way) -> None:
+def record_failure(way: Way) -> None:
     """Emit the metric of an upload that is counted as a failure."""
     _emit({"way": way}, ImagesFailed=(MetricUnit.Count, 1))
 
 
-def version_fault() -> None:
+def record_version_fault() -> None:
     """Emit the metric of a failed upload that is a fault of ours, for this version of the function.
 
     A canary is rolled back by it. Does nothing outside Lambda, where a function has no version.
@@ -44,17 +44,17 @@ def version_fault() -> None:
         _emit({"function": function, "version": version}, VersionFaults=(MetricUnit.Count, 1))
 
 
-def image_refused(way: Way) -> None:
+def record_refusal(way: Way) -> None:
     """Emit the metric of a file that is refused before it is decoded, and not counted as a failure."""
     _emit({"way": way}, ImagesRefused=(MetricUnit.Count, 1))
 
 
-def caption_written(model: CaptionModel, seconds: float) -> None:
+def record_caption(model: CaptionModel, seconds: float) -> None:
     """Emit the time of a caption."""
     _emit({"model": model.id, "precision": model.precision}, CaptionTime=(MetricUnit.Seconds, seconds))
 
 
-def cold_start(function: str) -> None:
+def record_cold_start(function: str) -> None:
     """Emit the metric of a new environment of a function that loads the caption model."""
     _emit({"function": function}, ColdStarts=(MetricUnit.Count, 1))
 

@@ -6,7 +6,7 @@ import os
 TABLE_IN_TEMPLATE = "ImagesTable"
 
 # The exporter refuses models that cannot write this many tokens.
-MOST_CAPTION_TOKENS = 100
+MAX_CAPTION_TOKENS = 100
 
 
 class SettingError(Exception):
@@ -126,7 +126,7 @@ def max_direct_image_pixels() -> int:
 
 def max_caption_tokens() -> int:
     """Return the largest number of tokens in a caption."""
-    return _number("MAX_CAPTION_TOKENS", 1, MOST_CAPTION_TOKENS)
+    return _number("MAX_CAPTION_TOKENS", 1, MAX_CAPTION_TOKENS)
 
 
 def max_caption_repeats() -> int:

@@ -18,7 +18,7 @@ def prepare() -> None:
     """
     match os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE"):
         case "on-demand":
-            observability.cold_start(os.environ["AWS_LAMBDA_FUNCTION_NAME"])
+            observability.record_cold_start(os.environ["AWS_LAMBDA_FUNCTION_NAME"])
             start_loading()
             clients.prepare(clients.dynamodb, clients.s3)
         case "provisioned-concurrency":

@@ -44,5 +44,5 @@ def process(key: str) -> None:
 
 def _fail(claim: claims.Claim, original_name: str, error: PipelineError) -> None:
     records.fail(claim, "failure", original_name, str(error))
-    observability.image_failed("direct")
+    observability.record_failure("direct")
     logger.info("image refused", image_id=claim.image_id, reason=type(error).__name__)

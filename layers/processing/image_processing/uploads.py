@@ -29,7 +29,7 @@ from image_processing.pictures import Picture
 
 CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png"}
 # What is kept of the time of a request after its caption: one call that stores the outcome, and a second for all else.
-_SECONDS_AFTER_CAPTION = clients.LONGEST_CALL_SECONDS + 1
+_SECONDS_AFTER_CAPTION = clients.MAX_CALL_SECONDS + 1
 
 
 def process(upload: Upload) -> ImageRecord:
@@ -64,7 +64,7 @@ def _process(upload: Upload, *, is_starting: bool) -> ImageRecord:
         _fail(claims.claim(upload.idempotency_key, request), "damaged", upload.original_name, error)
         raise
     except (ImageTooLargeError, UnsupportedImageError):
-        observability.image_refused("form")
+        observability.record_refusal("form")
         raise
     decoding_seconds = time.perf_counter() - start
     claim = claims.claim(upload.idempotency_key, request)
@@ -78,7 +78,7 @@ def _process(upload: Upload, *, is_starting: bool) -> ImageRecord:
         elif _fail(claim, "failure", upload.original_name, error):
             _delete_files(claim.image_id)
         raise
-    observability.image_processed("form", float(record.time_taken), decoding_seconds, len(upload.content))
+    observability.record_success("form", float(record.time_taken), decoding_seconds, len(upload.content))
     return record
 
 
@@ -92,7 +92,7 @@ def process_claimed(upload: Upload, claim: Claim) -> ImageRecord:
     picture = pictures.decode(upload.content, received_at, settings.max_direct_image_pixels())
     decoding_seconds = time.perf_counter() - start
     record = _finish(upload, picture, hashlib.sha256(upload.content).hexdigest(), claim, start)
-    observability.image_processed("direct", float(record.time_taken), decoding_seconds, len(upload.content))
+    observability.record_success("direct", float(record.time_taken), decoding_seconds, len(upload.content))
     return record
 
 
@@ -155,13 +155,13 @@ def _caption(picture: Picture, prompt: str) -> Caption:
     with deadline.earlier(_SECONDS_AFTER_CAPTION):
         captioner, start = captions.get_captioner(), time.perf_counter()
         caption = captioner.caption(pictures.flatten(picture), prompt)
-    observability.caption_written(captioner.model, time.perf_counter() - start)
+    observability.record_caption(captioner.model, time.perf_counter() - start)
     return caption
 
 
 def _fail(claim: Claim, outcome: Literal["damaged", "failure"], original_name: str, error: Exception) -> bool:
     """Count a failure. Return whether it is stored; if not, the upload may have succeeded."""
-    observability.image_failed("form")
+    observability.record_failure("form")
     message = str(error) if isinstance(error, PipelineError) else UNEXPECTED
     try:
         records.fail(claim, outcome, original_name, message)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from image_pipeline.storage import clients, keys, records, search_index, table, terms
 from tools.containers import storage
-from tools.local.sample_images import finished, store
+from tools.local.sample_images import sample_image, store_sample
 from tools.measure.bench.listing import table_of_images
 
 _SIZES = (100, 10_000, 1_000_000)
@@ -79,8 +79,8 @@ def _reads(image_id: str) -> dict[str, Callable[[], object]]:
 
 def _finished_item() -> table.Item:
     """Store an image as an upload does, and return its item."""
-    record = finished()
-    store(record)
+    record = sample_image()
+    store_sample(record)
     item = table.find(keys.image(record.image_id))
     assert item is not None
     return item
@@ -89,7 +89,7 @@ def _finished_item() -> table.Item:
 def _fill(template: table.Item, images: int) -> str:
     """Write images and count some of them. Return the id of one."""
     for _ in range(_COUNTED):
-        store(record := finished())
+        store_sample(record := sample_image())
 
     def write(number: int) -> None:
         table.write_batch([item for at in range(number, number + _BATCH) for item in _items(template, at)])
@@ -108,7 +108,7 @@ def _items(template: table.Item, number: int) -> list[table.Item]:
     words = [_FREQUENT]
     if number % 2 == 0:
         words += [_COMMON, _RARE] if number < _SIZES[0] else [_COMMON]
-    record = replace(finished(minutes=number), caption=" ".join(words))
+    record = replace(sample_image(minutes=number), caption=" ".join(words))
     position = keys.listing_position(record)
     changed = {
         **keys.image(record.image_id),

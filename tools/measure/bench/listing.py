@@ -13,7 +13,7 @@ from unittest.mock import patch
 from image_pipeline.storage import clients, records
 from image_pipeline.threads import ThreadPool
 from tools.containers import dynamodb_local, storage
-from tools.local.sample_images import finished, store
+from tools.local.sample_images import sample_image, store_sample
 
 _IMAGES = 500
 _LIMIT = 50
@@ -51,7 +51,7 @@ def table_of_images(images: int) -> Iterator[None]:
     with dynamodb_local.run(None, "127.0.0.1", port):
         storage.create_table(url, os.environ["TABLE_NAME"])
         for minutes in range(images):
-            store(finished(minutes=minutes))
+            store_sample(sample_image(minutes=minutes))
         yield
 
 

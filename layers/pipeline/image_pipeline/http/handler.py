@@ -77,7 +77,7 @@ def api_handler(
                     answer = _answer(success, result)
             except Exception as error:  # noqa: BLE001 - a client must not see a stack trace
                 if counts_faults and errors.is_fault(error):
-                    observability.version_fault()
+                    observability.record_version_fault()
                 answer = _failure(error)
             answer["headers"] |= cors.headers(event)
             return answer

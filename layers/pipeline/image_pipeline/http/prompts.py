@@ -4,7 +4,7 @@ import re
 
 from image_pipeline.errors import InvalidRequestError
 
-LONGEST = 100
+MAX_CHARACTERS = 100
 # Control characters, and halves of characters, which JSON can contain but UTF-8 cannot.
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -14,6 +14,6 @@ def checked(text: str) -> str:
 
     Raises InvalidRequestError if it is too long.
     """
-    if len(text) > LONGEST:
-        raise InvalidRequestError(f"Invalid prompt. Please use at most {LONGEST} characters.")
+    if len(text) > MAX_CHARACTERS:
+        raise InvalidRequestError(f"Invalid prompt. Please use at most {MAX_CHARACTERS} characters.")
     return " ".join(_NO_TEXT.sub(" ", text).split())

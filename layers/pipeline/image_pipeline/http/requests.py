@@ -13,15 +13,15 @@ from image_pipeline.storage import keys
 
 Event = Mapping[str, Any]
 DEFAULT_PAGE = 50
-LARGEST_PAGE = 100
-LONGEST_KEY = 255
-LONGEST_SEARCH = 200
+MAX_PAGE_SIZE = 100
+MAX_KEY_CHARACTERS = 255
+MAX_SEARCH_CHARACTERS = 200
 # API Gateway waits 29 s for an answer.
-LONGEST_WAIT = 20
+MAX_WAIT_SECONDS = 20
 CONTENT_TYPES = ("image/jpeg", "image/png")
 _JSON_HINT = 'Send for example: {"filename": "photo.jpg", "content_type": "image/jpeg"}'
 # Visible ASCII without quotes. The IETF draft puts quotes around the key; they are not part of it.
-KEY_PATTERN = f'"?([!#-~]{{1,{LONGEST_KEY}}})"?'
+KEY_PATTERN = f'"?([!#-~]{{1,{MAX_KEY_CHARACTERS}}})"?'
 
 
 def header(event: Event, name: str) -> str | None:
@@ -52,8 +52,8 @@ def thumbnail_size(event: Event) -> ThumbnailSize:
 def page_limit(event: Event) -> int:
     """Return the value of `?limit=`, or DEFAULT_PAGE. Raises InvalidRequestError."""
     text = _query(event).get("limit", str(DEFAULT_PAGE))
-    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= LARGEST_PAGE:
-        raise InvalidRequestError(f"Invalid limit. Please use a whole number from 1 to {LARGEST_PAGE}.")
+    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_PAGE_SIZE:
+        raise InvalidRequestError(f"Invalid limit. Please use a whole number from 1 to {MAX_PAGE_SIZE}.")
     return int(text)
 
 
@@ -66,8 +66,8 @@ def page_start(event: Event) -> str | None:
 def search_words(event: Event) -> str:
     """Return the value of `?q=`, or an empty text without it. Raises InvalidRequestError if it is too long."""
     words = _query(event).get("q", "")
-    if len(words) > LONGEST_SEARCH:
-        raise InvalidRequestError(f"Invalid q. Please use at most {LONGEST_SEARCH} characters.")
+    if len(words) > MAX_SEARCH_CHARACTERS:
+        raise InvalidRequestError(f"Invalid q. Please use at most {MAX_SEARCH_CHARACTERS} characters.")
     return words
 
 
@@ -79,7 +79,7 @@ def idempotency_key(event: Event) -> str | None:
     match = re.fullmatch(KEY_PATTERN, text.strip())
     if match is None:
         raise InvalidRequestError(
-            f"Invalid Idempotency-Key. Please use 1 to {LONGEST_KEY} visible ASCII characters other than quotes,"
+            f"Invalid Idempotency-Key. Please use 1 to {MAX_KEY_CHARACTERS} visible ASCII characters other than quotes,"
             " such as a UUID."
         )
     return match[1]
@@ -88,8 +88,8 @@ def idempotency_key(event: Event) -> str | None:
 def wait_seconds(event: Event) -> float:
     """Return the value of `?wait=` in seconds, or 0 without it. Raises InvalidRequestError."""
     text = _query(event).get("wait", "0")
-    if not re.fullmatch(r"[0-9]{1,2}", text) or int(text) > LONGEST_WAIT:
-        raise InvalidRequestError(f"Invalid wait. Please use a whole number of seconds from 0 to {LONGEST_WAIT}.")
+    if not re.fullmatch(r"[0-9]{1,2}", text) or int(text) > MAX_WAIT_SECONDS:
+        raise InvalidRequestError(f"Invalid wait. Please use a whole number of seconds from 0 to {MAX_WAIT_SECONDS}.")
     return int(text)
 
 

@@ -33,7 +33,7 @@ KEY_RETENTION = timedelta(hours=24)
 # As long as the queue keeps a message about the file.
 REQUEST_RETENTION = timedelta(days=4)
 # Lambda runs no function longer than this.
-_LONGEST_FUNCTION_SECONDS = 900
+_MAX_FUNCTION_SECONDS = 900
 # Longer than any attempt runs.
 UNFINISHED_RETENTION = timedelta(hours=1)
 
@@ -145,7 +145,7 @@ def take(image_id: str) -> tuple[Claim, str, str]:
         "status": "processing",
         "attempt": attempt,
         # One second after Lambda ends the function, the attempt has certainly ended.
-        "lease": int((now + min(deadline.remaining(), _LONGEST_FUNCTION_SECONDS) + 1) * 1000),
+        "lease": int((now + min(deadline.remaining(), _MAX_FUNCTION_SECONDS) + 1) * 1000),
         "expires_at": int(now + REQUEST_RETENTION.total_seconds()),
     }
     refusing = table.put(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 # The longest that a call takes, with all its retries. botocore's own timeouts are 60 s per try.
-LONGEST_CALL_SECONDS = 10
+MAX_CALL_SECONDS = 10
 _TIMEOUTS = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
 
 # The longest that a call of a function takes. It is one try, because a second one would call the function twice.
@@ -78,7 +78,7 @@ def codedeploy() -> "CodeDeployClient":
 
 def _refuse_late_call(**_: object) -> None:
     # A call that ends after the deadline leaves no time for an answer. The client gets a 503 now.
-    if deadline.remaining() < LONGEST_CALL_SECONDS:
+    if deadline.remaining() < MAX_CALL_SECONDS:
         raise DeadlineError
 
 

@@ -118,7 +118,7 @@ def wait(image_id: str, seconds: float) -> ImageRecord | UnfinishedImage:
 
     Raises ImageNotFoundError and StorageError.
     """
-    end = time.monotonic() + min(seconds, deadline.remaining() - clients.LONGEST_CALL_SECONDS - _POLL_SECONDS)
+    end = time.monotonic() + min(seconds, deadline.remaining() - clients.MAX_CALL_SECONDS - _POLL_SECONDS)
     while True:
         image = find(image_id)
         if isinstance(image, ImageRecord) or image.error is not None or time.monotonic() >= end:

@@ -14,7 +14,7 @@ from image_pipeline.storage.records import Page
 from image_pipeline.threads import ThreadPool
 
 # A search reads at most this many entries.
-MOST_READS = 2000
+MAX_READS = 2000
 _READS_AT_ONCE = 500
 # How many terms are compared to find the rarest.
 _COMPARED = 8
@@ -50,7 +50,7 @@ def search(wanted: Sequence[str], limit: int, before: str | None) -> Page:
     """Return up to `limit` images that have all terms, newest first, from the listing position `before` on.
 
     The first entries of up to 8 terms are read at the same time. The term whose entries reach back the furthest is the
-    rarest. The search continues with its entries, up to MOST_READS in all. If that is not enough for a page, the page
+    rarest. The search continues with its entries, up to MAX_READS in all. If that is not enough for a page, the page
     is shorter, and the next page continues. Raises StorageError.
     """
     clients.dynamodb()
@@ -61,8 +61,8 @@ def search(wanted: Sequence[str], limit: int, before: str | None) -> Page:
     rarest = min(answers, key=lambda term: _last_position(answers[term]) or "")
     answer, others = answers[rarest], [term for term in wanted if term != rarest]
     found = [entry for entry in map(table.deserialize, answer["Items"]) if set(others) <= set(entry["terms"])]
-    while (end := _last_position(answer)) and len(found) <= limit and reads < MOST_READS:
-        answer = _entries(rarest, min(_READS_AT_ONCE, MOST_READS - reads), end, others)
+    while (end := _last_position(answer)) and len(found) <= limit and reads < MAX_READS:
+        answer = _entries(rarest, min(_READS_AT_ONCE, MAX_READS - reads), end, others)
         reads += answer["ScannedCount"]
         found += map(table.deserialize, answer["Items"])
     page = found[:limit]

@@ -21,7 +21,7 @@ Item = dict[str, Any]
 
 _TRIES = 8
 # Of one BatchWriteItem.
-_LARGEST_BATCH = 25
+_MAX_BATCH = 25
 # Another transaction or too much traffic caused the cancellation, so a later try may succeed. botocore does not retry
 # these.
 _TRANSIENT_REASONS = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
@@ -52,8 +52,8 @@ def write_batch(items: Sequence[Item], deleted: Sequence[Item] = ()) -> None:
     """Put items and delete those with the keys `deleted`, each on its own. May be repeated. Raises StorageError."""
     requests: list[WriteRequestTypeDef] = [{"PutRequest": {"Item": serialize(item)}} for item in items]
     requests += [{"DeleteRequest": {"Key": serialize(key)}} for key in deleted]
-    for start in range(0, len(requests), _LARGEST_BATCH):
-        wanted: Mapping[str, Any] = {settings.table_name(): requests[start : start + _LARGEST_BATCH]}
+    for start in range(0, len(requests), _MAX_BATCH):
+        wanted: Mapping[str, Any] = {settings.table_name(): requests[start : start + _MAX_BATCH]}
         for tries in range(1, _TRIES + 1):
             # DynamoDB returns throttled writes as unprocessed.
             wanted = _call("batch_write_item", RequestItems=wanted)["UnprocessedItems"]

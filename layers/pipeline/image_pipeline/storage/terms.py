@@ -9,7 +9,7 @@ _TOO_COMMON = {
     *("a", "an", "and", "are", "as", "at", "by", "for", "from", "in", "is", "it", "its", "of", "on", "or", "that"),
     *("the", "there", "this", "to", "with"),
 }
-_MOST_TERMS = 100
+_MAX_TERMS = 100
 
 
 def of(*texts: str) -> list[str]:
@@ -21,4 +21,4 @@ def of(*texts: str) -> list[str]:
     stemmer = EnglishStemmer()
     words = (word for text in texts for word in _WORD.findall(normalize("NFKC", text).casefold()))
     terms = dict.fromkeys(stemmer.stemWord(word) for word in words if word not in _TOO_COMMON)
-    return list(terms)[:_MOST_TERMS]
+    return list(terms)[:_MAX_TERMS]

@@ -61,7 +61,7 @@ def to_srgb(image: Image.Image, spaces: Iterator[Space]) -> Image.Image:
             colours = converted
             break
     if colours.mode == "CMYK":
-        colours = _converted(colours, _press_profile()) or colours.convert("RGB")
+        colours = _converted(colours, _cmyk_profile()) or colours.convert("RGB")
     if alpha:
         colours = colours.convert("RGB")
         colours.putalpha(alpha)
@@ -108,5 +108,5 @@ def _srgb() -> ImageCms.ImageCmsProfile:
 
 
 @cache
-def _press_profile() -> bytes:
+def _cmyk_profile() -> bytes:
     return PRESS_PROFILE.read_bytes()

@@ -12,7 +12,7 @@ from image_processing.files.jpeg_structure import END_OF_IMAGE, Jpeg
 _SCALES = (1, 2, 4, 8)
 # Pillow stores each pixel in four bytes.
 _BYTES_PER_PIXEL = 4
-_MOST_BYTES = 350_000_000
+_MAX_BYTES = 350_000_000
 # libjpeg fills missing pixels with about the middle value of each component.
 _MISSING = range(126, 131)
 # Random pixel data, before the first restart marker and after each of them.
@@ -41,7 +41,7 @@ def _scale(file: Jpeg) -> int:
     pixel_bytes = file.width * file.height * _BYTES_PER_PIXEL
     enough = max(scale for scale in _SCALES if scale <= min(factors(file.width, file.height)))
     return next(
-        scale for scale in _SCALES if scale >= enough and file.buffered_bytes + pixel_bytes / scale**2 <= _MOST_BYTES
+        scale for scale in _SCALES if scale >= enough and file.buffered_bytes + pixel_bytes / scale**2 <= _MAX_BYTES
     )
 
 

@@ -13,10 +13,10 @@ from image_processing.files.png_structure import RGB, Png
 
 _DEEP = 16
 # Inflating and unfiltering 100 MB of samples takes about half a second.
-_MOST_SAMPLE_BYTES = 300_000_000
+_MAX_SAMPLE_BYTES = 300_000_000
 
 # The longest side in pixels. Pillow needs eight bytes per row in addition to the pixels.
-_LONGEST_SIDE = 1_000_000
+_MAX_SIDE = 1_000_000
 
 _Mask = npt.NDArray[np.bool_]
 
@@ -24,13 +24,13 @@ _Mask = npt.NDArray[np.bool_]
 def decode(file: Png) -> Image.Image:
     """Return the pixels in mode L, LA, RGB or RGBA. Raises ImageTooLargeError and errors of Pillow."""
     is_decoded_twice = file.transparent is not None and file.colour_type == RGB and file.bit_depth == _DEEP
-    if file.sample_bytes * (1 + is_decoded_twice) > _MOST_SAMPLE_BYTES:
+    if file.sample_bytes * (1 + is_decoded_twice) > _MAX_SAMPLE_BYTES:
         raise ImageTooLargeError(
             "A PNG of this size needs too much memory. Please save it as a JPEG, or with fewer bits per pixel."
         )
-    if max(file.width, file.height) > _LONGEST_SIDE:
+    if max(file.width, file.height) > _MAX_SIDE:
         raise ImageTooLargeError(
-            f"The image has a side of more than {_LONGEST_SIDE:,} pixels. Please cut it into pieces and send them."
+            f"The image has a side of more than {_MAX_SIDE:,} pixels. Please cut it into pieces and send them."
         )
     low_bytes_match = _low_bytes_match(file) if is_decoded_twice else None
 

@@ -12,7 +12,7 @@ _WHOLE_NUMBERS = {1: "B", 3: "H", 4: "L"}
 # An entry contains a value of up to four bytes, or the offset of a longer value.
 _INLINE_BYTES = 4
 # Only dates are read as text. A date has 20 characters.
-_LONGEST_TEXT = 64
+_MAX_TEXT_CHARACTERS = 64
 
 # The type, the number of values, and the value or its offset.
 _Entry = tuple[int, int, bytes]
@@ -74,7 +74,7 @@ def _text(block: bytes, order: str, entry: _Entry | None) -> str | None:
     _, count, value = entry
     if count > _INLINE_BYTES:
         start = _offset(order, value)
-        value = block[start : start + min(count, _LONGEST_TEXT)]
+        value = block[start : start + min(count, _MAX_TEXT_CHARACTERS)]
     return value.partition(b"\0")[0].decode("latin-1")
 
 

@@ -21,11 +21,11 @@ _BLOCK_SIDE = 8
 _COEFFICIENTS = 64
 _COEFFICIENT_BYTES = 2
 # An ordinary file has about ten scans.
-_MOST_SCANS = 500
+_MAX_SCANS = 500
 # The decoder takes up to 40 ns per block and scan. An ordinary file with 50 megapixels has 5 to 11 million visits.
-_MOST_BLOCK_VISITS = 20_000_000
+_MAX_BLOCK_VISITS = 20_000_000
 # Enough for 50 megapixels in three components of full size.
-_MOST_BUFFERED_BYTES = 310_000_000
+_MAX_BUFFERED_BYTES = 310_000_000
 
 
 class Check(Enum):
@@ -113,7 +113,7 @@ class Scans:
             raise UndecodableImageError
         self._number += 1
         self._block_visits += sum(self.frame.blocks[component] for component in components)
-        if self._number > _MOST_SCANS or self._block_visits > _MOST_BLOCK_VISITS:
+        if self._number > _MAX_SCANS or self._block_visits > _MAX_BLOCK_VISITS:
             raise ImageTooLargeError(
                 "The JPEG image has too many scans for its size. Please save it as a baseline JPEG and send it again."
             )
@@ -137,7 +137,7 @@ class Scans:
         if self._number == 1 and not self.frame.is_progressive:
             return 0
         needed = sum(self.frame.blocks.values()) * _COEFFICIENTS * _COEFFICIENT_BYTES
-        if needed > _MOST_BUFFERED_BYTES:
+        if needed > _MAX_BUFFERED_BYTES:
             raise ImageTooLargeError(
                 "A progressive JPEG of this size needs too much memory. Please save it as a baseline JPEG."
             )
@@ -160,7 +160,7 @@ class Scans:
         if not is_ended:
             if (
                 len(self._exact) < len(self.frame.blocks) * _COEFFICIENTS
-                or 2 * self.buffered_bytes > _MOST_BUFFERED_BYTES
+                or 2 * self.buffered_bytes > _MAX_BUFFERED_BYTES
             ):
                 raise UndecodableImageError
             return Check.FINE

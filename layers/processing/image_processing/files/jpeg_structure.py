@@ -29,7 +29,7 @@ _END_OF_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _JFIF_HEADER, _EXIF_HEADER, _ICC_HEADER, _ADOBE_HEADER = b"JFIF\0", b"Exif\0", b"ICC_PROFILE\0", b"Adobe"
 _JFIF_BYTES, _ADOBE_BYTES, _TIFF_START = 14, 12, 6
 # An ordinary file has a few dozen segments. Even a short segment takes time.
-_MOST_SEGMENTS = 10_000
+_MAX_SEGMENTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _segments(content: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     The bytes of an SOS segment include its scan. Raises ImageTooLargeError for too many segments.
     """
     place = len(_START_OF_IMAGE)
-    for _ in range(_MOST_SEGMENTS):
+    for _ in range(_MAX_SEGMENTS):
         found = _MARKER.search(content, place)
         if found is None:
             return
@@ -126,7 +126,7 @@ def _segments(content: bytes) -> Iterator[tuple[int, bytes, bytes]]:
             place = scan_end
         yield marker, segment, data
     raise ImageTooLargeError(
-        f"The JPEG image has more than {_MOST_SEGMENTS:,} segments. Please save it anew and send that."
+        f"The JPEG image has more than {_MAX_SEGMENTS:,} segments. Please save it anew and send that."
     )
 
 

@@ -27,9 +27,9 @@ _CREATION_TIME = b"Creation Time"
 _EXIF_AS_TEXT = b"Raw profile type exif"
 _KEYWORDS = {_CREATION_TIME, _EXIF_AS_TEXT}
 _EXIF_HEADER = b"Exif\0\0"
-_LARGEST_PALETTE = 3 * 256
-_LARGEST_PROFILE = 4_000_000
-_LARGEST_TEXT = 200_000
+_MAX_PALETTE_BYTES = 3 * 256
+_MAX_PROFILE_BYTES = 4_000_000
+_MAX_TEXT_BYTES = 200_000
 _RENDERING_INTENTS = 4
 
 
@@ -116,7 +116,7 @@ def _described(header: bytes, palette: bytes, pixels: bytes, found: dict[bytes, 
         raise UnsupportedImageError.of_kind("PNG with an unknown compression or filter method")
     chunks = [_chunk(b"IHDR", header)]
     if colour_type == PALETTE:
-        if not palette or len(palette) > _LARGEST_PALETTE or len(palette) % 3:
+        if not palette or len(palette) > _MAX_PALETTE_BYTES or len(palette) % 3:
             raise UndecodableImageError
         chunks.append(_chunk(b"PLTE", palette))
         if 0 < len(found.get(b"tRNS", b"")) <= len(palette) // 3:
@@ -151,7 +151,7 @@ def _transparent(data: bytes, bit_depth: int, colour_type: int) -> tuple[int, ..
 
 def _profile(data: bytes) -> bytes | None:
     """Return the profile of an iCCP chunk. In the chunk, a name comes first."""
-    return _inflated(data.partition(b"\0")[2], _LARGEST_PROFILE)
+    return _inflated(data.partition(b"\0")[2], _MAX_PROFILE_BYTES)
 
 
 def _keep(found: dict[bytes, bytes], name: bytes, data: bytes) -> None:
@@ -171,7 +171,7 @@ def _keep(found: dict[bytes, bytes], name: bytes, data: bytes) -> None:
         text = b"\0" + text
     # The first byte is the compression method. An invalid text is kept too, so that a file cannot make us inflate
     # thousands of texts.
-    found[keyword] = (_inflated(text, _LARGEST_TEXT) or b"") if is_compressed else text[1:]
+    found[keyword] = (_inflated(text, _MAX_TEXT_BYTES) or b"") if is_compressed else text[1:]
 
 
 def _exif_from_text(text: bytes) -> Exif | None:
