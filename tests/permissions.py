@@ -152,7 +152,7 @@ def _runs(function: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def recording(answers: Answers | None = None) -> Iterator[Record]:
+def recording(responses: Answers | None = None) -> Iterator[Record]:
     """Record what functions do until the block ends. `answers` stand in for services, by name."""
     record = Record({os.environ[name]: resource for name, resource in _variables().items() if name in os.environ})
     send: Callable[..., Any] = vars(BaseClient)["_make_api_call"]
@@ -162,8 +162,8 @@ def recording(answers: Answers | None = None) -> Iterator[Record]:
         if function is None:
             return send(client, operation, arguments)
         record.add(function, service, operation, arguments)
-        if answers is not None and service in answers:
-            return answers[service](arguments)
+        if responses is not None and service in responses:
+            return responses[service](arguments)
         try:
             return send(client, operation, arguments)
         except ClientError as error:

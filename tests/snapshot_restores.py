@@ -64,9 +64,9 @@ def _uploads(lambda_handler: Any) -> dict[str, Any]:
     images, shards = [], []
     for _ in range(_UPLOADS):
         before = _statistics()
-        answer = lambda_handler(load_event("upload_image_png"), LocalContext("UploadImageFunction"))
-        assert answer["statusCode"] == HTTPStatus.OK
-        images.append(json.loads(answer["body"])["data"]["image_id"])
+        response = lambda_handler(load_event("upload_image_png"), LocalContext("UploadImageFunction"))
+        assert response["statusCode"] == HTTPStatus.OK
+        images.append(json.loads(response["body"])["data"]["image_id"])
         shards += [shard for shard, count in _statistics().items() if count != before.get(shard)]
     attempts = [item["attempt"]["S"] for item in _items() if "attempt" in item]
     return {"images": images, "attempts": attempts, "shards": shards}

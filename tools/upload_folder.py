@@ -101,9 +101,9 @@ class Uploader:
         if "status" in entry:
             return entry
         if len(content) <= _MAX_FORM_BYTES and "form" not in entry:
-            answer = self._post_form(file, content, digest, entry)
-            if answer.status_code != requests.codes.request_entity_too_large:
-                return self.journal.update(digest, **_result(answer))
+            response = self._post_form(file, content, digest, entry)
+            if response.status_code != requests.codes.request_entity_too_large:
+                return self.journal.update(digest, **_result(response))
         return self._upload_directly(file, content, digest, entry)
 
     def _post_form(self, file: Path, content: bytes, digest: str, entry: Json) -> requests.Response:
@@ -123,10 +123,10 @@ class Uploader:
             del entry["form"]
         if "form" not in entry:
             body = {"filename": file.name, "content_type": CONTENT_TYPES[file.suffix.lower()]}
-            answer = self._send("POST", "api/uploads", json=body)
-            if answer.status_code != requests.codes.created:
-                return self.journal.update(digest, **_result(answer))
-            data = answer.json()["data"]
+            response = self._send("POST", "api/uploads", json=body)
+            if response.status_code != requests.codes.created:
+                return self.journal.update(digest, **_result(response))
+            data = response.json()["data"]
             if len(content) > data["max_bytes"]:
                 error = f"The file is larger than {data['max_bytes']:,} bytes."
                 self._send("DELETE", f"api/images/{data['image_id']}")
@@ -152,8 +152,8 @@ class Uploader:
         raise UnreachableError("the image is still being processed")
 
     def _image(self, image_id: str, query: str = "") -> Json | None:
-        answer = self._send("GET", f"api/images/{image_id}{query}")
-        image: Json | None = answer.json()["data"] if answer.ok else None
+        response = self._send("GET", f"api/images/{image_id}{query}")
+        image: Json | None = response.json()["data"] if response.ok else None
         return image
 
     def _send(self, method: str, path: str, **arguments: Any) -> requests.Response:  # noqa: ANN401
@@ -161,35 +161,35 @@ class Uploader:
         pause, reason = 0.5, ""
         for _ in range(_TRIES):
             try:
-                answer = requests.request(method, urljoin(self.url, path), timeout=_TIMEOUT_SECONDS, **arguments)
+                response = requests.request(method, urljoin(self.url, path), timeout=_TIMEOUT_SECONDS, **arguments)
             except requests.RequestException as error:
                 reason, wait = type(error).__name__, pause
             else:
-                if answer.status_code not in {409, 429} and answer.status_code < requests.codes.server_error:
-                    return answer
-                reason, wait = f"status {answer.status_code}", _retry_after(answer) or pause
+                if response.status_code not in {409, 429} and response.status_code < requests.codes.server_error:
+                    return response
+                reason, wait = f"status {response.status_code}", _retry_after(response) or pause
             pause = min(2 * pause, _MAX_PAUSE_SECONDS)
             if self.stop.wait(max(wait, 0.1)):
                 raise StoppedError
         raise UnreachableError(reason)
 
 
-def _retry_after(answer: requests.Response) -> float | None:
+def _retry_after(response: requests.Response) -> float | None:
     """Return the seconds in the header Retry-After, which may also be a date, or None."""
     try:
-        return Retry().get_retry_after(answer.raw)
+        return Retry().get_retry_after(response.raw)
     except InvalidHeader:
         return None
 
 
-def _result(answer: requests.Response) -> Json:
+def _result(response: requests.Response) -> Json:
     """Return the journal entry for an answer of POST /api/images, or for a refusal."""
-    if answer.ok:
-        return _outcome(answer.json())
+    if response.ok:
+        return _outcome(response.json())
     try:
-        body = answer.json()
+        body = response.json()
     except ValueError:
-        return {"status": "failure", "error": f"The API answers {answer.status_code}."}
+        return {"status": "failure", "error": f"The API answers {response.status_code}."}
     return {"status": "failure", "error": body.get("error") or body.get("data") or body.get("message")}
 
 

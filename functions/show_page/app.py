@@ -34,23 +34,23 @@ _SCHEMES = {
     "AWS_IAM": {"type": "apiKey", "in": "header", "name": "Authorization", "description": "AWS Signature Version 4"},
 }
 
-Answer = dict[str, Any]
+Response = dict[str, Any]
 
 
 @logger.inject_lambda_context
-def lambda_handler(event: Event, context: object) -> Answer:  # noqa: ARG001 - Lambda passes both
+def lambda_handler(event: Event, context: object) -> Response:  # noqa: ARG001 - Lambda passes both
     match event["resource"]:
         case "/":
             return _gallery()
         case "/docs":
             return _docs()
         case "/openapi.json":
-            return _answer(json.dumps(_document()), "application/json")
+            return _response(json.dumps(_document()), "application/json")
         case _:
             return _file(event["pathParameters"]["file"])
 
 
-def _gallery() -> Answer:
+def _gallery() -> Response:
     html = (_HERE / "gallery.html").read_text()
     style, script = (_HERE / "gallery.css").read_text(), (_HERE / "gallery.js").read_text()
     values = {
@@ -73,7 +73,7 @@ def _gallery() -> Answer:
         "form-action": "'none'",
         "frame-ancestors": "'none'",
     }
-    return _answer(html, "text/html", policy)
+    return _response(html, "text/html", policy)
 
 
 def _document() -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _document() -> dict[str, Any]:
     return document
 
 
-def _docs() -> Answer:
+def _docs() -> Response:
     policy = {
         "default-src": "'none'",
         "style-src": "'self' 'unsafe-inline'",  # Swagger UI sets style attributes
@@ -96,19 +96,19 @@ def _docs() -> Answer:
         "form-action": "'none'",
         "frame-ancestors": "'none'",
     }
-    return _answer((_HERE / "docs.html").read_text(), "text/html", policy)
+    return _response((_HERE / "docs.html").read_text(), "text/html", policy)
 
 
-def _file(name: str) -> Answer:
+def _file(name: str) -> Response:
     if name not in _FILES:
-        return _answer("This file does not exist.\n", "text/plain", status=HTTPStatus.NOT_FOUND)
+        return _response("This file does not exist.\n", "text/plain", status=HTTPStatus.NOT_FOUND)
     folder, media_type = _FILES[name]
-    return _answer((folder / name).read_text(), media_type)
+    return _response((folder / name).read_text(), media_type)
 
 
-def _answer(
+def _response(
     body: str, media_type: str, policy: dict[str, str] | None = None, status: HTTPStatus = HTTPStatus.OK
-) -> Answer:
+) -> Response:
     headers = {
         "Content-Type": f"{media_type}; charset=utf-8" if media_type.startswith("text/") else media_type,
         "Cache-Control": "no-cache",

@@ -47,7 +47,7 @@ def test_photographs_and_scenes_become_cards(site: Site, page: Page) -> None:
 
 
 @only_root
-def test_a_late_answer_does_not_change_the_order_of_the_cards(site: Site, page: Page) -> None:
+def test_a_late_response_does_not_change_the_order_of_the_cards(site: Site, page: Page) -> None:
     # The second file is sent when the first is processed, and the page hears of the second one first.
     page.add_init_script(
         """const send = XMLHttpRequest.prototype.send;

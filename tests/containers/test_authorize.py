@@ -35,8 +35,8 @@ def authorize() -> Authorize:
 
     def call(token: str) -> dict[str, Any]:
         event = {"type": "TOKEN", "methodArn": ARN, "authorizationToken": f"Bearer {token}"}
-        answer = client.invoke(FunctionName="AuthorizeFunction", Payload=json.dumps(event).encode())
-        document: dict[str, Any] = json.load(answer["Payload"])
+        response = client.invoke(FunctionName="AuthorizeFunction", Payload=json.dumps(event).encode())
+        document: dict[str, Any] = json.load(response["Payload"])
         return document
 
     return call

@@ -25,9 +25,9 @@ def test_a_command_invokes_its_function(command: str) -> None:
         shlex.split(command), check=False, capture_output=True, text=True, timeout=120, env=sam.environment()
     )
     assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
-    assert answer["statusCode"] == (404 if "not_found" in command else 200)
-    assert json.loads(answer["body"])
+    response = json.loads(done.stdout)
+    assert response["statusCode"] == (404 if "not_found" in command else 200)
+    assert json.loads(response["body"])
 
 
 def test_sam_local_alone_says_what_to_do() -> None:

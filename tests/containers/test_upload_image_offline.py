@@ -43,19 +43,19 @@ def invoke(container: Container, event_name: str) -> dict[str, object]:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            answer: dict[str, object] = requests.post(url, json=load_event(event_name), timeout=60).json()
+            response: dict[str, object] = requests.post(url, json=load_event(event_name), timeout=60).json()
         except requests.ConnectionError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
         else:
-            return answer
+            return response
 
 
 def test_it_captions(container: Container) -> None:
-    answer = invoke(container, "upload_image_png")
-    assert answer["statusCode"] == 200
-    assert json.loads(str(answer["body"]))["data"]["caption"] == RED_LEFT_OF_BLUE.caption
+    response = invoke(container, "upload_image_png")
+    assert response["statusCode"] == 200
+    assert json.loads(str(response["body"]))["data"]["caption"] == RED_LEFT_OF_BLUE.caption
 
 
 @pytest.fixture(scope="module")

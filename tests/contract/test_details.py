@@ -76,7 +76,9 @@ def test_an_unknown_or_invalid_id_is_not_found(api: Client, image_id: str) -> No
         ("/api/stats", 200),
     ],
 )
-def test_every_answer_is_json_that_is_not_cached(api: Client, uploaded: dict[str, Any], path: str, status: int) -> None:
+def test_every_response_is_json_that_is_not_cached(
+    api: Client, uploaded: dict[str, Any], path: str, status: int
+) -> None:
     response = api.get(path.format(image_id=uploaded["data"]["image_id"], unknown=uuid4()))
     assert response.status_code == status
     assert response.headers["Content-Type"] == "application/json"

@@ -8,7 +8,7 @@ from tests.contract.client import Client
 from tests.pictures import scene_png
 
 
-def test_a_repeated_upload_gets_the_first_answer_and_is_counted_once(api: Client) -> None:
+def test_a_repeated_upload_gets_the_first_response_and_is_counted_once(api: Client) -> None:
     key, before = str(uuid4()), api.statistics()
     first, again = (api.upload(scene_png(), "scene.png", key=key) for _ in range(2))
     assert (first.status_code, again.status_code) == (200, 200)

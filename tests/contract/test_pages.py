@@ -18,8 +18,8 @@ from tests.contract.client import TIMEOUT_SECONDS, Client
     ],
 )
 def test_each_page_has_its_media_type(api: Client, path: str, media_type: str, part: str) -> None:
-    answer = requests.get(f"{api.url}{path}", timeout=TIMEOUT_SECONDS)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, media_type)
-    assert part in answer.text
+    response = requests.get(f"{api.url}{path}", timeout=TIMEOUT_SECONDS)
+    assert (response.status_code, response.headers["Content-Type"]) == (200, media_type)
+    assert part in response.text
     head = requests.head(f"{api.url}{path}", timeout=TIMEOUT_SECONDS)
     assert (head.status_code, head.headers["Content-Type"], head.content) == (200, media_type, b"")

@@ -20,14 +20,14 @@ def test_the_lines_work_as_pasted(api: Client) -> None:
     script = "\n".join([STRICT, *PASTED]).replace("http://127.0.0.1:8000", api.url)
     done = subprocess.run(["bash", "-c", script], check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    decoder, rest, answers = json.JSONDecoder(), done.stdout, []
+    decoder, rest, responses = json.JSONDecoder(), done.stdout, []
     while rest:
-        answer, end = decoder.raw_decode(rest)
-        answers.append(answer)
+        response, end = decoder.raw_decode(rest)
+        responses.append(response)
         rest = rest[end:]
-    prompted = answers.pop(4)
+    prompted = responses.pop(4)
     assert prompted["data"]["caption_details"]["prompt"] == "a photograph in"
-    assert [answer["current_status"] for answer in answers] == ["success"] * 7
-    details, direct = answers[1]["data"], answers[5]["data"]
+    assert [response["current_status"] for response in responses] == ["success"] * 7
+    details, direct = responses[1]["data"], responses[5]["data"]
     assert details["data"]["original_name"] == "chelsea.png"
     assert (direct["image_status"], direct["data"]["original_name"]) == ("success", "rocket.jpg")

@@ -24,5 +24,5 @@ def test_an_image_is_found_by_the_words_of_its_name_until_it_is_deleted(api: Cli
 
 
 def test_a_search_that_is_too_long_is_refused(api: Client) -> None:
-    answer = refusal(api.get(f"/api/images?q={201 * 'x'}"))
-    assert answer == (400, "Invalid q. Please use at most 200 characters.")
+    response = refusal(api.get(f"/api/images?q={201 * 'x'}"))
+    assert response == (400, "Invalid q. Please use at most 200 characters.")

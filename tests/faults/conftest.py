@@ -39,8 +39,8 @@ def outcomes(request: pytest.FixtureRequest) -> Iterator[Outcomes]:
     lines = [f"| fault | {' | '.join(calls)} |", "|---" * (len(calls) + 1) + "|"]
     for fault in Fault:
         if any(seen[call, fault] for call in calls):
-            answers = (", or ".join(sorted(seen[call, fault])) or "–" for call in calls)  # noqa: RUF001 - for readers
-            lines.append(f"| {fault} | {' | '.join(answers)} |")
+            responses = (", or ".join(sorted(seen[call, fault])) or "–" for call in calls)  # noqa: RUF001 - for readers
+            lines.append(f"| {fault} | {' | '.join(responses)} |")
     TABLES.mkdir(parents=True, exist_ok=True)
     (TABLES / f"{request.module.__name__.rpartition('.')[2]}.md").write_text("\n".join(lines) + "\n")
 

@@ -17,7 +17,7 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
 from image_pipeline.storage import clients
 
-Answer = tuple[Any, Exception | None]
+Response = tuple[Any, Exception | None]
 
 
 class KilledError(BaseException):
@@ -106,11 +106,11 @@ def faults(plan: Callable[[Call], Fault | None]) -> Iterator[list[Call]]:
             current.call = call_of(operation_model.name, request_dict)
             return send(request_dict, operation_model)
 
-        def do_get_response(request: Any, operation_model: Any, context: Any) -> Answer:
+        def do_get_response(request: Any, operation_model: Any, context: Any) -> Response:
             tries[current.call] += 1
             fault = plan(current.call)
             if fault is None or not fault.strikes(operation_model.name) or (fault in ONCE and tries[current.call] > 1):
-                answered: Answer = get(request, operation_model, context)
+                answered: Response = get(request, operation_model, context)
                 return answered
             return _suffer(fault, request, lambda: get(request, operation_model, context))
 
@@ -140,7 +140,7 @@ def _identity(operation: str, request: dict[str, Any]) -> Any:
     return None
 
 
-def _suffer(fault: Fault, request: Any, apply: Callable[[], Answer]) -> Answer:
+def _suffer(fault: Fault, request: Any, apply: Callable[[], Response]) -> Response:
     match fault:
         case Fault.NEVER_SENT | Fault.TIMEOUT:
             timeout = ConnectTimeoutError if fault == Fault.NEVER_SENT else ReadTimeoutError
@@ -171,12 +171,12 @@ class _Empty(BytesIO):
         yield self.read()
 
 
-def _error(url: str, status: int, code: str, **details: Any) -> Answer:
+def _error(url: str, status: int, code: str, **details: Any) -> Response:
     parsed = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}, **details}
     return (AWSResponse(url, status, HTTPHeaders(), _Empty()), parsed), None
 
 
-def _unprocessed(request: Any, answer: Answer) -> Answer:
+def _unprocessed(request: Any, answer: Response) -> Response:
     """Remove all items from an answer of BatchGetItem, and report their keys as unprocessed."""
     (response, parsed), error = answer
     ((name, wanted),) = json.loads(request.body)["RequestItems"].items()

@@ -52,8 +52,8 @@ def delete(image_id: str, deleted: set[str]) -> None:
 def follow(image_id: str) -> None:
     event = load_event("follow_images_deleted")
     event["Records"][0]["dynamodb"]["Keys"] = table.serialize(names.image(image_id))
-    answer = follow_images.lambda_handler(event, LocalContext("FollowImagesFunction"))
-    assert not answer["batchItemFailures"]
+    response = follow_images.lambda_handler(event, LocalContext("FollowImagesFunction"))
+    assert not response["batchItemFailures"]
 
 
 def deliver(world: World, image_id: str, plan: Callable[[Call], Fault | None]) -> bool:

@@ -38,14 +38,14 @@ def test_an_upload_survives(
             assert first == right
         world.check()
         retried = world.upload(content, own_key)
-        answers = [first, retried]
+        responses = [first, retried]
         if retried == 409:
             assert own_key, "only a key can be in use"
             world.clock += LEASE_SECONDS + 1
             retried = world.upload(content, own_key)
-            answers.append(retried)
+            responses.append(retried)
         if key and content == CONTENT:
-            outcomes[str(call), fault].add(", ".join(str(answer or "none") for answer in answers))
+            outcomes[str(call), fault].add(", ".join(str(response or "none") for response in responses))
         assert retried == right, f"{call}, {fault}: {first}, then {retried}"
         world.check()
         new = len(world.acknowledged) - before

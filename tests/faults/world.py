@@ -63,30 +63,30 @@ class World:
         now = time.time() + self.clock
         with patch("time.time", lambda: now):
             try:
-                answer = upload_image.lambda_handler(event, LocalContext("UploadImageFunction"))
+                response = upload_image.lambda_handler(event, LocalContext("UploadImageFunction"))
             except KilledError:
                 return None
-        status: int = answer["statusCode"]
-        body = json.loads(answer["body"])
+        status: int = response["statusCode"]
+        body = json.loads(response["body"])
         if status == 200:
             self.acknowledged[body["data"]["image_id"]] = body["data"]
             if key is not None:
                 self.images_of_keys[key].add(body["data"]["image_id"])
                 assert len(self.images_of_keys[key]) == 1, "two images for one key"
         assert status in {200, 400, 409, 422, 503}, body
-        assert (status in {409, 503}) == ("Retry-After" in answer["headers"])
+        assert (status in {409, 503}) == ("Retry-After" in response["headers"])
         return status
 
     def request_upload(self, content: bytes) -> str | None:
         """Request a direct upload and send the file. Return the image id, or None if there was no answer with one."""
         try:
-            answer = create_upload.lambda_handler(load_event("create_upload"), LocalContext("CreateUploadFunction"))
+            response = create_upload.lambda_handler(load_event("create_upload"), LocalContext("CreateUploadFunction"))
         except KilledError:
             return None
-        assert answer["statusCode"] in {201, 503}, answer
-        if answer["statusCode"] == 503:
+        assert response["statusCode"] in {201, 503}, response
+        if response["statusCode"] == 503:
             return None
-        image_id: str = json.loads(answer["body"])["data"]["image_id"]
+        image_id: str = json.loads(response["body"])["data"]["image_id"]
         self.requested[image_id] = content
         return image_id
 
@@ -97,10 +97,10 @@ class World:
         now = time.time() + self.clock
         with patch("time.time", lambda: now):
             try:
-                answer = process_upload.lambda_handler(event, LocalContext("ProcessUploadFunction", seconds=120))
+                response = process_upload.lambda_handler(event, LocalContext("ProcessUploadFunction", seconds=120))
             except KilledError:
                 return False
-        return not answer["batchItemFailures"]
+        return not response["batchItemFailures"]
 
     def read(self, what: str, image_id: str) -> tuple[int | None, Item]:
         """Call a reading function. Return status and body. Functions that read one image get `image_id`."""
@@ -108,13 +108,13 @@ class World:
         if event["pathParameters"]:
             event["pathParameters"]["image_id"] = image_id
         try:
-            answer = READERS[what].lambda_handler(event, LocalContext(what))
+            response = READERS[what].lambda_handler(event, LocalContext(what))
         except KilledError:
             return None, {}
-        status: int = answer["statusCode"]
-        body: Item = json.loads(answer["body"])
+        status: int = response["statusCode"]
+        body: Item = json.loads(response["body"])
         assert status in {200, 404, 503}, body
-        assert (status == 503) == ("Retry-After" in answer["headers"])
+        assert (status == 503) == ("Retry-After" in response["headers"])
         return status, body
 
     def check_read(self, what: str, image_id: str, status: int | None, body: Item) -> None:

@@ -121,10 +121,10 @@ def test_damaged_events() -> None:
         name = dice.choice(list(HANDLERS))
         event = damaged_event(events[name], dice)
         start = time.perf_counter()
-        answer = HANDLERS[name](event, LocalContext(name))
+        response = HANDLERS[name](event, LocalContext(name))
         assert time.perf_counter() - start < HANG_SECONDS
-        assert answer["statusCode"] in {200, 400, 404, 415}, event
-        seen[f"{name} {answer['statusCode']}"] += 1
+        assert response["statusCode"] in {200, 400, 404, 415}, event
+        seen[f"{name} {response['statusCode']}"] += 1
     report("events", seen)
     assert {name.rpartition(" ")[0] for name in seen} == set(HANDLERS)
 

@@ -53,11 +53,11 @@ def test_the_corpus_is_large_and_its_names_are_unique() -> None:
 
 
 @pytest.mark.parametrize("hostile", CORPUS, ids=str)
-def test_a_hostile_file_gets_its_answer_and_leaks_nothing(hostile: Hostile) -> None:
+def test_a_hostile_file_gets_its_response_and_leaks_nothing(hostile: Hostile) -> None:
     event = upload_event(hostile.content, hostile.filename)
-    answer = app.lambda_handler(event, LocalContext("UploadImageFunction"))
-    body = json.loads(answer["body"])
-    assert answer["statusCode"] == hostile.status, body
+    response = app.lambda_handler(event, LocalContext("UploadImageFunction"))
+    body = json.loads(response["body"])
+    assert response["statusCode"] == hostile.status, body
     if hostile.status != HTTPStatus.OK:
         assert list(body) == ["current_status", "error"]
         assert thumbnails() == []

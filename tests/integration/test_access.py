@@ -49,9 +49,9 @@ def test_each_route_needs_the_key(with_keys: Client) -> None:
     store_sample(sample_image(IMAGE_ID))
     for method, path, status in ROUTES:
         for headers in ({}, {"x-api-key": ""}, {"x-api-key": f"{API_KEY}x"}, {"Authorization": API_KEY}):
-            answer = send(with_keys, method, path, headers)
-            assert answer.status_code == 403
-            assert method == "HEAD" or refusal(answer) == (403, NO_KEY)
+            response = send(with_keys, method, path, headers)
+            assert response.status_code == 403
+            assert method == "HEAD" or refusal(response) == (403, NO_KEY)
         assert send(with_keys, method, path, {"X-API-Key": API_KEY}).status_code == status
 
 
@@ -65,15 +65,15 @@ def test_each_route_needs_a_token(with_tokens: Client, issuer: Issuer) -> None:
     token, expired = issuer.token("first"), issuer.token("first", exp=-60)
     for method, path, status in ROUTES:
         for authorization in ("", "Bearer", f"Basic {token}", f"Bearer {token}x", f"Bearer {expired}"):
-            answer = send(with_tokens, method, path, {"Authorization": authorization})
-            assert answer.status_code == 401
-            assert answer.headers["WWW-Authenticate"] == "Bearer"
-            assert method == "HEAD" or refusal(answer) == (401, NO_TOKEN)
+            response = send(with_tokens, method, path, {"Authorization": authorization})
+            assert response.status_code == 401
+            assert response.headers["WWW-Authenticate"] == "Bearer"
+            assert method == "HEAD" or refusal(response) == (401, NO_TOKEN)
         assert send(with_tokens, method, path, {"Authorization": f"Bearer {token}"}).status_code == status
 
 
 def test_an_upload_with_a_token_is_processed(with_tokens: Client, issuer: Issuer) -> None:
     headers = {"Authorization": f"Bearer {issuer.token('first')}"}
     files = {"file": ("scene.png", scene_png())}
-    answer = requests.post(f"{with_tokens.url}/api/images", files=files, headers=headers, timeout=30)
-    assert answer.status_code == 200
+    response = requests.post(f"{with_tokens.url}/api/images", files=files, headers=headers, timeout=30)
+    assert response.status_code == 200

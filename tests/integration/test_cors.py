@@ -21,11 +21,11 @@ def shared(request: pytest.FixtureRequest) -> Iterator[tuple[Client, str | None]
 
 
 def allowed(method: str, url: str, origin: str = PAGE, **headers: str) -> str | None:
-    answer = requests.request(method, url, headers={"Origin": origin, **headers}, timeout=TIMEOUT_SECONDS)
-    return answer.headers.get(ALLOW_ORIGIN)
+    response = requests.request(method, url, headers={"Origin": origin, **headers}, timeout=TIMEOUT_SECONDS)
+    return response.headers.get(ALLOW_ORIGIN)
 
 
-def test_answers_errors_and_gateway_responses_name_the_origin(shared: tuple[Client, str | None]) -> None:
+def test_responses_errors_and_gateway_responses_name_the_origin(shared: tuple[Client, str | None]) -> None:
     api, named = shared
     for path in ("/api/images", "/api/stats", "/api/images/unknown"):
         assert allowed("GET", f"{api.url}{path}") == named
@@ -37,10 +37,10 @@ def test_preflights_are_answered(shared: tuple[Client, str | None]) -> None:
     api, named = shared
     for path, method in (("/api/images", "POST"), ("/api/uploads", "POST"), ("/api/images/an-id", "DELETE")):
         asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "idempotency-key"}
-        answer = requests.options(f"{api.url}{path}", headers={"Origin": PAGE, **asked}, timeout=TIMEOUT_SECONDS)
-        assert answer.status_code == requests.codes.no_content
-        assert answer.headers.get(ALLOW_ORIGIN) == named
-        assert (method in answer.headers.get("Access-Control-Allow-Methods", "")) == bool(named)
+        response = requests.options(f"{api.url}{path}", headers={"Origin": PAGE, **asked}, timeout=TIMEOUT_SECONDS)
+        assert response.status_code == requests.codes.no_content
+        assert response.headers.get(ALLOW_ORIGIN) == named
+        assert (method in response.headers.get("Access-Control-Allow-Methods", "")) == bool(named)
 
 
 def test_a_page_may_read_thumbnails_only_if_its_origin_is_allowed(shared: tuple[Client, str | None]) -> None:
@@ -54,12 +54,12 @@ def test_a_page_of_any_origin_may_post_a_file_with_a_presigned_form(shared: tupl
     api, _ = shared
     form = api.request_upload(filename="scene.png", content_type="image/png").json()["data"]["upload"]
     assert allowed("OPTIONS", form["url"], **{"Access-Control-Request-Method": "POST"}) in {"*", PAGE}
-    answer = requests.post(
+    response = requests.post(
         form["url"],
         data=form["fields"],
         files={"file": scene_png()},
         headers={"Origin": PAGE},
         timeout=TIMEOUT_SECONDS,
     )
-    assert answer.ok
-    assert answer.headers[ALLOW_ORIGIN] == PAGE
+    assert response.ok
+    assert response.headers[ALLOW_ORIGIN] == PAGE

@@ -36,7 +36,9 @@ def receive(connection: socket.socket) -> bytes:
     return received
 
 
-def answer(address: tuple[str, int], headers: bytes, body: bytes, version: bytes = b"HTTP/1.1") -> tuple[bytes, bytes]:
+def response(
+    address: tuple[str, int], headers: bytes, body: bytes, version: bytes = b"HTTP/1.1"
+) -> tuple[bytes, bytes]:
     """Send a request. Return what the server sends before it gets the body, and what it sends after that."""
     with socket.create_connection(address, TIMEOUT_SECONDS) as connection:
         connection.sendall(b"POST / " + version + b"\r\nHost: x\r\n" + headers + b"\r\n")
@@ -56,7 +58,7 @@ def answer(address: tuple[str, int], headers: bytes, body: bytes, version: bytes
 def test_a_client_that_waits_for_100_continue_gets_it_once(
     address: tuple[str, int], expect: bytes, framing: bytes, body: bytes
 ) -> None:
-    early, late = answer(address, expect + b"\r\n" + framing + b"\r\n", body)
+    early, late = response(address, expect + b"\r\n" + framing + b"\r\n", body)
     assert early == CONTINUE
     assert late.startswith(b"HTTP/1.1 200 ")
     assert late.endswith(b"\r\n\r\nhello")
@@ -67,7 +69,7 @@ def test_a_client_that_waits_for_100_continue_gets_it_once(
     ("headers", "version"), [(b"", b"HTTP/1.1"), (b"Expect: 100-continue\r\n", b"HTTP/1.0")], ids=["1.1", "1.0"]
 )
 def test_no_other_client_gets_100_continue(address: tuple[str, int], headers: bytes, version: bytes) -> None:
-    early, late = answer(address, headers + b"Content-Length: 5\r\n", b"hello", version)
+    early, late = response(address, headers + b"Content-Length: 5\r\n", b"hello", version)
     assert CONTINUE not in early + late
     assert late.endswith(b"\r\n\r\nhello")
 
@@ -85,7 +87,7 @@ def test_no_other_client_gets_100_continue(address: tuple[str, int], headers: by
     ],
 )
 def test_a_body_may_come_in_chunks_with_extensions_and_trailers(address: tuple[str, int], body: bytes) -> None:
-    _, late = answer(address, b"Transfer-Encoding: chunked\r\n", body)
+    _, late = response(address, b"Transfer-Encoding: chunked\r\n", body)
     assert late.startswith(b"HTTP/1.1 200 ")
     assert late.endswith(b"\r\n\r\nhello")
 
@@ -93,7 +95,7 @@ def test_a_body_may_come_in_chunks_with_extensions_and_trailers(address: tuple[s
 def test_chunks_may_hold_any_bytes(address: tuple[str, int]) -> None:
     content = bytes(range(256)) * 400
     body = b"".join(b"%X;n=%d\r\n%b\r\n" % (len(content), n, content) for n in range(3))
-    _, late = answer(address, b"Transfer-Encoding: chunked\r\n", body + b"0\r\n\r\n")
+    _, late = response(address, b"Transfer-Encoding: chunked\r\n", body + b"0\r\n\r\n")
     assert late.endswith(b"\r\n\r\n" + content * 3)
 
 
@@ -109,7 +111,7 @@ def test_chunks_may_hold_any_bytes(address: tuple[str, int]) -> None:
     ],
 )
 def test_malformed_chunks_are_refused(address: tuple[str, int], body: bytes) -> None:
-    _, late = answer(address, b"Transfer-Encoding: chunked\r\n", body)
+    _, late = response(address, b"Transfer-Encoding: chunked\r\n", body)
     assert late.startswith(b"HTTP/1.1 400 ")
 
 

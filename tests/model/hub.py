@@ -51,14 +51,14 @@ class _Handler(BaseHTTPRequestHandler):
     server: Hub
 
     def do_HEAD(self) -> None:
-        self._answer()
+        self._response()
 
     def do_GET(self) -> None:
-        self._answer()
+        self._response()
 
     def log_message(self, *_: object) -> None: ...
 
-    def _answer(self) -> None:
+    def _response(self) -> None:
         path = self.path.partition("?")[0]
         self.server.requests.append(f"{self.command} {path}")
         if path == f"/api/models/{MODEL}/tree/{REVISION}":

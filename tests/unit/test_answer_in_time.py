@@ -63,9 +63,9 @@ def upload(seconds: float, key: str | None = None) -> tuple[int, dict[str, Any],
     event = upload_event(scene_png())
     if key:
         event["headers"]["Idempotency-Key"] = key
-    answer = upload_image.lambda_handler(event, context)
-    assert ("Retry-After" in answer["headers"]) == (answer["statusCode"] == 503)
-    return answer["statusCode"], json.loads(answer["body"]), context
+    response = upload_image.lambda_handler(event, context)
+    assert ("Retry-After" in response["headers"]) == (response["statusCode"] == 503)
+    return response["statusCode"], json.loads(response["body"]), context
 
 
 def assert_nothing_runs_on(before: set[threading.Thread]) -> None:
@@ -210,8 +210,8 @@ def test_a_model_that_cannot_be_loaded_is_a_fault_of_ours(monkeypatch: pytest.Mo
     captions.load_captioner.cache_clear()
     with monkeypatch.context() as patched:
         patched.setenv("MODEL_PATH", "/nowhere")
-        answer = upload_image.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))
-    assert answer["statusCode"] == 500
+        response = upload_image.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))
+    assert response["statusCode"] == 500
     assert [item["status"] for item in table_items("IMAGE#")] == ["failure"]
 
 
@@ -226,8 +226,8 @@ def test_a_model_that_cannot_be_loaded_is_a_fault_of_ours(monkeypatch: pytest.Mo
 def test_a_call_that_may_take_longer_than_the_function_is_not_made(handler: Callable[..., Any], event: str) -> None:
     store_sample(sample_image(IMAGE_ID))
     late = LocalContext("late", seconds=EARLY)
-    answer = handler(load_event(event), late)
-    assert (answer["statusCode"], json.loads(answer["body"])) == (503, TOO_LONG)
+    response = handler(load_event(event), late)
+    assert (response["statusCode"], json.loads(response["body"])) == (503, TOO_LONG)
     assert handler(load_event(event), LocalContext("in time"))["statusCode"] == 200
 
 
@@ -321,5 +321,5 @@ def test_a_request_that_waited_too_long_for_its_function_is_refused_before_any_c
     store_sample(sample_image(IMAGE_ID))
     event = load_event("get_image")
     event["requestContext"]["requestTimeEpoch"] = int((time.time() - 20) * 1000)
-    answer = get_image.lambda_handler(event, LocalContext("after a cold start"))
-    assert (answer["statusCode"], json.loads(answer["body"])) == (503, TOO_LONG)
+    response = get_image.lambda_handler(event, LocalContext("after a cold start"))
+    assert (response["statusCode"], json.loads(response["body"])) == (503, TOO_LONG)

@@ -21,13 +21,13 @@ NO_NETWORK = "Traceback (most recent call last):\nrequests.exceptions.ProxyError
 BROKEN = "ERROR:pip_audit._cli:requirement file requirements.txt contains invalid specifiers"
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, *answers: list[dict[str, Any]] | str) -> None:
+def answering(monkeypatch: pytest.MonkeyPatch, *responses: list[dict[str, Any]] | str) -> None:
     """Let pip-audit answer once with each of these: packages, or an error without an answer."""
     done = [
-        subprocess.CompletedProcess([], 1, "", answer)
-        if isinstance(answer, str)
-        else subprocess.CompletedProcess([], 0, json.dumps({"dependencies": answer, "fixes": []}), "")
-        for answer in answers
+        subprocess.CompletedProcess([], 1, "", response)
+        if isinstance(response, str)
+        else subprocess.CompletedProcess([], 0, json.dumps({"dependencies": response, "fixes": []}), "")
+        for response in responses
     ]
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done.pop(0))
 
@@ -45,14 +45,14 @@ def answering(monkeypatch: pytest.MonkeyPatch, *answers: list[dict[str, Any]] | 
         ("", 1, "pip-audit failed"),
     ],
 )
-def test_only_an_answer_about_every_package_counts(
+def test_only_an_response_about_every_package_counts(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    answer: list[dict[str, Any]] | str,
+    response: list[dict[str, Any]] | str,
     status: int,
     said: str,
 ) -> None:
-    answering(monkeypatch, answer)
+    answering(monkeypatch, response)
     assert audit.main(["requirements.txt"]) == status
     assert said in capsys.readouterr().out
 

@@ -13,11 +13,11 @@ PAGE = "https://app.example"
 CORS = {"Access-Control-Allow-Origin": PAGE, "Access-Control-Expose-Headers": "Location, Retry-After", "Vary": "Origin"}
 
 
-def cors_headers(answer: dict[str, Any]) -> dict[str, str]:
-    return {name: value for name, value in answer["headers"].items() if name.startswith("Access-") or name == "Vary"}
+def cors_headers(response: dict[str, Any]) -> dict[str, str]:
+    return {name: value for name, value in response["headers"].items() if name.startswith("Access-") or name == "Vary"}
 
 
-def answer_to(origin: str | None, operation: Any = dict) -> dict[str, Any]:
+def response_to(origin: str | None, operation: Any = dict) -> dict[str, Any]:
     event = load_event("get_stats")
     event["headers"]["origin"] = origin or ""
     if origin is None:
@@ -37,11 +37,11 @@ def answer_to(origin: str | None, operation: Any = dict) -> dict[str, Any]:
         ("*", PAGE, CORS),
     ],
 )
-def test_an_answer_names_the_origin_if_it_is_allowed(
+def test_an_response_names_the_origin_if_it_is_allowed(
     monkeypatch: pytest.MonkeyPatch, allowed: str, origin: str | None, headers: dict[str, str]
 ) -> None:
     monkeypatch.setenv("ALLOWED_ORIGINS", allowed)
-    assert cors_headers(answer_to(origin)) == headers
+    assert cors_headers(response_to(origin)) == headers
 
 
 def test_an_error_names_the_origin_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,22 +50,22 @@ def test_an_error_names_the_origin_too(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> dict[str, Any]:
         raise ValueError
 
-    answer = answer_to(PAGE, fail)
-    assert answer["statusCode"] == 500
-    assert cors_headers(answer) == CORS
+    response = response_to(PAGE, fail)
+    assert response["statusCode"] == 500
+    assert cors_headers(response) == CORS
 
 
 def test_a_preflight_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLOWED_ORIGINS", PAGE)
     event = load_event("answer_preflight")
-    answer = answer_preflight.lambda_handler(event, LocalContext("AnswerPreflightFunction"))
-    assert (answer["statusCode"], answer["body"]) == (204, "")
-    assert answer["headers"] == {
+    response = answer_preflight.lambda_handler(event, LocalContext("AnswerPreflightFunction"))
+    assert (response["statusCode"], response["body"]) == (204, "")
+    assert response["headers"] == {
         **CORS,
         "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
         "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Api-Key",
         "Access-Control-Max-Age": "3600",
     }
     event["headers"]["Origin"] = "https://other.example"
-    answer = answer_preflight.lambda_handler(event, LocalContext("AnswerPreflightFunction"))
-    assert answer["headers"] == {"Vary": "Origin"}
+    response = answer_preflight.lambda_handler(event, LocalContext("AnswerPreflightFunction"))
+    assert response["headers"] == {"Vary": "Origin"}

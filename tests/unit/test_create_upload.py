@@ -20,11 +20,11 @@ Items = Callable[[str], list[dict[str, Any]]]
 def create(body: Any) -> tuple[int, dict[str, Any]]:
     event = load_event("create_upload")
     event["body"] = body if isinstance(body, str | None) else json.dumps(body)
-    answer = app.lambda_handler(event, LocalContext("CreateUploadFunction"))
-    return answer["statusCode"], json.loads(answer["body"])
+    response = app.lambda_handler(event, LocalContext("CreateUploadFunction"))
+    return response["statusCode"], json.loads(response["body"])
 
 
-def test_the_answer_says_where_to_send_the_file_and_where_to_ask() -> None:
+def test_the_response_says_where_to_send_the_file_and_where_to_ask() -> None:
     status, body = create({"filename": "holiday.jpg", "content_type": "image/jpeg"})
     assert (status, body["current_status"]) == (201, "success")
     data = body["data"]
@@ -96,7 +96,7 @@ def test_a_body_in_base64_is_read() -> None:
     ],
 )
 def test_a_malformed_body_is_refused_and_stores_nothing(table_items: Items, body: Any, message: str) -> None:
-    status, answer = create(body)
+    status, response = create(body)
     assert status == 400
-    assert answer["error"].startswith(message)
+    assert response["error"].startswith(message)
     assert table_items("IMAGE#") == []

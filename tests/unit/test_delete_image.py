@@ -21,8 +21,8 @@ MISSING = {"current_status": "failure", "data": "Image does not exist. Please vi
 
 
 def delete() -> tuple[int, dict[str, Any]]:
-    answer = app.lambda_handler(load_event("delete_image"), LocalContext("DeleteImageFunction"))
-    return answer["statusCode"], json.loads(answer["body"])
+    response = app.lambda_handler(load_event("delete_image"), LocalContext("DeleteImageFunction"))
+    return response["statusCode"], json.loads(response["body"])
 
 
 def test_an_image_is_deleted_once_and_then_missing() -> None:

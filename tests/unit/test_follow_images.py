@@ -27,8 +27,8 @@ class KilledError(BaseException):
 
 def follow(event: dict[str, Any]) -> list[str]:
     """Return the ids of the records that failed."""
-    answer = app.lambda_handler(event, LocalContext("FollowImagesFunction"))
-    return [str(failure["itemIdentifier"]) for failure in answer["batchItemFailures"]]
+    response = app.lambda_handler(event, LocalContext("FollowImagesFunction"))
+    return [str(failure["itemIdentifier"]) for failure in response["batchItemFailures"]]
 
 
 def leftovers() -> list[str]:

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.usefixtures("aws")
 
 
 def get(name: str) -> tuple[int, dict[str, Any]]:
-    answer = app.lambda_handler(load_event(name), LocalContext("GetImageFunction"))
-    return answer["statusCode"], json.loads(answer["body"])
+    response = app.lambda_handler(load_event(name), LocalContext("GetImageFunction"))
+    return response["statusCode"], json.loads(response["body"])
 
 
 def test_a_finished_image_is_shown() -> None:
@@ -46,8 +46,8 @@ def test_the_details_of_the_caption_are_shown_if_they_are_asked_for() -> None:
     store_sample(replace(sample_image(IMAGE_ID), caption_prompt="a cartoon"))
     event = load_event("get_image")
     event["queryStringParameters"] = {"details": "caption"}
-    answer = app.lambda_handler(event, LocalContext("GetImageFunction"))
-    assert json.loads(answer["body"])["data"]["data"]["caption_details"] == {
+    response = app.lambda_handler(event, LocalContext("GetImageFunction"))
+    assert json.loads(response["body"])["data"]["data"]["caption_details"] == {
         "model": "demo",
         "revision": "2",
         "precision": "fp32",
@@ -102,8 +102,8 @@ def test_a_failed_image_of_an_older_version_is_shown() -> None:
 def get_waiting(seconds: str) -> tuple[int, dict[str, Any]]:
     event = load_event("get_image")
     event["queryStringParameters"] = {"wait": seconds}
-    answer = app.lambda_handler(event, LocalContext("GetImageFunction"))
-    return answer["statusCode"], json.loads(answer["body"])
+    response = app.lambda_handler(event, LocalContext("GetImageFunction"))
+    return response["statusCode"], json.loads(response["body"])
 
 
 def test_a_client_may_wait_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +123,7 @@ def test_a_client_may_wait_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(pauses) == 3
 
 
-def test_waiting_ends_in_time_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_ends_in_time_for_an_response(monkeypatch: pytest.MonkeyPatch) -> None:
     claims.request(IMAGE_ID, "a.jpg")
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now)
@@ -174,18 +174,18 @@ def test_the_case_of_an_id_does_not_matter(image_id: str) -> None:
     assert app.lambda_handler(event, LocalContext("GetImageFunction"))["statusCode"] == 200
 
 
-def test_answers_with_urls_are_not_cached() -> None:
+def test_responses_with_urls_are_not_cached() -> None:
     store_sample(sample_image(IMAGE_ID))
-    answer = app.lambda_handler(load_event("get_image"), LocalContext("GetImageFunction"))
-    assert answer["headers"] == {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    response = app.lambda_handler(load_event("get_image"), LocalContext("GetImageFunction"))
+    assert response["headers"] == {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
 
-def test_a_table_that_does_not_answer_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_does_not_response_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TABLE_NAME", "gone")
-    answer = app.lambda_handler(load_event("get_image"), LocalContext("GetImageFunction"))
-    assert answer["statusCode"] == 503
-    assert answer["headers"]["Retry-After"] == "2"
-    assert "gone" not in answer["body"]
+    response = app.lambda_handler(load_event("get_image"), LocalContext("GetImageFunction"))
+    assert response["statusCode"] == 503
+    assert response["headers"]["Retry-After"] == "2"
+    assert "gone" not in response["body"]
 
 
 def test_a_missing_setting_is_logged_and_not_shown(monkeypatch: pytest.MonkeyPatch, logged: StringIO) -> None:

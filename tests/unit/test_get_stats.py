@@ -14,9 +14,9 @@ pytestmark = pytest.mark.usefixtures("aws")
 
 
 def get() -> dict[str, Any]:
-    answer = app.lambda_handler(load_event("get_stats"), LocalContext("GetStatsFunction"))
-    assert answer["statusCode"] == 200
-    body: dict[str, Any] = json.loads(answer["body"])
+    response = app.lambda_handler(load_event("get_stats"), LocalContext("GetStatsFunction"))
+    assert response["statusCode"] == 200
+    body: dict[str, Any] = json.loads(response["body"])
     assert body["current_status"] == "success"
     data: dict[str, Any] = body["data"]
     return data

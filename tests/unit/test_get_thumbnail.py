@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("aws")
 
 
 def get(name: str) -> tuple[int, dict[str, Any]]:
-    answer = app.lambda_handler(load_event(name), LocalContext("GetThumbnailFunction"))
-    return answer["statusCode"], json.loads(answer["body"])
+    response = app.lambda_handler(load_event(name), LocalContext("GetThumbnailFunction"))
+    return response["statusCode"], json.loads(response["body"])
 
 
 @pytest.mark.parametrize("size", ["small", "medium"])
@@ -103,16 +103,16 @@ def test_a_client_that_prefers_the_image_is_redirected_to_it(
     event = load_event("get_thumbnail_small")
     event["headers"] = {"accept": accept} if accept else None
     event["queryStringParameters"] = {"redirect": redirect} if redirect else None
-    answer = app.lambda_handler(event, LocalContext("GetThumbnailFunction"))
-    assert answer["statusCode"] == status
-    assert answer["headers"]["Cache-Control"] == "no-store"
-    url = json.loads(answer["body"])["data"]
-    assert answer["headers"].get("Location") == (url if status == 302 else None)
+    response = app.lambda_handler(event, LocalContext("GetThumbnailFunction"))
+    assert response["statusCode"] == status
+    assert response["headers"]["Cache-Control"] == "no-store"
+    url = json.loads(response["body"])["data"]
+    assert response["headers"].get("Location") == (url if status == 302 else None)
 
 
 def test_another_value_of_redirect_is_refused() -> None:
     store_sample(sample_image(IMAGE_ID))
     event = load_event("get_thumbnail_small") | {"queryStringParameters": {"redirect": "yes"}}
-    answer = app.lambda_handler(event, LocalContext("GetThumbnailFunction"))
-    assert answer["statusCode"] == 400
-    assert "redirect=1" in json.loads(answer["body"])["error"]
+    response = app.lambda_handler(event, LocalContext("GetThumbnailFunction"))
+    assert response["statusCode"] == 400
+    assert "redirect=1" in json.loads(response["body"])["error"]

@@ -20,12 +20,12 @@ ERROR_CLASSES = [
 ]
 
 
-def answer_to(error: Exception) -> tuple[int, dict[str, object]]:
+def response_to(error: Exception) -> tuple[int, dict[str, object]]:
     def operation(_: Event) -> "schemas.Failure":
         raise error
 
-    answer = handler.api_handler()(operation)(load_event("get_stats"), LocalContext("GetStatsFunction"))
-    return answer["statusCode"], json.loads(answer["body"])
+    response = handler.api_handler()(operation)(load_event("get_stats"), LocalContext("GetStatsFunction"))
+    return response["statusCode"], json.loads(response["body"])
 
 
 @pytest.mark.parametrize("error", ERROR_CLASSES)
@@ -37,18 +37,18 @@ def test_a_subclass_has_the_status_of_its_base_class() -> None:
     class BlurredImageError(errors.UndecodableImageError):
         message = "The image is blurred."
 
-    assert answer_to(BlurredImageError()) == (400, {"current_status": "failure", "error": "The image is blurred."})
+    assert response_to(BlurredImageError()) == (400, {"current_status": "failure", "error": "The image is blurred."})
 
 
 def test_an_error_without_a_status_is_a_500_with_its_message() -> None:
     class NewError(errors.PipelineError):
         message = "Something new went wrong."
 
-    assert answer_to(NewError()) == (500, {"current_status": "failure", "error": "Something new went wrong."})
+    assert response_to(NewError()) == (500, {"current_status": "failure", "error": "Something new went wrong."})
 
 
 def test_a_wrong_setting_is_one_line_in_the_log_and_a_500(logged: StringIO) -> None:
-    assert answer_to(settings.SettingError("the environment variable X is not set")) == (
+    assert response_to(settings.SettingError("the environment variable X is not set")) == (
         500,
         {"current_status": "failure", "error": errors.UNEXPECTED},
     )

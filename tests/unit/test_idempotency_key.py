@@ -36,8 +36,8 @@ def post(content: bytes, key: str | None = KEY) -> tuple[int, dict[str, Any], di
     event = upload_event(content)
     if key is not None:
         event["headers"]["Idempotency-Key"] = key
-    answer = app.lambda_handler(event, LocalContext("UploadImageFunction"))
-    return answer["statusCode"], json.loads(answer["body"]), answer["headers"]
+    response = app.lambda_handler(event, LocalContext("UploadImageFunction"))
+    return response["statusCode"], json.loads(response["body"]), response["headers"]
 
 
 def counts() -> tuple[int, int]:
@@ -64,12 +64,12 @@ def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr("image_pipeline.storage.claims.time.time", lambda: later)
 
 
-def test_a_repeated_request_gets_the_first_answer(captioned: list[Image.Image], bucket_keys: Any) -> None:
+def test_a_repeated_request_gets_the_first_response(captioned: list[Image.Image], bucket_keys: Any) -> None:
     (first, body, _), (second, again, _) = post(scene_png()), post(scene_png())
     assert (first, second) == (200, 200)
-    for answer in (body, again):
+    for response in (body, again):
         # The URLs contain the time at which they were signed.
-        assert set(answer["data"].pop("thumbnails")) == {"small", "medium"}
+        assert set(response["data"].pop("thumbnails")) == {"small", "medium"}
     assert again == body
     assert len(captioned) == 1
     assert counts() == (1, 0)
@@ -171,8 +171,8 @@ def test_a_key_is_forgotten_after_a_day(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_damaged_image_is_counted_once() -> None:
-    answers = [post(scene_png()[:200]) for _ in range(3)]
-    assert [status for status, _, _ in answers] == [400, 400, 400]
+    responses = [post(scene_png()[:200]) for _ in range(3)]
+    assert [status for status, _, _ in responses] == [400, 400, 400]
     assert counts() == (0, 1)
     assert post(scene_png())[0] == 422
 

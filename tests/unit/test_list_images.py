@@ -21,8 +21,8 @@ def get(name: str = "list_images", **query: str) -> tuple[int, dict[str, Any]]:
     event = load_event(name)
     if query:
         event["queryStringParameters"] = query
-    answer = app.lambda_handler(event, LocalContext("ListImagesFunction"))
-    return answer["statusCode"], json.loads(answer["body"])
+    response = app.lambda_handler(event, LocalContext("ListImagesFunction"))
+    return response["statusCode"], json.loads(response["body"])
 
 
 def test_an_empty_list_says_so() -> None:

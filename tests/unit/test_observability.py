@@ -160,8 +160,8 @@ def test_cut_photographs_cannot_roll_back_a_version(
     content = encode(opened(scene_png()).convert("RGB"), "JPEG")
     for kept in range(15):
         event = upload_event(content[: len(content) // 2 + kept], "cut.jpg")
-        answer = upload_image.lambda_handler(event, LocalContext("UploadImageFunction"))
-        assert answer["statusCode"] == 400
+        response = upload_image.lambda_handler(event, LocalContext("UploadImageFunction"))
+        assert response["statusCode"] == 400
     output = capsys.readouterr().out
     assert faults(output) == 0
     assert sum(name == "ImagesFailed" for (name, _), _, _ in emitted(output)) == 15

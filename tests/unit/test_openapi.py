@@ -15,14 +15,14 @@ def test_the_document_is_up_to_date() -> None:
     )
 
 
-def test_every_answer_has_examples_that_match_its_schema() -> None:
+def test_every_response_has_examples_that_match_its_schema() -> None:
     document = openapi.document()
     operations = [operation for path in document["paths"].values() for operation in path.values()]
-    answers = [answer for operation in operations for answer in operation["responses"].values()]
-    for answer in [*answers, *document["components"]["responses"].values()]:
-        if "$ref" in answer:
+    responses = [response for operation in operations for response in operation["responses"].values()]
+    for response in [*responses, *document["components"]["responses"].values()]:
+        if "$ref" in response:
             continue
-        content = answer["content"]["application/json"]
+        content = response["content"]["application/json"]
         assert content["examples"]
         for example in content["examples"].values():
             jsonschema.validate(example["value"], {**content["schema"], "components": document["components"]})

@@ -68,13 +68,13 @@ def upload(content: bytes, key: str | None = None) -> dict[str, Any]:
     event = upload_event(content)
     if key is not None:
         event["headers"]["Idempotency-Key"] = key
-    answer: dict[str, Any] = call("UploadImageFunction", event, 29)
-    return answer
+    response: dict[str, Any] = call("UploadImageFunction", event, 29)
+    return response
 
 
-def image_id_of(answer: Mapping[str, Any]) -> str:
-    assert answer["statusCode"] == 200
-    image_id: str = json.loads(answer["body"])["data"]["image_id"]
+def image_id_of(response: Mapping[str, Any]) -> str:
+    assert response["statusCode"] == 200
+    image_id: str = json.loads(response["body"])["data"]["image_id"]
     return image_id
 
 
@@ -158,9 +158,9 @@ def lists_and_searches(_: Patch) -> None:
         search_index.update(record.image_id)
     for words in ({}, {"q": "dog beach"}):
         event = load_event("list_images") | {"queryStringParameters": {"limit": "2"} | words}
-        answer = json.loads(call("ListImagesFunction", event)["body"])
-        assert len(answer["content"]) == 2
-        event["queryStringParameters"]["cursor"] = answer["next"].partition("cursor=")[2].partition("&")[0]
+        response = json.loads(call("ListImagesFunction", event)["body"])
+        assert len(response["content"]) == 2
+        event["queryStringParameters"]["cursor"] = response["next"].partition("cursor=")[2].partition("&")[0]
         assert len(json.loads(call("ListImagesFunction", event)["body"])["content"]) == 2
 
 
@@ -193,8 +193,8 @@ def checks_of_a_version(patch: Patch) -> None:
 
 def _invoke(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Answer as Lambda does whose only function is the upload function."""
-    answer = call("UploadImageFunction", json.loads(arguments["Payload"]), 29)
-    return {"StatusCode": 200, "Payload": BytesIO(json.dumps(answer).encode())}
+    response = call("UploadImageFunction", json.loads(arguments["Payload"]), 29)
+    return {"StatusCode": 200, "Payload": BytesIO(json.dumps(response).encode())}
 
 
 # moto cannot run functions without Docker, and knows no lifecycle hooks.

@@ -31,8 +31,8 @@ def send(content: bytes) -> None:
 
 def process(event: dict[str, Any] | None = None) -> list[str]:
     """Return the ids of the messages that failed."""
-    answer = app.lambda_handler(event or load_event("process_upload"), LocalContext("ProcessUploadFunction"))
-    return [str(failure["itemIdentifier"]) for failure in answer["batchItemFailures"]]
+    response = app.lambda_handler(event or load_event("process_upload"), LocalContext("ProcessUploadFunction"))
+    return [str(failure["itemIdentifier"]) for failure in response["batchItemFailures"]]
 
 
 def uploaded() -> list[str]:

@@ -29,8 +29,8 @@ def recaption(image_id: str) -> list[Any]:
 @pytest.fixture
 def old(aws: None) -> ImageRecord:  # noqa: ARG001 - it is needed first
     """A stored image with the caption of another model."""
-    answer = upload_image.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))
-    record = records.get(json.loads(answer["body"])["data"]["image_id"])
+    response = upload_image.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))
+    record = records.get(json.loads(response["body"])["data"]["image_id"])
     records.replace_caption(record, "an old caption", Decimal("0.5"), OLD)
     return records.get(record.image_id)
 
@@ -50,8 +50,8 @@ def test_an_image_gets_a_new_caption_from_its_thumbnail(old: ImageRecord) -> Non
 
 def test_the_new_caption_begins_with_the_prompt_of_the_upload() -> None:
     event = upload_event(scene_png(), prompt="a small blue")
-    answer = upload_image.lambda_handler(event, LocalContext("UploadImageFunction"))
-    image_id = json.loads(answer["body"])["data"]["image_id"]
+    response = upload_image.lambda_handler(event, LocalContext("UploadImageFunction"))
+    image_id = json.loads(response["body"])["data"]["image_id"]
     record = records.get(image_id)
     records.replace_caption(record, "an old caption", Decimal("0.5"), OLD)
     assert recaption(image_id) == []

@@ -41,9 +41,9 @@ def indexed(caption: str, name: str = "photo.jpg", minutes: int = 0) -> str:
 
 def get(**query: str) -> dict[str, Any]:
     event = load_event("list_images") | {"queryStringParameters": query}
-    answer = list_images.lambda_handler(event, LocalContext("ListImagesFunction"))
-    body: dict[str, Any] = json.loads(answer["body"])
-    return {**body, "status": answer["statusCode"]}
+    response = list_images.lambda_handler(event, LocalContext("ListImagesFunction"))
+    body: dict[str, Any] = json.loads(response["body"])
+    return {**body, "status": response["statusCode"]}
 
 
 def search(**query: str) -> list[str]:
@@ -109,8 +109,8 @@ def test_a_search_may_have_many_words_but_not_too_many_characters() -> None:
     indexed(" ".join(numbers[:-1]), minutes=2)
     assert search(q=" ".join(numbers)) == [image_id]
     assert get(q="x" * 200)["status"] == 200
-    answer = get(q="x" * 201)
-    assert (answer["status"], answer["error"]) == (400, "Invalid q. Please use at most 200 characters.")
+    response = get(q="x" * 201)
+    assert (response["status"], response["error"]) == (400, "Invalid q. Please use at most 200 characters.")
 
 
 def test_pages_follow_each_other_without_gaps() -> None:
@@ -144,9 +144,9 @@ def reads(aws: None, monkeypatch: pytest.MonkeyPatch) -> list[int]:  # noqa: ARG
     query = clients.dynamodb().query
 
     def counted(**arguments: Any) -> Any:
-        answer = query(**arguments)
-        counts.append(answer["ScannedCount"])
-        return answer
+        response = query(**arguments)
+        counts.append(response["ScannedCount"])
+        return response
 
     monkeypatch.setattr(clients.dynamodb(), "query", counted)
     return counts

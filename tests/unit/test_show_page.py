@@ -19,13 +19,13 @@ BUCKETS = "https://{}.s3.us-east-1.amazonaws.com"
 
 def get(resource: str, file: str | None = None) -> dict[str, Any]:
     event = load_event("show_page") | {"resource": resource, "pathParameters": {"file": file} if file else None}
-    answer: dict[str, Any] = app.lambda_handler(event, LocalContext("ShowPageFunction"))
-    assert answer["headers"]["X-Content-Type-Options"] == "nosniff"
-    return answer
+    response: dict[str, Any] = app.lambda_handler(event, LocalContext("ShowPageFunction"))
+    assert response["headers"]["X-Content-Type-Options"] == "nosniff"
+    return response
 
 
-def policy_of(answer: dict[str, Any]) -> dict[str, str]:
-    directives = (directive.partition(" ") for directive in answer["headers"]["Content-Security-Policy"].split("; "))
+def policy_of(response: dict[str, Any]) -> dict[str, str]:
+    directives = (directive.partition(" ") for directive in response["headers"]["Content-Security-Policy"].split("; "))
     return {name: sources for name, _, sources in directives}
 
 
@@ -39,12 +39,12 @@ def buckets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_gallery_runs_its_own_style_and_script_and_no_others() -> None:
-    answer = get("/")
-    assert answer["statusCode"] == 200
-    assert answer["headers"]["Content-Type"] == "text/html; charset=utf-8"
-    policy = policy_of(answer)
+    response = get("/")
+    assert response["statusCode"] == 200
+    assert response["headers"]["Content-Type"] == "text/html; charset=utf-8"
+    policy = policy_of(response)
     for tag, directive in (("style", "style-src"), ("script", "script-src")):
-        ((_, inline),) = re.findall(f"<{tag}( [^>]*)?>(.*?)</{tag}>", answer["body"], re.DOTALL)
+        ((_, inline),) = re.findall(f"<{tag}( [^>]*)?>(.*?)</{tag}>", response["body"], re.DOTALL)
         assert policy[directive] == f"'sha256-{b64encode(sha256(inline.encode()).digest()).decode()}'"
     assert policy["default-src"] == "'none'"
     assert policy["img-src"] == f"data: {BUCKETS.format('thumbnails')}"
@@ -67,9 +67,9 @@ def test_the_gallery_refers_to_no_other_host_and_no_absolute_path() -> None:
 
 
 def test_the_reference_loads_files_that_exist() -> None:
-    answer = get("/docs")
-    assert policy_of(answer)["script-src"] == "'self'"
-    files = re.findall(r'(?:src|href)="docs/([^"]*)"', answer["body"])
+    response = get("/docs")
+    assert policy_of(response)["script-src"] == "'self'"
+    files = re.findall(r'(?:src|href)="docs/([^"]*)"', response["body"])
     assert len(files) == 3
     for file in files:
         assert get("/docs/{file}", file)["statusCode"] == 200
@@ -81,9 +81,9 @@ def test_other_files_are_not_served(file: str) -> None:
 
 
 def test_the_document_is_the_one_of_the_repository() -> None:
-    answer = get("/openapi.json")
-    assert answer["headers"]["Content-Type"] == "application/json"
-    assert json.loads(answer["body"]) == json.loads(openapi.DOCUMENT.read_text())
+    response = get("/openapi.json")
+    assert response["headers"]["Content-Type"] == "application/json"
+    assert json.loads(response["body"]) == json.loads(openapi.DOCUMENT.read_text())
 
 
 @pytest.mark.parametrize(("auth", "header"), [("API_KEY", "x-api-key"), ("AWS_IAM", "Authorization"), ("JWT", None)])

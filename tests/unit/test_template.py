@@ -505,9 +505,9 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
 
     for reader in ("_text", "_optional"):
         monkeypatch.setattr(settings, reader, recorded)
-    answer = handler(load_event(event), LocalContext(function))
-    assert answer.get("statusCode", 200) in {200, 201, 204}
-    assert not answer.get("batchItemFailures")
+    response = handler(load_event(event), LocalContext(function))
+    assert response.get("statusCode", 200) in {200, 201, 204}
+    assert not response.get("batchItemFailures")
     given = set(functions[function]["Properties"]["Environment"]["Variables"])
     assert {name for name in given - UNREAD if not name.startswith("POWERTOOLS_")} == read
 

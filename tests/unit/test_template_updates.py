@@ -97,8 +97,8 @@ def is_frozen(name: str) -> bool:
 
 @cache
 def _members_of_a_version() -> frozenset[str]:
-    answer: Any = _lambda().operation_model("PublishVersion").output_shape
-    return frozenset(member.lower() for member in answer.members)
+    response: Any = _lambda().operation_model("PublishVersion").output_shape
+    return frozenset(member.lower() for member in response.members)
 
 
 @cache

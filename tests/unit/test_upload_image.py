@@ -33,8 +33,8 @@ Keys = Callable[[], list[str]]
 
 
 def post(event: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    answer = app.lambda_handler(event, LocalContext("UploadImageFunction"))
-    return answer["statusCode"], json.loads(answer["body"])
+    response = app.lambda_handler(event, LocalContext("UploadImageFunction"))
+    return response["statusCode"], json.loads(response["body"])
 
 
 def test_the_details_of_the_caption_are_shown_only_if_they_are_asked_for(table_items: Items) -> None:
@@ -163,7 +163,7 @@ def test_a_damaged_image_is_a_counted_failure_without_thumbnails(table_items: It
     ("setting", "limit", "message"),
     [("MAX_UPLOAD_BYTES", "100", "larger than 100 bytes"), ("MAX_IMAGE_PIXELS", "1000", "more than 1,000 pixels")],
 )
-def test_the_answer_to_a_file_over_a_limit_names_the_limit(
+def test_the_response_to_a_file_over_a_limit_names_the_limit(
     setting: str, limit: str, message: str, monkeypatch: pytest.MonkeyPatch, table_items: Items
 ) -> None:
     monkeypatch.setenv(setting, limit)
@@ -190,10 +190,10 @@ def test_a_failing_caption_engine_is_our_fault_and_leaves_no_thumbnail(
             raise CaptionError
 
     monkeypatch.setattr(captions, "get_captioner", BrokenCaptioner)
-    answer = app.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))
-    assert answer["statusCode"] == 500
-    assert answer["headers"]["Retry-After"] == "2"
-    assert json.loads(answer["body"])["error"] == "The image could not be captioned. Please try again."
+    response = app.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))
+    assert response["statusCode"] == 500
+    assert response["headers"]["Retry-After"] == "2"
+    assert json.loads(response["body"])["error"] == "The image could not be captioned. Please try again."
     assert table_items("STATS")[0]["failure"] == 1
     assert bucket_keys() == []
 

@@ -74,10 +74,10 @@ def _caller(url: str) -> notifications.Call:
     )
 
     def call(function: str, event: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = json.load(
+        response: dict[str, Any] = json.load(
             client.invoke(FunctionName=function, Payload=json.dumps(event).encode())["Payload"]
         )
-        return answer
+        return response
 
     return call
 

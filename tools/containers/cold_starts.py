@@ -110,9 +110,9 @@ def _measure(client: docker.DockerClient, arguments: dict[str, Any], event_name:
             init = ready - _started(container.attrs["State"]["Pid"])
             if environment[_INITIALIZATION] == "snap-start":
                 api.wait_ready()
-            first, answer = api.invoke(event)
-            if answer["statusCode"] >= 500:
-                raise RuntimeError(f"{event_name}: {answer}")
+            first, response = api.invoke(event)
+            if response["statusCode"] >= 500:
+                raise RuntimeError(f"{event_name}: {response}")
             warm = median(api.invoke(event)[0] for _ in range(_WARM_CALLS))
         finally:
             container.remove(force=True)

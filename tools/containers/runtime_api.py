@@ -26,7 +26,7 @@ class RuntimeApi(ThreadingHTTPServer):
         super().__init__((host, 0), _Handler)
         self.ready: Queue[float] = Queue()
         self.events: Queue[bytes] = Queue()
-        self.answers: Queue[tuple[float, str, bytes]] = Queue()
+        self.responses: Queue[tuple[float, str, bytes]] = Queue()
 
     def wait_ready(self) -> float:
         """Wait until the process asks for an event, or to be stored as a snapshot.
@@ -39,7 +39,7 @@ class RuntimeApi(ThreadingHTTPServer):
         """Send `event` to the function. Return the seconds until its answer, and the answer."""
         begun = time.clock_gettime(time.CLOCK_BOOTTIME)
         self.events.put(json.dumps(event).encode())
-        done, path, body = self.answers.get(timeout=_TIMEOUT_SECONDS)
+        done, path, body = self.responses.get(timeout=_TIMEOUT_SECONDS)
         if not path.endswith("/response"):
             raise RuntimeError(f"the function failed: {body.decode()}")
         self.wait_ready()
@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Receive a response or an error."""
         done = time.clock_gettime(time.CLOCK_BOOTTIME)
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.answers.put((done, self.path, body))
+        self.server.responses.put((done, self.path, body))
         self.send_response(202)
         self.send_header("Content-Length", "0")
         self.end_headers()

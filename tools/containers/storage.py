@@ -65,7 +65,7 @@ def running(docker_client: docker.DockerClient) -> Iterator[dict[str, str]]:
     host = s3.hostname
     if not (host and host == dynamodb.hostname and s3.port and dynamodb.port):
         raise ContainersError(f"{VARIABLES_FILE} must contain one address, with a port for S3 and a port for DynamoDB")
-    if docker_client.networks.list(names=[f"^{NETWORK}$"]) and _answers(host, s3.port):
+    if docker_client.networks.list(names=[f"^{NETWORK}$"]) and _is_reachable(host, s3.port):
         raise ContainersError("another make local or make e2e is running. Stop it first")
     with (
         _network(docker_client, host),
@@ -75,7 +75,7 @@ def running(docker_client: docker.DockerClient) -> Iterator[dict[str, str]]:
         yield _create_resources(settings)
 
 
-def _answers(host: str, port: int) -> bool:
+def _is_reachable(host: str, port: int) -> bool:
     try:
         socket.create_connection((host, port), 1).close()
     except OSError:

@@ -20,11 +20,11 @@ def check(session: boto3.Session, function: str) -> None:
     """
     print("\nThe new version gets two pictures. The first of them starts an environment.", flush=True)
     try:
-        answer = session.client("lambda", config=_CONFIG).invoke(FunctionName=function, Payload=b"{}")
-        result: dict[str, Any] = json.load(answer["Payload"])
+        response = session.client("lambda", config=_CONFIG).invoke(FunctionName=function, Payload=b"{}")
+        result: dict[str, Any] = json.load(response["Payload"])
     except (BotoCoreError, ClientError, ValueError) as error:
         raise DeployError(f"{function} could not be called ({error}): run make deploy again, or see its log") from error
-    if "FunctionError" in answer:
+    if "FunctionError" in response:
         raise DeployError(f"{function} failed ({result.get('errorMessage')}): see its log in CloudWatch")
     for caption, picture in zip(("first caption", "second caption"), result["pictures"], strict=False):
         said = picture.get("caption") or f"no caption, status {picture.get('status')}"

@@ -231,7 +231,7 @@ def document() -> Json:
             "schemas": {name: {"type": "string", "enum": values} for name, values in _CHOICES.items()} | _schemas(),
             "headers": _HEADERS,
             "responses": {
-                status.phrase.replace(" ", ""): _gateway_answer(*texts) for status, texts in _GATEWAY.items()
+                status.phrase.replace(" ", ""): _gateway_response(*texts) for status, texts in _GATEWAY.items()
             },
         },
     }
@@ -295,17 +295,17 @@ def _refusals(operation_id: str, raises: tuple[type[PipelineError], ...]) -> dic
         examples[handler.status_of(error)][error.__name__] = body(message)
     descriptions[HTTPStatus.INTERNAL_SERVER_ERROR].append("Anything unforeseen.")
     examples[HTTPStatus.INTERNAL_SERVER_ERROR]["Unforeseen"] = bodies.failure(UNEXPECTED)
-    answers: dict[str, Json] = {}
+    responses: dict[str, Json] = {}
     for status in sorted(descriptions):
         missing = ImageNotFoundError in raises and status == handler.status_of(ImageNotFoundError)
         content = _json(schemas.ImageMissing if missing else schemas.Failure, examples=examples[status])
         headers = ["Cache-Control", "Retry-After"] if handler.may_be_repeated(status) else ["Cache-Control"]
         description = " ".join(descriptions[status])
-        answers[str(int(status))] = {"description": description, "headers": _headers(*headers), "content": content}
-    return answers
+        responses[str(int(status))] = {"description": description, "headers": _headers(*headers), "content": content}
+    return responses
 
 
-def _gateway_answer(description: str, message: str) -> Json:
+def _gateway_response(description: str, message: str) -> Json:
     return {
         "description": description,
         "headers": _headers("Cache-Control", "Retry-After"),

@@ -67,5 +67,5 @@ class Access:
         if not re.fullmatch(pattern, authorization):
             return False
         arn = f"arn:aws:execute-api:us-east-1:123456789012:local/prod/{environ['REQUEST_METHOD']}{environ['PATH_INFO']}"
-        answer = self.call(_AUTHORIZER, {"type": "TOKEN", "authorizationToken": authorization, "methodArn": arn})
-        return "policyDocument" in answer
+        response = self.call(_AUTHORIZER, {"type": "TOKEN", "authorizationToken": authorization, "methodArn": arn})
+        return "policyDocument" in response

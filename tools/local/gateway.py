@@ -57,11 +57,11 @@ class LocalGateway:
         timeout = properties["Timeout"]
         context = LocalContext(function, seconds=timeout) if isinstance(timeout, int) else LocalContext(function)
         try:
-            answer: dict[str, Any] = handler(properties)(event, context)
+            response: dict[str, Any] = handler(properties)(event, context)
         except Exception as error:  # noqa: BLE001 - the runtime continues after any exception
             traceback.print_exc()
             return {"errorMessage": str(error), "errorType": type(error).__name__, "stackTrace": []}
-        return answer
+        return response
 
 
 class _TextBodies:

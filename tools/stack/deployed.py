@@ -54,6 +54,6 @@ def send(url: str, bodies: Sequence[str]) -> None:
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {"Id": str(at), "MessageBody": body} for at, body in enumerate(bodies[start : start + _BATCH])
         ]
-        answer = clients.sqs().send_message_batch(QueueUrl=url, Entries=entries)
-        if answer.get("Failed"):
-            raise MessageRefusedError(answer["Failed"][0].get("Message", answer["Failed"][0]["Code"]))
+        response = clients.sqs().send_message_batch(QueueUrl=url, Entries=entries)
+        if response.get("Failed"):
+            raise MessageRefusedError(response["Failed"][0].get("Message", response["Failed"][0]["Code"]))

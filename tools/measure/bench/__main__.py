@@ -72,7 +72,7 @@ def _measure() -> dict[str, float]:
         _say(f"cold starts, round {number + 1} of {COLD_STARTS}")
         for name, command in commands.items():
             with started(command) as process:
-                measured[name].cold.append(process.answer()["first_caption_at"] - process.started_at)
+                measured[name].cold.append(process.response()["first_caption_at"] - process.started_at)
     _measure_warm(commands | peers, measured)
     for megabytes in MEMORY_SIZES:
         _say(f"warm captions with the CPU time of {megabytes} MB")
@@ -118,17 +118,17 @@ def _measure_warm(commands: dict[str, list[str]], measured: dict[str, Measured])
     with ExitStack() as stack:
         processes = {name: stack.enter_context(started(command)) for name, command in commands.items()}
         for process in processes.values():
-            process.answer()
+            process.response()
         for number in range(WARM_ROUNDS):
             _say(f"warm captions, round {number + 1} of {WARM_ROUNDS}")
             for name, process in processes.items():
                 process.ask("whole", 1 + CAPTIONS_PER_ROUND)
-                answer = process.answer()
+                response = process.response()
                 # The first caption of a turn is not measured: the other engines have filled the processor's caches.
-                measured[name].warm += [parts["caption"] for parts in answer["measured"][1:]]
-                measured[name].peak_bytes = answer["peak_bytes"]
+                measured[name].warm += [parts["caption"] for parts in response["measured"][1:]]
+                measured[name].peak_bytes = response["peak_bytes"]
                 process.ask("parts", 2)
-                for parts in process.answer()["measured"]:
+                for parts in process.response()["measured"]:
                     measured[name].encoder.append(parts["encoder"])
                     measured[name].token.append(parts["token"])
 
@@ -136,9 +136,9 @@ def _measure_warm(commands: dict[str, list[str]], measured: dict[str, Measured])
 def _with_memory(megabytes: int, command: list[str]) -> list[float]:
     """Return the seconds of warm captions with the CPU time of a function with this memory."""
     with quota.limit(megabytes) as limited, started([*limited, *command]) as process:
-        process.answer()
+        process.response()
         process.ask("whole", 1 + CAPTIONS_WITH_MEMORY)
-        return [parts["caption"] for parts in process.answer()["measured"][1:]]
+        return [parts["caption"] for parts in process.response()["measured"][1:]]
 
 
 def _pair_rate(command: list[str]) -> float:
@@ -146,12 +146,12 @@ def _pair_rate(command: list[str]) -> float:
     with started(command) as one, started(command) as other:
         pair = (one, other)
         for process in pair:
-            process.answer()
+            process.response()
         start = time.monotonic()
         for process in pair:
             process.ask("whole", CAPTIONS_OF_A_PAIR)
         for process in pair:
-            process.answer()
+            process.response()
         return len(pair) * CAPTIONS_OF_A_PAIR / (time.monotonic() - start)
 
 

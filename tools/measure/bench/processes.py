@@ -31,7 +31,7 @@ class Process:
         assert self.popen.stdin
         print(what, count, file=self.popen.stdin, flush=True)
 
-    def answer(self) -> dict[str, Any]:
+    def response(self) -> dict[str, Any]:
         """Wait for the next line of figures and return them. Raises MeasurementError."""
         assert self.popen.stdout
         line = self.popen.stdout.readline()

@@ -68,9 +68,9 @@ def main(folder: str, photograph: str, tokens: str, rounds: str) -> None:
             get_captioner().caption(flat)
 
         def upload() -> None:
-            answer = lambda_handler(event, LocalContext("UploadImageFunction"))
-            if answer["statusCode"] != 200:
-                raise RuntimeError(answer["body"])
+            response = lambda_handler(event, LocalContext("UploadImageFunction"))
+            if response["statusCode"] != 200:
+                raise RuntimeError(response["body"])
 
         def upload_in_turn() -> None:
             with patch.object(uploads, "ThreadPool", _OneAfterTheOther):

@@ -72,9 +72,9 @@ def _send_directly(url: str) -> None:
 
 
 def _post(url: str, **body: Any) -> requests.Response:  # noqa: ANN401 - arguments of requests
-    answer = requests.post(url, timeout=_TIMEOUT_SECONDS, **body)
-    answer.raise_for_status()
-    return answer
+    response = requests.post(url, timeout=_TIMEOUT_SECONDS, **body)
+    response.raise_for_status()
+    return response
 
 
 def _usage_of(send: Callable[[str], None]) -> Usage:
@@ -87,10 +87,10 @@ def _usage_of(send: Callable[[str], None]) -> Usage:
         running.function = function
         usage.calls[function] += 1
         start = time.thread_time()
-        answer = call(gateway, function, event)
+        response = call(gateway, function, event)
         if function not in CAPTIONING:
             usage.cpu_seconds[function] += time.thread_time() - start
-        return answer
+        return response
 
     def count_request(model: OperationModel, params: Mapping[str, Any], **_: object) -> None:
         # The threads of a function do not know its name. They belong to CAPTIONING.

@@ -35,11 +35,11 @@ class Client(HttpUser):
         """Upload a photograph under a name of its own."""
         name = f"photo-{next(_numbers)}.jpg"
         files = {"file": (name, _CONTENT, "image/jpeg")}
-        with self.client.post("/api/images", files=files, name="upload", catch_response=True) as answer:
-            if answer.ok and answer.json()["data"]["caption"]:
-                self.image_ids.append(answer.json()["data"]["image_id"])
+        with self.client.post("/api/images", files=files, name="upload", catch_response=True) as response:
+            if response.ok and response.json()["data"]["caption"]:
+                self.image_ids.append(response.json()["data"]["image_id"])
             else:
-                answer.failure(f"status {answer.status_code}")
+                response.failure(f"status {response.status_code}")
 
     @task(4)
     def list_images(self) -> None:

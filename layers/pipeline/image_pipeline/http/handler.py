@@ -14,7 +14,7 @@ from image_pipeline.http import bodies, cors
 from image_pipeline.http.requests import Event
 from image_pipeline.observability import logger
 
-Answer = dict[str, Any]
+Response = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Redirect:
     url: str
 
 
-Handler = Callable[[Event, deadline.Context], Answer]
+Handler = Callable[[Event, deadline.Context], Response]
 Operation = Callable[[Event], bodies.Body | Redirect]
 
 # A subclass that is not listed has the status of its nearest listed base class.
@@ -67,20 +67,20 @@ def api_handler(
     def decorate(operation: Operation) -> Handler:
         @wraps(operation)
         @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST)
-        def handler(event: Event, context: deadline.Context) -> Answer:
+        def handler(event: Event, context: deadline.Context) -> Response:
             try:
                 with deadline.of(event, context):
                     result = operation(event)
                 if isinstance(result, Redirect):
-                    answer = _answer(HTTPStatus.FOUND, result.body, Location=result.url)
+                    response = _response(HTTPStatus.FOUND, result.body, Location=result.url)
                 else:
-                    answer = _answer(success, result)
+                    response = _response(success, result)
             except Exception as error:  # noqa: BLE001 - a client must not see a stack trace
                 if counts_faults and errors.is_fault(error):
                     observability.record_version_fault()
-                answer = _failure(error)
-            answer["headers"] |= cors.headers(event)
-            return answer
+                response = _failure(error)
+            response["headers"] |= cors.headers(event)
+            return response
 
         ERRORS[operation], SUCCESS[operation] = raises, success
         return handler
@@ -99,28 +99,28 @@ def may_be_repeated(status: HTTPStatus) -> bool:
     return status == HTTPStatus.CONFLICT or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def _failure(error: Exception) -> Answer:
+def _failure(error: Exception) -> Response:
     if isinstance(error, errors.PipelineError):
         return _refusal(error)
     if isinstance(error, settings.SettingError):
         logger.error(str(error), reason=type(error).__name__)
     else:
         logger.error("unexpected error", exc_info=error)
-    return _answer(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(errors.UNEXPECTED))
+    return _response(HTTPStatus.INTERNAL_SERVER_ERROR, bodies.failure(errors.UNEXPECTED))
 
 
-def _refusal(error: errors.PipelineError) -> Answer:
+def _refusal(error: errors.PipelineError) -> Response:
     status = status_of(type(error))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("request failed", status=status, reason=type(error).__name__, exc_info=error)
     else:
         logger.info("request refused", status=status, reason=type(error).__name__)
     if isinstance(error, errors.ImageNotFoundError):
-        return _answer(status, bodies.image_missing(str(error)))
-    return _answer(status, bodies.failure(str(error)))
+        return _response(status, bodies.image_missing(str(error)))
+    return _response(status, bodies.failure(str(error)))
 
 
-def _answer(status: HTTPStatus, body: bodies.Body, **headers: str) -> Answer:
+def _response(status: HTTPStatus, body: bodies.Body, **headers: str) -> Response:
     # Bodies contain presigned URLs, so proxies and browsers must not keep them.
     headers |= {"Content-Type": "application/json", "Cache-Control": "no-store"}
     if may_be_repeated(status):

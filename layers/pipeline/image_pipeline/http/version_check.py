@@ -18,7 +18,7 @@ from image_pipeline.http import forms
 from image_pipeline.http.requests import Event
 from image_pipeline.observability import logger
 from image_pipeline.storage import claims, records, versions
-from image_pipeline.storage.versions import BrokenVersionError, NoAnswerError
+from image_pipeline.storage.versions import BrokenVersionError, NoResponseError
 
 # A fresh image of a gigabyte may need minutes before it answers. No try begins later than this. After the last one,
 # the function still has the time to delete the image and to tell CodeDeploy.
@@ -47,7 +47,7 @@ class Report(TypedDict):
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _Response:
     status: int | None
     caption: str
     reason: str
@@ -78,14 +78,14 @@ def check(version: str, pictures: Mapping[str, bytes]) -> Report:
     for name, content in pictures.items():
         start, key = time.monotonic(), str(uuid4())
         try:
-            answer = _answer(version, _upload(name, content, key), ends_at)
+            response = _response(version, _upload(name, content, key), ends_at)
             seconds = round(time.monotonic() - start, 3)
         finally:
             _delete(key)
-        answered.append({"name": name, "seconds": seconds, "status": answer.status, "caption": answer.caption})
-        if answer.reason:
-            reasons.append(f"{name}: {answer.reason}")
-        logger.info("picture checked", status=answer.status, seconds=seconds)
+        answered.append({"name": name, "seconds": seconds, "status": response.status, "caption": response.caption})
+        if response.reason:
+            reasons.append(f"{name}: {response.reason}")
+        logger.info("picture checked", status=response.status, seconds=seconds)
         if time.monotonic() >= ends_at:
             break
     is_passed = not reasons and len(answered) == len(pictures)
@@ -93,33 +93,33 @@ def check(version: str, pictures: Mapping[str, bytes]) -> Report:
     return {"passed": is_passed, "pictures": answered, "reason": reason}
 
 
-def _answer(version: str, event: Event, ends_at: float) -> _Answer:
+def _response(version: str, event: Event, ends_at: float) -> _Response:
     """Send an upload until it is answered. It has an Idempotency-Key, so several tries make one image."""
     while True:
         try:
-            answer = _read(versions.invoke(version, event))
-        except NoAnswerError as error:
-            answer = _Answer(None, "", str(error))
+            response = _read(versions.invoke(version, event))
+        except NoResponseError as error:
+            response = _Response(None, "", str(error))
         except BrokenVersionError as error:
-            return _Answer(None, "", str(error))
+            return _Response(None, "", str(error))
         is_over = time.monotonic() + _PAUSE_SECONDS >= ends_at
-        if is_over or (answer.status is not None and answer.status not in _TRY_AGAIN):
-            return answer
+        if is_over or (response.status is not None and response.status not in _TRY_AGAIN):
+            return response
         time.sleep(_PAUSE_SECONDS)
 
 
-def _read(answer: object) -> _Answer:
-    match answer:
+def _read(response: object) -> _Response:
+    match response:
         case {"statusCode": int(status), "body": str(body)}:
             pass
         case _:
-            return _Answer(HTTPStatus.BAD_GATEWAY, "", "the answer is not one for API Gateway")
+            return _Response(HTTPStatus.BAD_GATEWAY, "", "the answer is not one for API Gateway")
     match json.loads(body):
         case {"data": {"caption": str(caption)}} if status == HTTPStatus.OK and caption.strip():
-            return _Answer(status, caption, "")
+            return _Response(status, caption, "")
         case {"error": str(message)}:
-            return _Answer(status, "", f"status {status}, {message}")
-    return _Answer(status, "", f"status {status} without a caption")
+            return _Response(status, "", f"status {status}, {message}")
+    return _Response(status, "", f"status {status} without a caption")
 
 
 def _delete(key: str) -> None:

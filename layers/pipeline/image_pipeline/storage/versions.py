@@ -23,7 +23,7 @@ _NOT_READY = {
 _MAX_MESSAGE_CHARACTERS = 200
 
 
-class NoAnswerError(Exception):
+class NoResponseError(Exception):
     """The version is not ready, or has run out of time. It may answer another time."""
 
 
@@ -38,15 +38,15 @@ def invoke(version: str, event: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the
         answer = json.loads(response["Payload"].read())
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        raise (NoAnswerError if code in _NOT_READY else BrokenVersionError)(f"Lambda answered {code}") from error
+        raise (NoResponseError if code in _NOT_READY else BrokenVersionError)(f"Lambda answered {code}") from error
     except BotoCoreError as error:
-        raise NoAnswerError(f"Lambda gave no answer ({type(error).__name__})") from error
+        raise NoResponseError(f"Lambda gave no answer ({type(error).__name__})") from error
     if "FunctionError" not in response:
         return answer
     message = f"{answer.get('errorType', 'error')}: {answer.get('errorMessage', '')}"[:_MAX_MESSAGE_CHARACTERS]
     # Older environments of Lambda give a timeout no type.
     is_timeout = answer.get("errorType") == "Sandbox.Timedout" or "Task timed out after" in message
-    raise (NoAnswerError if is_timeout else BrokenVersionError)(message)
+    raise (NoResponseError if is_timeout else BrokenVersionError)(message)
 
 
 def report(deployment: str, hook: str, status: Literal["Succeeded", "Failed"]) -> None:
