@@ -1,7 +1,8 @@
 """The second day of a stack: each parameter is changed and changed back, and must reach everything that it names.
 
-The emulator makes a new deployment of the API on every update, which AWS does not. That AWS makes one too is proved on
-the transformed template (tests/unit/test_template_updates.py).
+When the body of the API changes, the emulator makes a new API with another URL. AWS changes the API in place, but
+requests only meet the change after a new deployment. That AWS makes one is proved on the transformed template
+(tests/unit/test_template_updates.py).
 """
 
 import re
