@@ -33,7 +33,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, *responses: list[dict[str, Any]] 
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "said"),
+    ("response", "status", "said"),
     [
         ([SOUND], 0, "1 packages, 0 problems"),
         ([SOUND, WEAK], 1, "urllib3 2.0.0: PYSEC-2026-1, mended in 2.0.1"),
@@ -45,7 +45,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, *responses: list[dict[str, Any]] 
         ("", 1, "pip-audit failed"),
     ],
 )
-def test_only_an_response_about_every_package_counts(
+def test_only_a_response_about_every_package_counts(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     response: list[dict[str, Any]] | str,

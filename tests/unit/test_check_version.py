@@ -150,7 +150,7 @@ def test_a_version_that_is_not_ready_is_tried_again(version: Version, clock: lis
 
 
 @pytest.mark.parametrize("error", [ServiceStartingError(), StorageError(), RequestRunningError()], ids=repr)
-def test_an_response_that_asks_for_another_try_gets_it(
+def test_a_response_that_asks_for_another_try_gets_it(
     version: Version, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     process, errors = uploads.process, [error]
@@ -224,20 +224,20 @@ def test_a_version_that_crashes_fails_at_once(version: Version, clock: list[floa
 
 
 @pytest.mark.parametrize("body", ["[]", "{}", '{"data": {"caption": " "}}', '{"data": null}'])
-def test_an_response_without_a_caption_fails(version: Version, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
+def test_a_response_without_a_caption_fails(version: Version, monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     response = {"statusCode": 200, "body": body}
     monkeypatch.setattr(upload_image, "lambda_handler", lambda *_: response)
     assert check()["reason"] == "check.jpg: status 200 without a caption; check.png: status 200 without a caption"
     assert len(version.events) == 2
 
 
-def test_an_response_that_is_none_of_a_handler_fails(version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_that_is_none_of_a_handler_fails(version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload_image, "lambda_handler", lambda *_: None)
     assert not check()["passed"]
     assert len(version.events) == 2
 
 
-def test_an_upload_without_an_response_never_becomes_an_image(
+def test_an_upload_without_a_response_never_becomes_an_image(
     version: Version, monkeypatch: pytest.MonkeyPatch, table_items: Items
 ) -> None:
     # The function is killed after it has stored its image.

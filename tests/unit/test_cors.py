@@ -37,7 +37,7 @@ def response_to(origin: str | None, operation: Any = dict) -> dict[str, Any]:
         ("*", PAGE, CORS),
     ],
 )
-def test_an_response_names_the_origin_if_it_is_allowed(
+def test_a_response_names_the_origin_if_it_is_allowed(
     monkeypatch: pytest.MonkeyPatch, allowed: str, origin: str | None, headers: dict[str, str]
 ) -> None:
     monkeypatch.setenv("ALLOWED_ORIGINS", allowed)

@@ -123,7 +123,7 @@ def test_a_client_may_wait_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(pauses) == 3
 
 
-def test_waiting_ends_in_time_for_an_response(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_ends_in_time_for_a_response(monkeypatch: pytest.MonkeyPatch) -> None:
     claims.request(IMAGE_ID, "a.jpg")
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now)
