@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
         if not packages and not _NO_NETWORK.search(reason):
             print(f"{path}: pip-audit failed: {reason}")
             failed = True
-        # A proxy that answers 404 looks as if PyPI had none of the packages.
+        # A proxy that returns 404 looks as if PyPI had none of the packages.
         elif all("skip_reason" in package for package in packages):
             print(f"{path}: skipped, because the advisories of PyPI cannot be reached")
         else:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _problems(packages: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """Yield a line for each vulnerability, and for each package that was not looked up, in the answer of pip-audit."""
+    """Yield a line for each vulnerability, and for each package that was not looked up, in the report of pip-audit."""
     for package in packages:
         if "skip_reason" in package:
             yield f"{package['name']}: {package['skip_reason']}"

@@ -1,4 +1,4 @@
-"""The times that functions take to start and to answer, in containers as `sam local` makes them."""
+"""The times that functions take to start and to respond, in containers as `sam local` makes them."""
 
 import json
 import os

@@ -18,7 +18,7 @@ _TIMEOUT_SECONDS = 60
 
 
 class RuntimeApi(ThreadingHTTPServer):
-    """Gives events to the process of one function and receives its answers."""
+    """Gives events to the process of one function and receives its responses."""
 
     daemon_threads = True
 
@@ -36,7 +36,7 @@ class RuntimeApi(ThreadingHTTPServer):
         return self.ready.get(timeout=_TIMEOUT_SECONDS)
 
     def invoke(self, event: dict[str, Any]) -> tuple[float, dict[str, Any]]:
-        """Send `event` to the function. Return the seconds until its answer, and the answer."""
+        """Send `event` to the function. Return the seconds until its response, and the response."""
         begun = time.clock_gettime(time.CLOCK_BOOTTIME)
         self.events.put(json.dumps(event).encode())
         done, path, body = self.responses.get(timeout=_TIMEOUT_SECONDS)
@@ -59,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: RuntimeApi
 
     def do_GET(self) -> None:
-        """Answer `…/invocation/next` with an event, and `…/restore/next` as after a restored snapshot."""
+        """Respond to `…/invocation/next` with an event, and to `…/restore/next` as after a restored snapshot."""
         self.server.ready.put(time.clock_gettime(time.CLOCK_BOOTTIME))
         event = b"" if self.path.endswith("/restore/next") else self.server.events.get()
         self.send_response(200)

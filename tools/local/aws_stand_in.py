@@ -154,7 +154,7 @@ def _environment(template: Template) -> Iterator[tuple[str, Any]]:
 
 
 class _OneAtATime:
-    """A WSGI application that answers one request at a time, because moto's transactions are not thread-safe.
+    """A WSGI application that handles one request at a time, because moto's transactions are not thread-safe.
 
     After each request it deletes the data that moto collects for its dashboard. This data includes a copy of the whole
     table for each transaction: 3 GB after 400 uploads.

@@ -1,4 +1,4 @@
-"""Upload photographs and drawn scenes to a new local API and print its answers: `python -m tools.local.demo`."""
+"""Upload photographs and drawn scenes to a new local API and print its responses: `python -m tools.local.demo`."""
 
 import random
 import sys
@@ -112,7 +112,7 @@ def _get(url: str) -> dict[str, Any]:
 def _checked(response: requests.Response) -> requests.Response:
     if response.status_code != requests.codes.ok:
         raise DemoError(
-            f"{response.request.method} {response.request.path_url} answered {response.status_code}: {response.text}"
+            f"{response.request.method} {response.request.path_url} returned {response.status_code}: {response.text}"
         )
     return response
 

@@ -24,7 +24,7 @@ def running(template: Template, names: dict[str, str], client: Callable[[Any], A
     """Deliver events until the block ends.
 
     `names` has the name of each table and the URL of each queue by its logical id. `client` makes the client of an AWS
-    service. `call` calls a function, by its logical id, with an event, and returns its answer.
+    service. `call` calls a function, by its logical id, with an event, and returns its response.
     """
     stop = threading.Event()
     threads = []

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 def latency(path: Path, by_mode: Mapping[str, Sequence[tuple[float, float]]]) -> None:
     """Draw the seconds of each image over its arrival, by StartMode."""
-    figure, axes = _chart("Arrival, seconds after the start of 100 images per second", "Seconds until the answer")
+    figure, axes = _chart("Arrival, seconds after the start of 100 images per second", "Seconds until the response")
     for name, finished in by_mode.items():
         axes.plot(*zip(*finished, strict=True), ".", markersize=3, label=name)
     _save(figure, axes, path)
