@@ -114,7 +114,7 @@ def _remove_network(client: docker.DockerClient) -> None:
 
 
 def _create_resources(settings: dict[str, str]) -> dict[str, str]:
-    """Create buckets, queues and table. Return the names that `local_events` needs."""
+    """Create buckets, queues and table. Return the names that `notifications` needs."""
     for name in ("BUCKET_NAME", "UPLOADS_BUCKET"):
         client("s3").create_bucket(Bucket=settings[name])
     create_table(settings["AWS_ENDPOINT_URL_DYNAMODB"], settings["TABLE_NAME"])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from samcli.local.apigw.route import Route
 
 _ACCOUNT = "123456789012"
-# SAM ignores the security schemes of the template, and warns. local_access.py applies them.
+# SAM ignores the security schemes of the template, and warns. access.py applies them.
 logging.getLogger("samcli.commands.local.lib.swagger.parser").setLevel(logging.ERROR)
 
 
