@@ -29,14 +29,14 @@ _PAUSE_SECONDS = 30
 
 
 class UnauthorizedError(Exception):
-    """API Gateway answers 401 if the message is exactly this."""
+    """API Gateway returns 401 if the message is exactly this."""
 
     def __init__(self) -> None:
         super().__init__("Unauthorized")
 
 
 class IssuerError(Exception):
-    """The public keys of the issuer cannot be read. API Gateway answers 500."""
+    """The public keys of the issuer cannot be read. API Gateway returns 500."""
 
 
 @dataclass(frozen=True)

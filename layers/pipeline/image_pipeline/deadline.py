@@ -1,4 +1,4 @@
-"""The time that is left to answer a request, before Lambda or API Gateway gives up."""
+"""The time that is left to respond to a request, before Lambda or API Gateway gives up."""
 
 import math
 import time
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from image_pipeline import settings
 
-# Time for the answer to reach API Gateway, and for a small difference between the clocks.
+# Time for the response to reach API Gateway, and for a small difference between the clocks.
 _MARGIN_MS = 1_000
 # API Gateway waits at most 300 s. An event with an older request is a test event, so only Lambda's limit counts.
 _OLDEST_REQUEST_MS = 600_000

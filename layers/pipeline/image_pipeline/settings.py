@@ -65,7 +65,7 @@ def url_expiry_seconds() -> int:
 
 
 def gateway_timeout_seconds() -> int:
-    """Return how long API Gateway waits for an answer: 29 s, or up to 300 s if the account's quota was raised."""
+    """Return how long API Gateway waits for a response: 29 s, or up to 300 s if the account's quota was raised."""
     return _number("GATEWAY_TIMEOUT_SECONDS", 15, 300)
 
 

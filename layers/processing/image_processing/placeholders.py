@@ -12,7 +12,7 @@ _OPAQUE = 128
 def dominant_color(picture: Picture) -> str | None:
     """Return the most frequent colour as "#rrggbb", or None if nearly everything is transparent.
 
-    A sample of the pixels is put into groups of similar colours. The mean of the largest group is the answer.
+    A sample of the pixels is put into groups of similar colours. The mean of the largest group is returned.
     """
     sample = picture.pixels.resize(_SAMPLE, Image.Resampling.NEAREST).convert("RGBA")
     grouped = sample.quantize(_GROUPS, Image.Quantize.FASTOCTREE)

@@ -1,1 +1,1 @@
-"""From API Gateway events to checked requests, and from results to JSON answers."""
+"""From API Gateway events to checked requests, and from results to JSON responses."""

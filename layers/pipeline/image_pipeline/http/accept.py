@@ -1,4 +1,4 @@
-"""The Accept header of a request: which of two kinds of answer a client prefers (RFC 9110, section 12.5.1)."""
+"""The Accept header of a request: which of two media types a client prefers (RFC 9110, section 12.5.1)."""
 
 import re
 
@@ -11,7 +11,7 @@ def prefers(accept: str, media_type: str, other: str) -> bool:
 
 
 def _quality(accept: str, media_type: str) -> float:
-    """Return how much a client wants a media type, from 0 to 1. The most specific range decides."""
+    """Return the q-value of a media type in an Accept header. The most specific range wins."""
     best, quality = -1, 0.0
     kind = media_type.partition("/")[0]
     specificity = {"*/*": 0, f"{kind}/*": 1, media_type: 2}

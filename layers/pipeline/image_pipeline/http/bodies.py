@@ -1,4 +1,4 @@
-"""The JSON bodies of the answers. schemas.py has their types."""
+"""The JSON bodies of the responses. schemas.py has their types."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -15,7 +15,7 @@ Body = Mapping[str, object]
 
 
 def image(record: ImageRecord, details: Collection[Detail]) -> "schemas.Image":
-    """Return the body for one finished image. An upload answers with it, and the list contains it.
+    """Return the body for one finished image. An upload returns it, and the list contains it.
 
     `details` tells what else it contains.
     """

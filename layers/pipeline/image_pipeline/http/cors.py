@@ -10,11 +10,11 @@ _PREFLIGHT_SECONDS = "3600"
 
 
 def headers(event: requests.Event) -> dict[str, str]:
-    """Return the headers with which a browser lets a page of an allowed origin read the answer."""
+    """Return the headers with which a browser lets a page of an allowed origin read the response."""
     origins = settings.allowed_origins()
     if not origins:
         return {}
-    # The answer depends on the origin, whether it is allowed or not.
+    # The response depends on the origin, whether it is allowed or not.
     varying = {"Vary": "Origin"}
     origin = requests.header(event, "origin")
     if origin is None or not {origin, "*"} & set(origins):
@@ -23,7 +23,7 @@ def headers(event: requests.Event) -> dict[str, str]:
 
 
 def preflight_headers(event: requests.Event) -> dict[str, str]:
-    """Return the headers of the answer to a preflight request."""
+    """Return the headers of the response to a preflight request."""
     allowed = headers(event)
     if "Access-Control-Allow-Origin" in allowed:
         allowed |= {

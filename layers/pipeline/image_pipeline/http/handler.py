@@ -1,4 +1,4 @@
-"""The frame of every API handler: it turns results and errors into answers. Only this module knows status codes."""
+"""Wraps every API handler: turns results and errors into HTTP responses. Only this module knows status codes."""
 
 import json
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Response = dict[str, Any]
 
 @dataclass(frozen=True)
 class Redirect:
-    """The result of an operation whose answer sends the client to another URL, with status 302."""
+    """The result of an operation whose response sends the client to another URL, with status 302."""
 
     body: bodies.Body
     url: str
@@ -48,7 +48,7 @@ STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
 # The errors that any operation may raise, and the further errors of each operation. The OpenAPI document has both.
 COMMON_ERRORS: tuple[type[errors.PipelineError], ...] = (errors.StorageError, errors.DeadlineError)
 ERRORS: dict[Operation, tuple[type[errors.PipelineError], ...]] = {}
-# The status of the answer if an operation succeeds.
+# The status of the response if an operation succeeds.
 SUCCESS: dict[Operation, HTTPStatus] = {}
 
 _RETRY_AFTER_SECONDS = "2"
@@ -59,7 +59,7 @@ def api_handler(
 ) -> Callable[[Operation], Handler]:
     """Make a Lambda handler from an operation.
 
-    The operation takes an API Gateway event (payload version 1.0). It returns the body of an answer with the status
+    The operation takes an API Gateway event (payload version 1.0). It returns the body of a response with the status
     `success`, or a Redirect. `raises` are the errors that it may raise besides COMMON_ERRORS.
     `counts_faults` emits a metric of the version of the function for each fault of ours.
     """
@@ -95,7 +95,7 @@ def status_of(error: type[errors.PipelineError]) -> HTTPStatus:
 
 
 def may_be_repeated(status: HTTPStatus) -> bool:
-    """Tell whether the same request may succeed later. Such an answer has a Retry-After header."""
+    """Tell whether the same request may succeed later. Such a response has a Retry-After header."""
     return status == HTTPStatus.CONFLICT or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 

@@ -1,6 +1,6 @@
 """Sends known pictures to a version of the upload function, as API Gateway does, and deletes their images again.
 
-A version that fails this check would answer clients with errors, or call their good files damaged.
+A version that fails this check would send errors to clients, or call their good files damaged.
 """
 
 import json
@@ -20,17 +20,17 @@ from image_pipeline.observability import logger
 from image_pipeline.storage import claims, records, versions
 from image_pipeline.storage.versions import BrokenVersionError, NoResponseError
 
-# A fresh image of a gigabyte may need minutes before it answers. No try begins later than this. After the last one,
+# A fresh image of a gigabyte may need minutes before it responds. No try begins later than this. After the last one,
 # the function still has the time to delete the image and to tell CodeDeploy.
 TRY_SECONDS = 190
 _PAUSE_SECONDS = 3
 _BOUNDARY = "known-picture"
-# The service is starting or has no time, or an earlier try that gave no answer still runs.
+# The service is starting or has no time, or an earlier try that got no response still runs.
 _TRY_AGAIN = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.CONFLICT)
 
 
 class Picture(TypedDict):
-    """How a known picture was answered: the seconds from the first try to the answer, and its status."""
+    """The response to a known picture: the seconds from the first try to the response, and its status."""
 
     name: str
     seconds: float
@@ -94,7 +94,7 @@ def check(version: str, pictures: Mapping[str, bytes]) -> Report:
 
 
 def _response(version: str, event: Event, ends_at: float) -> _Response:
-    """Send an upload until it is answered. It has an Idempotency-Key, so several tries make one image."""
+    """Send an upload until it gets a response. It has an Idempotency-Key, so several tries make one image."""
     while True:
         try:
             response = _read(versions.invoke(version, event))
@@ -113,7 +113,7 @@ def _read(response: object) -> _Response:
         case {"statusCode": int(status), "body": str(body)}:
             pass
         case _:
-            return _Response(HTTPStatus.BAD_GATEWAY, "", "the answer is not one for API Gateway")
+            return _Response(HTTPStatus.BAD_GATEWAY, "", "the response is not one for API Gateway")
     match json.loads(body):
         case {"data": {"caption": str(caption)}} if status == HTTPStatus.OK and caption.strip():
             return _Response(status, caption, "")

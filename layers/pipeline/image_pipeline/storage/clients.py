@@ -77,7 +77,7 @@ def codedeploy() -> "CodeDeployClient":
 
 
 def _refuse_late_call(**_: object) -> None:
-    # A call that ends after the deadline leaves no time for an answer. The client gets a 503 now.
+    # A call that ends after the deadline leaves no time for a response. The client gets a 503 now.
     if deadline.remaining() < MAX_CALL_SECONDS:
         raise DeadlineError
 

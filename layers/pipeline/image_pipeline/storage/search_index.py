@@ -56,15 +56,15 @@ def search(wanted: Sequence[str], limit: int, before: str | None) -> Page:
     clients.dynamodb()
     compared = wanted[:_COMPARED]
     with ThreadPool(len(compared), thread_name_prefix="search") as pool:
-        answers = dict(zip(compared, pool.map(lambda term: _entries(term, limit + 1, before), compared), strict=True))
-    reads = sum(answer["ScannedCount"] for answer in answers.values())
-    rarest = min(answers, key=lambda term: _last_position(answers[term]) or "")
-    answer, others = answers[rarest], [term for term in wanted if term != rarest]
-    found = [entry for entry in map(table.deserialize, answer["Items"]) if set(others) <= set(entry["terms"])]
-    while (end := _last_position(answer)) and len(found) <= limit and reads < MAX_READS:
-        answer = _entries(rarest, min(_READS_AT_ONCE, MAX_READS - reads), end, others)
-        reads += answer["ScannedCount"]
-        found += map(table.deserialize, answer["Items"])
+        responses = dict(zip(compared, pool.map(lambda term: _entries(term, limit + 1, before), compared), strict=True))
+    reads = sum(response["ScannedCount"] for response in responses.values())
+    rarest = min(responses, key=lambda term: _last_position(responses[term]) or "")
+    response, others = responses[rarest], [term for term in wanted if term != rarest]
+    found = [entry for entry in map(table.deserialize, response["Items"]) if set(others) <= set(entry["terms"])]
+    while (end := _last_position(response)) and len(found) <= limit and reads < MAX_READS:
+        response = _entries(rarest, min(_READS_AT_ONCE, MAX_READS - reads), end, others)
+        reads += response["ScannedCount"]
+        found += map(table.deserialize, response["Items"])
     page = found[:limit]
     if len(found) > limit:
         end = page[-1]["sk"]
@@ -91,7 +91,7 @@ def _entries(term: str, reads: int, before: str | None, others: Sequence[str] = 
     return table.query(condition, values, **arguments)
 
 
-def _last_position(answer: Any) -> str | None:  # noqa: ANN401 - a response of boto3
+def _last_position(response: Any) -> str | None:  # noqa: ANN401 - a response of boto3
     """Return the position of the last entry that was read, or None if there are no more."""
-    last: dict[str, Any] | None = answer.get("LastEvaluatedKey")
+    last: dict[str, Any] | None = response.get("LastEvaluatedKey")
     return table.deserialize(last)["sk"] if last else None

@@ -24,28 +24,28 @@ _MAX_MESSAGE_CHARACTERS = 200
 
 
 class NoResponseError(Exception):
-    """The version is not ready, or has run out of time. It may answer another time."""
+    """The version is not ready, or has run out of time. Another try may succeed."""
 
 
 class BrokenVersionError(Exception):
     """The version crashed, or cannot be called at all."""
 
 
-def invoke(version: str, event: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the answer of a function
-    """Call the version with this ARN and return its answer. Raises NoAnswerError and BrokenVersionError."""
+def invoke(version: str, event: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the result of a function
+    """Call the version with this ARN and return its result. Raises NoResponseError and BrokenVersionError."""
     try:
         response = aws_lambda().invoke(FunctionName=version, Payload=json.dumps(event).encode())
-        answer = json.loads(response["Payload"].read())
+        result = json.loads(response["Payload"].read())
     except ClientError as error:
         code = error.response["Error"]["Code"]
-        raise (NoResponseError if code in _NOT_READY else BrokenVersionError)(f"Lambda answered {code}") from error
+        raise (NoResponseError if code in _NOT_READY else BrokenVersionError)(f"Lambda returned {code}") from error
     except BotoCoreError as error:
-        raise NoResponseError(f"Lambda gave no answer ({type(error).__name__})") from error
+        raise NoResponseError(f"Lambda gave no response ({type(error).__name__})") from error
     if "FunctionError" not in response:
-        return answer
-    message = f"{answer.get('errorType', 'error')}: {answer.get('errorMessage', '')}"[:_MAX_MESSAGE_CHARACTERS]
+        return result
+    message = f"{result.get('errorType', 'error')}: {result.get('errorMessage', '')}"[:_MAX_MESSAGE_CHARACTERS]
     # Older environments of Lambda give a timeout no type.
-    is_timeout = answer.get("errorType") == "Sandbox.Timedout" or "Task timed out after" in message
+    is_timeout = result.get("errorType") == "Sandbox.Timedout" or "Task timed out after" in message
     raise (NoResponseError if is_timeout else BrokenVersionError)(message)
 
 
