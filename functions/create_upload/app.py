@@ -1,4 +1,4 @@
-"""POST /api/uploads: request a direct upload, for files that are too large for POST /api/images."""
+"""Request a direct upload, for files that are too large for POST /api/images."""
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from image_pipeline.http import schemas
 
 
-@api_handler(InvalidRequestError, success=HTTPStatus.CREATED)
+@api_handler("POST /api/uploads", InvalidRequestError, success=HTTPStatus.CREATED)
 def lambda_handler(event: requests.Event) -> "schemas.RequestedUpload":
     original_name, content_type, prompt = requests.file_to_upload(event)
     image_id = str(uuid4())

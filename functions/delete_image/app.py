@@ -1,4 +1,4 @@
-"""DELETE /api/images/{image_id}: delete an image in any state."""
+"""Delete an image in any state."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from image_pipeline.http import schemas
 
 
-@api_handler(ImageNotFoundError)
+@api_handler("DELETE /api/images/{image_id}", ImageNotFoundError)
 def lambda_handler(event: requests.Event) -> "schemas.ImageDeleted":
     records.delete(requests.image_id(event))
     return bodies.image_deleted()

@@ -1,4 +1,4 @@
-"""GET /api/images/{image_id}: one image in any state."""
+"""One image in any state."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from image_pipeline.http import schemas
 
 
-@api_handler(ImageNotFoundError, InvalidRequestError)
+@api_handler("GET /api/images/{image_id}", ImageNotFoundError, InvalidRequestError)
 def lambda_handler(event: requests.Event) -> "schemas.ImageDetails":
     details = requests.details(event)
     image = records.wait(requests.image_id(event), requests.wait_seconds(event))

@@ -1,4 +1,4 @@
-"""GET /api/stats: how many uploads succeeded and failed, and how long they took."""
+"""How many uploads succeeded and failed, and how long they took."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from image_pipeline.http import schemas
 
 
-@api_handler()
+@api_handler("GET /api/stats")
 def lambda_handler(event: requests.Event) -> "schemas.ProcessingStatistics":  # noqa: ARG001 - it has no parameters
     return bodies.statistics(records.statistics())
 

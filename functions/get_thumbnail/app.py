@@ -1,4 +1,4 @@
-"""GET /api/images/{image_id}/thumbnails/{size}: the URL of one thumbnail, or a redirect to it."""
+"""The URL of one thumbnail, or a redirect to it."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from image_pipeline.http import schemas
 
 
-@api_handler(ThumbnailNotFoundError, InvalidThumbnailSizeError, InvalidRequestError)
+@api_handler(
+    "GET /api/images/{image_id}/thumbnails/{size}",
+    ThumbnailNotFoundError,
+    InvalidThumbnailSizeError,
+    InvalidRequestError,
+)
 def lambda_handler(event: requests.Event) -> "schemas.Thumbnail | Redirect":
     size = requests.thumbnail_size(event)
     try:

@@ -1,4 +1,4 @@
-"""GET /api/images: one page of the finished images, or of those that match a search, newest first."""
+"""One page of the finished images, or of those that match a search, newest first."""
 
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from image_pipeline.http import schemas
 
 
-@api_handler(InvalidRequestError)
+@api_handler("GET /api/images", InvalidRequestError)
 def lambda_handler(event: requests.Event) -> "schemas.ImageList | schemas.NoImages":
     limit, start = requests.page_limit(event), requests.page_start(event)
     words, details = requests.search_words(event), requests.details(event)

@@ -1,4 +1,4 @@
-"""POST /api/images: process an image and answer with its record."""
+"""Process an image and return its record."""
 
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 @api_handler(
+    "POST /api/images",
     errors.InvalidRequestError,
     errors.UndecodableImageError,
     errors.UnsupportedImageError,

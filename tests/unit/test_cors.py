@@ -22,7 +22,7 @@ def response_to(origin: str | None, operation: Any = dict) -> dict[str, Any]:
     event["headers"]["origin"] = origin or ""
     if origin is None:
         del event["headers"]["origin"]
-    return handler.api_handler()(lambda _: operation())(event, LocalContext("GetStatsFunction"))
+    return handler.api_handler("GET /api/stats")(lambda _: operation())(event, LocalContext("GetStatsFunction"))
 
 
 @pytest.mark.parametrize(

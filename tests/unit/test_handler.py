@@ -24,7 +24,9 @@ def response_to(error: Exception) -> tuple[int, dict[str, object]]:
     def operation(_: Event) -> "schemas.Failure":
         raise error
 
-    response = handler.api_handler()(operation)(load_event("get_stats"), LocalContext("GetStatsFunction"))
+    response = handler.api_handler("GET /api/stats")(operation)(
+        load_event("get_stats"), LocalContext("GetStatsFunction")
+    )
     return response["statusCode"], json.loads(response["body"])
 
 

@@ -1,7 +1,6 @@
 """Describe the API in OpenAPI 3.1, in functions/show_page/openapi.json: `python -m tools.docs.openapi`.
 
-The routes are read from template.yaml. Their answers are read from the handlers, which declare the type of the body
-and the errors.
+The handlers declare the routes: the path, the type of the body, and the errors.
 """
 
 import inspect
@@ -41,8 +40,8 @@ _CHOICES: dict[str, list[str]] = {
     "Redirect": ["0", "1"],
     "ThumbnailSize": [*ThumbnailSize],
 }
-# The groups in the reference, by the second part of a path.
-_TAGS = {"images": "Images", "uploads": "Direct uploads", "stats": "Statistics"}
+# The names of groups in the reference, by the second part of a path, if that part itself is not the name.
+_TAGS = {"uploads": "Direct uploads", "stats": "Statistics"}
 _KEY_HOURS = KEY_RETENTION // timedelta(hours=1)
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": requests.MAX_PAGE_SIZE, "default": requests.DEFAULT_PAGE}
 _DETAILS = {
@@ -198,21 +197,15 @@ _HEADERS = {
 
 
 def document() -> Json:
-    """Return the OpenAPI document of the API that template.yaml describes."""
+    """Return the OpenAPI document of the routes that the handlers declare."""
     package = metadata("image-pipeline")
-    described = template.read()
     paths: dict[str, Json] = defaultdict(dict)
-    for name, properties in sorted(template.functions(described).items()):
+    for name, properties in sorted(template.functions(template.read()).items()):
         operation = inspect.unwrap(template.handler(properties))
-        # The pages are not part of the API.
-        if operation not in handler.ERRORS:
-            continue
-        for event in properties["Events"].values():
-            # HEAD is described by one sentence of the description.
-            if event["Properties"]["Method"] != "HEAD":
-                route = event["Properties"]
-                operation_id = name[0].lower() + name[1:].removesuffix("Function")
-                paths[route["Path"]][route["Method"].lower()] = _operation(operation_id, route["Path"], operation)
+        # The pages are not part of the API. HEAD is described by one sentence of the description.
+        if route := handler.ROUTES.get(operation):
+            operation_id = name[0].lower() + name[1:].removesuffix("Function")
+            paths[route.path][route.method.lower()] = _operation(operation_id, route, operation)
     result = {
         "openapi": "3.1.0",
         "info": {
@@ -244,13 +237,13 @@ def text() -> str:
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _operation(operation_id: str, path: str, operation: Callable[..., Any]) -> Json:
-    summary = str(inspect.getdoc(inspect.getmodule(operation))).partition("\n")[0].partition(": ")[2]
+def _operation(operation_id: str, route: handler.Route, operation: Callable[..., Any]) -> Json:
+    group = route.path.split("/")[2]
     request = _REQUESTS.get(operation_id, {})
     parameters = [
         {"name": name, "in": "path", "required": True, **described}
         for name, described in _PATH_PARAMETERS.items()
-        if f"{{{name}}}" in path
+        if f"{{{name}}}" in route.path
     ] + request.get("parameters", [])
     body = get_type_hints(operation, localns={"schemas": schemas})["return"]
     returned = [part for part in get_args(body) or (body,) if part is not handler.Redirect]
@@ -263,14 +256,14 @@ def _operation(operation_id: str, path: str, operation: Callable[..., Any]) -> J
         success["links"] = _LINKS[operation_id]
     return {
         "operationId": operation_id,
-        "tags": [_TAGS[path.split("/")[2]]],
-        "summary": summary[0].upper() + summary[1:],
+        "tags": [_TAGS.get(group, group.capitalize())],
+        "summary": str(inspect.getdoc(inspect.getmodule(operation))).partition("\n")[0],
         **request,
         **({"parameters": parameters} if parameters else {}),
         "responses": {
-            str(int(handler.SUCCESS[operation])): success,
+            str(int(route.success)): success,
             **({"302": _redirect(success)} if handler.Redirect in get_args(body) else {}),
-            **_refusals(operation_id, handler.ERRORS[operation]),
+            **_refusals(operation_id, route.errors),
             **{str(int(status)): _reference("responses", status.phrase.replace(" ", "")) for status in _GATEWAY},
         },
     }

@@ -1,4 +1,8 @@
-"""Wraps every API handler: turns results and errors into HTTP responses. Only this module knows status codes."""
+"""Wraps every API handler: turns return values and errors into HTTP responses. Only this module knows status codes.
+
+A route is declared by the `api_handler(…)` line of its function. Everything else that has the route is derived from
+this line or checked against it (tests/unit/test_routes.py).
+"""
 
 import json
 from collections.abc import Callable
@@ -19,7 +23,7 @@ Response = dict[str, Any]
 
 @dataclass(frozen=True)
 class Redirect:
-    """The result of an operation whose response sends the client to another URL, with status 302."""
+    """The result of an operation that sends the client to another URL, with status 302."""
 
     body: bodies.Body
     url: str
@@ -27,6 +31,24 @@ class Redirect:
 
 Handler = Callable[[Event, deadline.Context], Response]
 Operation = Callable[[Event], bodies.Body | Redirect]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route of the API: what a client sends, and how the response may end.
+
+    Every Route asks clients who they are (ApiAuth). Pages and preflight requests are public; they have no Route.
+    `errors` are raised besides COMMON_ERRORS.
+    """
+
+    method: str
+    path: str
+    errors: tuple[type[errors.PipelineError], ...]
+    success: HTTPStatus
+
+
+# Filled by `api_handler`, when the functions are imported.
+ROUTES: dict[Operation, Route] = {}
 
 # A subclass that is not listed has the status of its nearest listed base class.
 STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
@@ -45,24 +67,25 @@ STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
     errors.DeadlineError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ServiceStartingError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-# The errors that any operation may raise, and the further errors of each operation. The OpenAPI document has both.
+# The errors that any operation may raise.
 COMMON_ERRORS: tuple[type[errors.PipelineError], ...] = (errors.StorageError, errors.DeadlineError)
-ERRORS: dict[Operation, tuple[type[errors.PipelineError], ...]] = {}
-# The status of the response if an operation succeeds.
-SUCCESS: dict[Operation, HTTPStatus] = {}
 
 _RETRY_AFTER_SECONDS = "2"
 
 
 def api_handler(
-    *raises: type[errors.PipelineError], success: HTTPStatus = HTTPStatus.OK, counts_faults: bool = False
+    route: str,
+    *raises: type[errors.PipelineError],
+    success: HTTPStatus = HTTPStatus.OK,
+    counts_faults: bool = False,
 ) -> Callable[[Operation], Handler]:
-    """Make a Lambda handler from an operation.
+    """Make a Lambda handler from an operation, and declare its route, such as `GET /api/stats`.
 
     The operation takes an API Gateway event (payload version 1.0). It returns the body of a response with the status
     `success`, or a Redirect. `raises` are the errors that it may raise besides COMMON_ERRORS.
     `counts_faults` emits a metric of the version of the function for each fault of ours.
     """
+    method, path = route.split()
 
     def decorate(operation: Operation) -> Handler:
         @wraps(operation)
@@ -82,7 +105,7 @@ def api_handler(
             response["headers"] |= cors.headers(event)
             return response
 
-        ERRORS[operation], SUCCESS[operation] = raises, success
+        ROUTES[operation] = Route(method, path, raises, success)
         return handler
 
     return decorate
