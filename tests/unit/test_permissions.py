@@ -56,7 +56,8 @@ def every_event(patch: Patch) -> None:
     folders = {folder(function): function for function in roles(core())}
     events = [path.stem for path in sorted(EVENTS.glob("*.json")) if path.stem != "env.local"]
     for name in events:
-        (function,) = (folders[folder] for folder in folders if name.startswith(folder))
+        # An event of get_image_caption is none of get_image.
+        function = folders[max((folder for folder in folders if name.startswith(folder)), key=len)]
         call(function, load_event(name))
         _remove_all_items()
         store_sample(sample_image(IMAGE_ID))

@@ -4,7 +4,6 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,53 +11,24 @@ import pytest
 from botocore.exceptions import ClientError
 from cfnlint.api import ManualArgs, lint
 
-from functions.answer_preflight import app as answer_preflight
-from functions.check_version import app as check_version
-from functions.create_upload import app as create_upload
-from functions.delete_image import app as delete_image
-from functions.follow_images import app as follow_images
-from functions.get_image import app as get_image
-from functions.get_stats import app as get_stats
-from functions.get_thumbnail import app as get_thumbnail
-from functions.list_images import app as list_images
-from functions.process_upload import app as process_upload
-from functions.show_page import app as show_page
-from functions.upload_image import app as upload_image
 from image_pipeline import settings
 from image_pipeline.storage import claims, clients, keys, versions
 from tests.events import load_event
 from tests.pictures import scene_png
+from tests.routes import FOLDERS, declared, logical_name
 from tests.transformed import Resources, as_list, of_type, statements, transform
 from tools import template
 from tools.local.gateway import LocalContext
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 ROOT = Path(__file__).parent.parent.parent
+FUNCTIONS = {f"{logical_name(folder)}Function" for folder in FOLDERS}
+PAGES = ("/", "/docs", "/docs/{file}", "/openapi.json")
+# The function of each method and path: the routes of the API, their preflight requests, and the pages.
 ROUTES = {
-    ("post", "/api/images"): "UploadImageFunction",
-    ("get", "/api/images"): "ListImagesFunction",
-    ("get", "/api/images/{image_id}"): "GetImageFunction",
-    ("get", "/api/images/{image_id}/thumbnails/{size}"): "GetThumbnailFunction",
-    ("delete", "/api/images/{image_id}"): "DeleteImageFunction",
-    ("post", "/api/uploads"): "CreateUploadFunction",
-    ("get", "/api/stats"): "GetStatsFunction",
-    ("get", "/"): "ShowPageFunction",
-    ("get", "/docs"): "ShowPageFunction",
-    ("get", "/docs/{file}"): "ShowPageFunction",
-    ("get", "/openapi.json"): "ShowPageFunction",
-    ("options", "/api/images"): "AnswerPreflightFunction",
-    ("options", "/api/images/{image_id}"): "AnswerPreflightFunction",
-    ("options", "/api/images/{image_id}/thumbnails/{size}"): "AnswerPreflightFunction",
-    ("options", "/api/uploads"): "AnswerPreflightFunction",
-    ("options", "/api/stats"): "AnswerPreflightFunction",
-    ("head", "/"): "ShowPageFunction",
-    ("head", "/docs"): "ShowPageFunction",
-    ("head", "/docs/{file}"): "ShowPageFunction",
-    ("head", "/openapi.json"): "ShowPageFunction",
-    ("head", "/api/images"): "ListImagesFunction",
-    ("head", "/api/images/{image_id}"): "GetImageFunction",
-    ("head", "/api/images/{image_id}/thumbnails/{size}"): "GetThumbnailFunction",
-    ("head", "/api/stats"): "GetStatsFunction",
+    **{(method.lower(), each.route.path): each.function for each in declared() for method in each.methods},
+    **{("options", each.route.path): "AnswerPreflightFunction" for each in declared()},
+    **{(method, path): "ShowPageFunction" for path in PAGES for method in ("get", "head")},
 }
 # Variables that exist only for `sam local`. See template.yaml.
 LOCAL_ONLY = {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SQS"}
@@ -81,13 +51,7 @@ def functions(resources: Resources) -> Resources:
 
 
 def test_each_route_leads_to_its_function(resources: Resources, functions: Resources) -> None:
-    assert set(functions) == {
-        *ROUTES.values(),
-        "AuthorizeFunction",
-        "CheckVersionFunction",
-        "FollowImagesFunction",
-        "ProcessUploadFunction",
-    }
+    assert set(functions) == FUNCTIONS
     (api,) = of_type(resources, "AWS::ApiGateway::RestApi").values()
     found = {
         (method, path): operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
@@ -253,19 +217,21 @@ def test_the_start_mode_belongs_to_the_upload_function(
 
 def test_the_defaults_create_nothing_that_costs_money_while_it_is_idle() -> None:
     resources = transform(template.read())
+    # The authorizer is only there with ApiAuth=JWT.
+    functions = len(FUNCTIONS - {"AuthorizeFunction"})
     assert Counter(resource["Type"].removeprefix("AWS::") for resource in resources.values()) == {
         "ApiGateway::Deployment": 1,
         "ApiGateway::RestApi": 1,
         "ApiGateway::Stage": 1,
         "DynamoDB::Table": 1,
-        "IAM::Role": 12,
+        "IAM::Role": functions,
         "Lambda::Alias": 1,
         "Lambda::EventSourceMapping": 3,  # asking the two queues costs half a dollar a month: docs/costs.md
-        "Lambda::Function": 12,
+        "Lambda::Function": functions,
         "Lambda::LayerVersion": 1,
-        "Lambda::Permission": 24,
+        "Lambda::Permission": len(ROUTES),
         "Lambda::Version": 1,
-        "Logs::LogGroup": 12,
+        "Logs::LogGroup": functions,
         "S3::Bucket": 2,
         "S3::BucketPolicy": 2,
         "SQS::Queue": 5,
@@ -325,7 +291,7 @@ def policies(parameters: dict[str, object]) -> dict[str, set[str]]:
 
 def test_traces_are_allowed_to_every_function() -> None:
     with_traces = policies({"UseTracing": "true", "ApiAuth": "JWT"})
-    assert all("write-traces" in names for names in with_traces.values())
+    assert not [role for role, names in with_traces.items() if "write-traces" not in names]
     resources = transform(template.read({"UseTracing": "true"}))
     functions = of_type(resources, "AWS::Lambda::Function").values()
     assert all(function["Properties"]["TracingConfig"] == {"Mode": "Active"} for function in functions)
@@ -463,27 +429,22 @@ def refuse(**_: Any) -> None:
     raise ClientError({"Error": {"Code": "SlowDown"}}, "DeleteObject")
 
 
+# The events in which a function reads all its variables, if it is not the event with the name of its folder.
+TELLING_EVENTS = {
+    "upload_image": "upload_image_png",
+    "list_images": "list_images_page",
+    "get_thumbnail": "get_thumbnail_small",
+    "follow_images": "follow_images_removed",
+}
+
+
 @pytest.mark.usefixtures("aws")
-@pytest.mark.parametrize(
-    ("function", "handler", "event"),
-    [
-        ("UploadImageFunction", upload_image.lambda_handler, "upload_image_png"),
-        ("ListImagesFunction", list_images.lambda_handler, "list_images_page"),
-        ("GetImageFunction", get_image.lambda_handler, "get_image"),
-        ("GetThumbnailFunction", get_thumbnail.lambda_handler, "get_thumbnail_small"),
-        ("GetStatsFunction", get_stats.lambda_handler, "get_stats"),
-        ("CreateUploadFunction", create_upload.lambda_handler, "create_upload"),
-        ("ProcessUploadFunction", process_upload.lambda_handler, "process_upload"),
-        ("DeleteImageFunction", delete_image.lambda_handler, "delete_image"),
-        ("FollowImagesFunction", follow_images.lambda_handler, "follow_images_removed"),
-        ("ShowPageFunction", show_page.lambda_handler, "show_page"),
-        ("AnswerPreflightFunction", answer_preflight.lambda_handler, "answer_preflight"),
-        ("CheckVersionFunction", check_version.lambda_handler, "check_version"),
-    ],
-)
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != "authorize"])
 def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
-    functions: Resources, monkeypatch: pytest.MonkeyPatch, function: str, handler: Callable[[Any, Any], Any], event: str
+    functions: Resources, monkeypatch: pytest.MonkeyPatch, folder: str
 ) -> None:
+    function = f"{logical_name(folder)}Function"
+    handler = template.handler(template.functions(template.read())[function])
     for minutes in range(1, 4):  # enough for a second page
         store_sample(sample_image(minutes=minutes))
     if function == "ProcessUploadFunction":
@@ -505,11 +466,12 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
 
     for reader in ("_text", "_optional"):
         monkeypatch.setattr(settings, reader, recorded)
-    response = handler(load_event(event), LocalContext(function))
+    response = handler(load_event(TELLING_EVENTS.get(folder, folder)), LocalContext(function))
     assert response.get("statusCode", 200) in {200, 201, 204}
     assert not response.get("batchItemFailures")
-    given = set(functions[function]["Properties"]["Environment"]["Variables"])
-    assert {name for name in given - UNREAD if not name.startswith("POWERTOOLS_")} == read
+    given = set(functions[function]["Properties"]["Environment"]["Variables"]) - UNREAD
+    needed = {name for name in given if not name.startswith("POWERTOOLS_")}
+    assert needed == read, f"template.yaml: {function}: add {sorted(read - needed)}, remove {sorted(needed - read)}"
 
 
 def test_only_settings_reads_variables_except_those_that_lambda_sets() -> None:
