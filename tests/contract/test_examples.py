@@ -50,7 +50,7 @@ def test_statistics(api: Client, uploaded: dict[str, Any]) -> None:
 
 
 def test_unsupported_file(api: Client) -> None:
-    response = api.upload(b"GIF89a", "picture.jpg")
+    response = api.upload(b"%PDF-1.7", "picture.jpg")
     assert (response.status_code, response.json()) == (415, examples.UNSUPPORTED)
 
 
@@ -60,7 +60,7 @@ def test_unknown_image(api: Client) -> None:
 
 
 def test_invalid_thumbnail_size(api: Client, uploaded: dict[str, Any]) -> None:
-    response = api.get(f"/api/images/{uploaded['data']['image_id']}/thumbnails/large")
+    response = api.get(f"/api/images/{uploaded['data']['image_id']}/thumbnails/gigantic")
     assert (response.status_code, response.json()) == (400, examples.INVALID_SIZE)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from functions.follow_images import app
 from image_pipeline import settings
+from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage import clients, search_index, table
 from image_pipeline.storage.keys import image as image_key
 from tests.events import load_event
@@ -27,7 +28,7 @@ def follow(event: dict[str, Any]) -> bool:
 def upload_and_be_killed(world: World) -> None:
     with faults(only(Call("TransactWriteItems", 0), Fault.KILLED_BEFORE)):
         assert world.upload(CONTENT, None) is None
-    assert len(keys()) == 2
+    assert len(keys()) == len(ThumbnailSize)
 
 
 def leftovers() -> list[str]:

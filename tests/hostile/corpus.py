@@ -10,7 +10,7 @@ from zipfile import ZipFile
 
 from PIL import Image
 
-from tests.pictures import encode
+from tests.pictures import OTHER_FORMATS, encode
 from tests.png_bytes import chunk
 
 # Must never be in a thumbnail.
@@ -164,7 +164,7 @@ def _polyglots() -> Iterator[Hostile]:
     yield Hostile("JPEG with an HTML page after its end", encode(picture, "JPEG") + page, 200)
     yield Hostile("JPEG with an HTML page in its comment", encode(picture, "JPEG", comment=page), 200)
     yield Hostile("PNG with a ZIP archive after its end", encode(picture) + archive.getvalue(), 200)
-    for image_format in ("GIF", "WEBP", "TIFF", "BMP", "ICO", "PDF", "JPEG2000", "PPM", "TGA"):
+    for image_format in (*OTHER_FORMATS, "TGA"):
         yield Hostile(f"{image_format} named .jpg", encode(picture, image_format), 415, "picture.jpg")
     yield Hostile("SVG named .png", b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>', 415, "picture.png")
     yield Hostile("ZIP archive named .png", archive.getvalue(), 415, "picture.png")

@@ -16,6 +16,7 @@ from functions.list_images import app as list_images
 from functions.upload_image import app as upload_image
 from image_pipeline import deadline
 from image_pipeline.errors import DeadlineError, StorageError
+from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage import clients, records, table, thumbnail_store
 from image_pipeline.threads import ThreadPool
 from image_processing import captions
@@ -186,7 +187,7 @@ def test_a_claim_that_cannot_be_given_back_ends_as_that_of_a_killed_upload(
     (image,), (request,) = table_items("IMAGE#"), table_items("REQUEST#")
     assert (image["status"], request["status"]) == ("processing", "processing")
     assert image["expires_at"] < time.time() + 3601
-    assert len(bucket_keys()) == 2
+    assert len(bucket_keys()) == len(ThumbnailSize)
 
 
 @pytest.mark.parametrize("applied", [False, True])
@@ -280,7 +281,7 @@ def test_a_failure_that_cannot_be_stored_in_time_is_left_to_the_stream(
 
     class SlowCaptioner:
         def caption(self, *_: object) -> captions.Caption:
-            for _thumbnail in range(2):
+            for _thumbnail in ThumbnailSize:
                 assert left.acquire(timeout=10)
             late.set()
             raise DeadlineError
@@ -292,7 +293,7 @@ def test_a_failure_that_cannot_be_stored_in_time_is_left_to_the_stream(
     (item,) = table_items("")
     assert item["status"] == "processing"
     assert item["expires_at"] > time.time()
-    assert len(bucket_keys()) == 2
+    assert len(bucket_keys()) == len(ThumbnailSize)
 
 
 def test_thumbnails_that_cannot_be_deleted_in_time_are_left_to_the_stream(
@@ -314,7 +315,7 @@ def test_thumbnails_that_cannot_be_deleted_in_time_are_left_to_the_stream(
     monkeypatch.setattr(deadline, "remaining", lambda: EARLY if late.is_set() else 29)
     assert upload(29)[:2] == (503, TOO_LONG)
     (item,) = table_items("IMAGE#")
-    assert (item["status"], len(bucket_keys())) == ("failure", 2)
+    assert (item["status"], len(bucket_keys())) == ("failure", len(ThumbnailSize))
 
 
 def test_a_request_that_waited_too_long_for_its_function_is_refused_before_any_call() -> None:

@@ -20,7 +20,7 @@ from PIL import Image
 from image_pipeline import settings
 from image_pipeline.errors import CaptionError
 from image_processing import pictures
-from image_processing.captions import MAX_PROMPT_TOKENS, Captioner, ModelFolderError, get_captioner
+from image_processing.captions import MAX_PROMPT_TOKENS, Captioner, ModelFolderError, get_captioner, input_side
 from tests.pictures import RED_LEFT_OF_BLUE, encode
 from tools.demo_model import scenes
 from tools.local.server import DEMO_MODEL
@@ -238,3 +238,9 @@ def test_the_error_for_a_damaged_folder_names_the_folder_and_the_remedy(
     damage(folder)
     with pytest.raises(ModelFolderError, match=r"is not a usable model folder .* make model"):
         Captioner(folder)
+
+
+def test_the_side_of_the_input_is_known_before_the_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert input_side() == get_captioner().preprocess.size
+    monkeypatch.setenv("MODEL_PATH", "/nowhere")
+    assert input_side() == 0

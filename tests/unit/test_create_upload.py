@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from functions.create_upload import app
+from image_pipeline.errors import any_of
+from image_pipeline.http.requests import CONTENT_TYPES
 from image_pipeline.storage import keys
 from tests.events import load_event
 from tools.local.gateway import LocalContext
@@ -89,8 +91,8 @@ def test_a_body_in_base64_is_read() -> None:
         ([], "The field 'content_type' is missing."),
         ("null", "The field 'content_type' is missing."),
         ({}, "The field 'content_type' is missing."),
-        ({"content_type": 1}, "Invalid content_type. Please use image/jpeg or image/png."),
-        ({"content_type": "image/gif"}, "Invalid content_type. Please use image/jpeg or image/png."),
+        ({"content_type": 1}, f"Invalid content_type. Please use {any_of(CONTENT_TYPES)}."),
+        ({"content_type": "application/pdf"}, f"Invalid content_type. Please use {any_of(CONTENT_TYPES)}."),
         ({"content_type": "image/png", "filename": 1}, "Invalid filename. Please use text."),
         ({"content_type": "image/png", "filename": None}, "Invalid filename. Please use text."),
     ],

@@ -115,7 +115,7 @@ def test_the_thumbnails_of_a_killed_upload_are_deleted_with_its_item(
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", killed)
     with pytest.raises(KilledError):
         upload_image.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))
-    assert len(bucket_keys()) == 2
+    assert len(bucket_keys()) == len(ThumbnailSize)
     (item,) = boto3.resource("dynamodb").Table(settings.table_name()).scan()["Items"]
     assert item["status"] == "processing"
     assert item["expires_at"]

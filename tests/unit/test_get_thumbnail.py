@@ -12,6 +12,7 @@ from botocore.config import Config
 from functions.get_thumbnail import app
 from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage import clients, presigning, thumbnail_store
+from tests.contract.examples import INVALID_SIZE
 from tests.events import load_event
 from tools.local.gateway import LocalContext
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
@@ -24,10 +25,13 @@ def get(name: str) -> tuple[int, dict[str, Any]]:
     return response["statusCode"], json.loads(response["body"])
 
 
-@pytest.mark.parametrize("size", ["small", "medium"])
-def test_the_url_is_signed_for_one_object(size: str) -> None:
+@pytest.mark.parametrize("size", ThumbnailSize)
+def test_the_url_is_signed_for_one_object(size: ThumbnailSize) -> None:
     store_sample(sample_image(IMAGE_ID))
-    status, body = get(f"get_thumbnail_{size}")
+    event = load_event("get_thumbnail_small")
+    event["pathParameters"]["size"] = str(size)
+    response = app.lambda_handler(event, LocalContext("GetThumbnailFunction"))
+    status, body = response["statusCode"], json.loads(response["body"])
     assert status == 200
     assert body["current_status"] == "success"
     url = urlsplit(body["data"])
@@ -59,8 +63,7 @@ def test_the_url_is_the_one_that_an_s3_client_signs(monkeypatch: pytest.MonkeyPa
 
 def test_another_size_is_refused_without_a_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients.dynamodb(), "get_item", None)
-    expected = {"current_status": "failure", "error": "Invalid input size. Please use 'small' or 'medium'."}
-    assert get("get_thumbnail_bad_size") == (400, expected)
+    assert get("get_thumbnail_bad_size") == (400, INVALID_SIZE)
 
 
 def test_the_thumbnail_of_an_unknown_image_is_not_found() -> None:

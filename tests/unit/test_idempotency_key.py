@@ -17,6 +17,7 @@ from image_pipeline.errors import (
     UndecodableImageError,
 )
 from image_pipeline.http import requests
+from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage import claims, clients, records
 from image_processing import captions
 from image_processing.captions import Caption, Captioner
@@ -69,11 +70,11 @@ def test_a_repeated_request_gets_the_first_response(captioned: list[Image.Image]
     assert (first, second) == (200, 200)
     for response in (body, again):
         # The URLs contain the time at which they were signed.
-        assert set(response["data"].pop("thumbnails")) == {"small", "medium"}
+        assert set(response["data"].pop("thumbnails")) == set(ThumbnailSize)
     assert again == body
     assert len(captioned) == 1
     assert counts() == (1, 0)
-    assert len(bucket_keys()) == 2
+    assert len(bucket_keys()) == len(ThumbnailSize)
 
 
 def test_without_a_key_each_upload_is_new() -> None:

@@ -112,4 +112,4 @@ def test_an_image_stored_before_a_size_was_added_is_listed_without_that_size() -
     store_sample(new)
     status, body = get()
     assert status == 200
-    assert [list(image["data"]["thumbnails"]) for image in body["content"].values()] == [["small", "medium"], ["small"]]
+    assert [list(image["data"]["thumbnails"]) for image in body["content"].values()] == [[*ThumbnailSize], ["small"]]

@@ -41,4 +41,4 @@ def test_the_examples_of_successes_are_those_of_the_contract() -> None:
 def without_urls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: without_urls(item) for key, item in value.items()}
-    return "a URL" if "/thumbnails/small" in str(value) or "/thumbnails/medium" in str(value) else value
+    return "a URL" if "/thumbnails/" in str(value) else value

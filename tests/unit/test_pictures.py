@@ -11,7 +11,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from image_pipeline.errors import ImageTooLargeError, UndecodableImageError, UnsupportedImageError
 from image_processing import pictures, thumbnails
 from tests import icc
-from tests.pictures import encode, opened
+from tests.pictures import OTHER_FORMATS, encode, opened
 
 PHOTOS = Path(__file__).parent.parent / "photos"
 NOW = datetime(2025, 3, 16, 7, 9, 26, 500_000, UTC)
@@ -51,7 +51,7 @@ def raw_png(depth: int, colour_type: int, extra: tuple[bytes, bytes], scanline: 
 
 
 class TestFormats:
-    @pytest.mark.parametrize("image_format", ["GIF", "WEBP", "TIFF", "BMP", "ICO", "PDF"])
+    @pytest.mark.parametrize("image_format", OTHER_FORMATS)
     def test_other_formats_are_unsupported(self, image_format: str) -> None:
         with pytest.raises(UnsupportedImageError):
             decoded(encode(two_halves(), image_format))

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from image_pipeline import deadline, settings
 from image_pipeline.errors import DeadlineError, ImageNotFoundError, StorageError
-from image_pipeline.models import Statistics
+from image_pipeline.models import Statistics, ThumbnailSize
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
 from tools.local.gateway import LocalContext
@@ -108,10 +108,7 @@ def test_the_format_of_a_stored_image_stays_the_same(table_items: Items) -> None
             "created_at": "2025-03-16T12:00:00.826114+00:00",
             "modified_at": "2025-03-16T12:00:00.826114+00:00",
         },
-        "thumbnails": {
-            "small": "b480bcff-7fff-45b2-93cf-7a534fe39821/thumbnails/small.jpg",
-            "medium": "b480bcff-7fff-45b2-93cf-7a534fe39821/thumbnails/medium.jpg",
-        },
+        "thumbnails": {size: f"b480bcff-7fff-45b2-93cf-7a534fe39821/thumbnails/{size}.jpg" for size in ThumbnailSize},
         "caption": "a cartoon picture of two people standing in front of a city",
         "error": "",
         "caption_model": {"id": "demo", "revision": "2", "precision": "fp32"},

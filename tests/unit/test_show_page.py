@@ -10,6 +10,8 @@ import pytest
 from openapi_spec_validator import validate
 
 from functions.show_page import app
+from image_pipeline.errors import ACCEPTED_FILES
+from image_pipeline.http.requests import CONTENT_TYPES
 from tests.events import load_event
 from tools.docs import openapi
 from tools.local.gateway import LocalContext
@@ -51,12 +53,13 @@ def test_the_gallery_runs_its_own_style_and_script_and_no_others() -> None:
     assert policy["connect-src"] == f"'self' {BUCKETS.format('uploads')}"
 
 
-def test_the_gallery_knows_the_limits_of_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gallery_knows_the_limits_of_the_stack_and_the_formats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_UPLOAD_BYTES", "1000000")
     monkeypatch.setenv("MAX_DIRECT_UPLOAD_BYTES", "7500000")
     body = get("/")["body"]
     assert 'data-max-upload-bytes="1000000" data-max-direct-upload-bytes="7500000"' in body
-    assert "up to 7.5 MB each" in body
+    assert f"Drop or paste {ACCEPTED_FILES} files, up to 7.5 MB each" in body
+    assert f'accept="{",".join(CONTENT_TYPES)}"' in body
     assert "{{" not in body
 
 

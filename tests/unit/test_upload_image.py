@@ -4,6 +4,7 @@ import os
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from hashlib import sha256
 from io import StringIO
 from threading import Barrier
@@ -19,11 +20,13 @@ from PIL import Image
 from functions.upload_image import app
 from image_pipeline import settings
 from image_pipeline.errors import CaptionError
+from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage import clients, thumbnail_store
 from image_processing import captions
 from image_processing.captions import Caption, get_captioner
+from tests.contract.examples import UNSUPPORTED
 from tests.events import load_event, upload_event
-from tests.pictures import RED_LEFT_OF_BLUE, scene_png
+from tests.pictures import RED_LEFT_OF_BLUE, encode, scene_png
 from tools.local.gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -86,7 +89,7 @@ def test_an_upload_is_answered_stored_and_counted(
     (record,) = table_items("IMAGE#")
     assert record["image_id"] == data["image_id"]
     assert record["caption_model"] == {"id": "demo", "revision": "2", "precision": "fp32"}
-    assert bucket_keys() == [f"{data['image_id']}/thumbnails/{size}.{extension}" for size in ("medium", "small")]
+    assert bucket_keys() == [f"{data['image_id']}/thumbnails/{size}.{extension}" for size in sorted(ThumbnailSize)]
     (counted,) = table_items("STATS")
     assert counted["success"] == 1
     assert counted["total_processing_time"] == record["time_taken"]
@@ -119,17 +122,17 @@ def test_thumbnails_are_in_the_bucket_with_their_type(bucket_keys: Keys) -> None
         stored = boto3.client("s3").get_object(Bucket=os.environ["BUCKET_NAME"], Key=key)
         assert stored["ContentType"] == "image/png"
         sizes[key.rpartition("/")[2]] = Image.open(io.BytesIO(stored["Body"].read())).size
-    assert sizes == {"small.png": (128, 107), "medium.png": (240, 200)}
+    assert sizes == {f"{size}.png": (128, 107) if size == "small" else (240, 200) for size in ThumbnailSize}
 
 
 @pytest.mark.parametrize(
     ("name", "status", "message"),
     [
-        ("unsupported", 415, "Unsupported image file. Only accepts JPG or PNG files. Please try again."),
+        ("unsupported", 415, UNSUPPORTED["error"]),
         ("missing_field", 400, "The field 'file' is missing."),
         ("two_files", 400, "The field 'file' came 2 times."),
         ("empty_file", 400, "The uploaded file is empty."),
-        ("text_field", 415, "Unsupported image file. Only accepts JPG or PNG files. Please try again."),
+        ("text_field", 415, UNSUPPORTED["error"]),
         ("missing_boundary", 400, "The Content-Type header has no boundary."),
         ("not_multipart", 400, "The request is not multipart/form-data."),
         ("unfinished_form", 400, "The form is malformed"),
@@ -269,7 +272,7 @@ def test_thumbnails_are_kept_if_it_is_unknown_whether_the_record_is_stored(
     status, _ = post(upload_event(scene_png()))
     assert status == 503
     assert [item["status"] for item in table_items("IMAGE#")] == ["success"]
-    assert len(bucket_keys()) == 2
+    assert len(bucket_keys()) == len(ThumbnailSize)
 
 
 def test_a_broken_deployment_is_counted_and_leaves_no_thumbnail(
@@ -284,8 +287,8 @@ def test_a_broken_deployment_is_counted_and_leaves_no_thumbnail(
 
 
 def test_thumbnails_and_caption_are_made_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    # No thumbnail and no caption goes on until both thumbnails and the caption have started.
-    together = Barrier(3, timeout=10)
+    # No thumbnail and no caption goes on until all thumbnails and the caption have started.
+    together = Barrier(len(ThumbnailSize) + 1, timeout=10)
     put, caption = thumbnail_store.put, type(get_captioner()).caption
 
     def waiting_put(key: str, content: bytes) -> None:
@@ -313,6 +316,21 @@ def test_an_image_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "open", counting_open)
     assert post(upload_event(scene_png()))[1]["data"]["caption"] == RED_LEFT_OF_BLUE.caption
     assert len(loads) == 1
+
+
+def test_the_pixels_for_the_caption_are_enough_for_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    captioned: list[Image.Image] = []
+
+    def caption(_: Any, image: Image.Image, prompt: str) -> Caption:
+        captioned.append(image)
+        return Caption(prompt or "a caption", Decimal(1))
+
+    monkeypatch.setattr(captions.Captioner, "caption", caption)
+    content = encode(Image.new("L", (3000, 1500)))
+    for side in (96, 768):
+        monkeypatch.setattr(captions, "input_side", lambda side=side: side)
+        assert post(upload_event(content))[0] == 200
+    assert [image.size for image in captioned] == [(1000, 750), (1500, 1500)]
 
 
 def original() -> bytes | None:

@@ -16,9 +16,9 @@ from openapi_spec_validator import validate
 from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import is_typeddict
 
-from image_pipeline.errors import UNEXPECTED, ImageNotFoundError, PipelineError
+from image_pipeline.errors import UNEXPECTED, ImageNotFoundError, PipelineError, any_of
 from image_pipeline.http import bodies, handler, prompts, requests, schemas
-from image_pipeline.models import Detail, ThumbnailSize
+from image_pipeline.models import Detail, ImageFormat, ThumbnailSize
 from image_pipeline.storage.claims import KEY_RETENTION
 from tools import template
 from tools.docs.openapi_examples import REFUSALS, SUCCESSES
@@ -61,7 +61,7 @@ _PROMPT = {
 _FILE = {
     "type": "string",
     "format": "binary",
-    "description": "A JPEG or PNG by its content. Its name and its declared type do not matter.",
+    "description": f"A {any_of(ImageFormat)} by its content. Its name and its declared type do not matter.",
 }
 # The parameters and bodies of operations, without the parameters in the path.
 _REQUESTS: dict[str, Json] = {
@@ -153,7 +153,7 @@ _REQUESTS: dict[str, Json] = {
                         "properties": {"file": _FILE, "prompt": _PROMPT},
                         "required": ["file"],
                     },
-                    "encoding": {"file": {"contentType": "image/jpeg, image/png"}},
+                    "encoding": {"file": {"contentType": ", ".join(requests.CONTENT_TYPES)}},
                 }
             },
         },
@@ -212,7 +212,7 @@ def document() -> Json:
             "title": "Image Processing Pipeline API",
             "version": package["version"],
             "description": (
-                f"{package['summary']}. Post a JPEG or PNG; get its metadata, two thumbnails and a caption. "
+                f"{package['summary']}. Post a {any_of(ImageFormat)}; get its metadata, thumbnails and a caption. "
                 "Every GET route also answers HEAD, with the same status and headers and no body."
             ),
             "license": {"name": package["license-expression"], "identifier": package["license-expression"]},

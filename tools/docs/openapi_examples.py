@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from image_pipeline.errors import ImageTooLargeError, InvalidRequestError, PipelineError, UndecodableImageError
-from image_pipeline.http import cursors, schemas
+from image_pipeline.errors import ImageTooLargeError, InvalidRequestError, PipelineError, UndecodableImageError, any_of
+from image_pipeline.http import cursors, requests, schemas
+from image_pipeline.models import ThumbnailSize
 
 Examples = Mapping[str, Mapping[str, object]]
 
@@ -24,7 +25,7 @@ _IMAGE: schemas.Image = {
             "created_at": "2025-03-16 15:09:27",
             "modified_at": "2025-03-16 15:09:27",
         },
-        "thumbnails": {"small": _THUMBNAIL % "small", "medium": _THUMBNAIL % "medium"},
+        "thumbnails": {size: _THUMBNAIL % size for size in ThumbnailSize},
         "caption": "a cartoon picture of two people standing in front of a city",
     },
     "error": None,
@@ -114,10 +115,10 @@ SUCCESSES: dict[str, Examples] = {
 # The errors whose message depends on the request.
 REFUSALS: dict[type[PipelineError], Mapping[str, str]] = {
     InvalidRequestError: {
-        "uploadImage": "The uploaded file is empty.",
+        "uploadImage": "The uploaded file is empty. Please send a file with content.",
         "listImages": "Invalid limit. Please use a whole number from 1 to 100.",
         "getImage": "Invalid wait. Please use a whole number of seconds from 0 to 20.",
-        "createUpload": "Invalid content_type. Please use image/jpeg or image/png.",
+        "createUpload": f"Invalid content_type. Please use {any_of(requests.CONTENT_TYPES)}.",
         "getThumbnail": "Invalid redirect. Please use redirect=1 or redirect=0, or leave it out.",
     },
     ImageTooLargeError: {

@@ -3,9 +3,20 @@
 http/handler.py gives each class its status code.
 """
 
-from image_pipeline.models import ThumbnailSize
+from collections.abc import Iterable
 
-*_FIRST_SIZES, _LAST_SIZE = [f"'{size}'" for size in ThumbnailSize]
+from image_pipeline.models import ImageFormat, ThumbnailSize
+
+
+def any_of(names: Iterable[str]) -> str:
+    """Return "a or b" or "a, b or c"."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}"
+
+
+_SIZES = any_of(f"'{size}'" for size in ThumbnailSize)
+# As people write the names of the formats: by their file extensions.
+ACCEPTED_FILES = any_of(row.extensions[0].upper() for row in ImageFormat)
 
 # The message for everything that has no error class.
 UNEXPECTED = "The request could not be processed. Please try again."
@@ -27,17 +38,17 @@ class InvalidRequestError(PipelineError):
 class InvalidThumbnailSizeError(PipelineError):
     """There is no thumbnail size with this name."""
 
-    message = f"Invalid input size. Please use {', '.join(_FIRST_SIZES)} or {_LAST_SIZE}."
+    message = f"Invalid input size. Please use {_SIZES}."
 
 
 class UnsupportedImageError(PipelineError):
-    """The file is neither JPEG nor PNG, or it is a kind of JPEG or PNG that cannot be decoded."""
+    """The file is in no accepted format, or it is a kind of its format that cannot be decoded."""
 
-    message = "Unsupported image file. Only accepts JPG or PNG files. Please try again."
+    message = f"Unsupported image file. Only accepts {ACCEPTED_FILES} files. Please try again."
 
     @classmethod
     def of_kind(cls, kind: str) -> "UnsupportedImageError":
-        """Return the error for an intact JPEG or PNG whose `kind`, such as "JPEG-LS", cannot be decoded."""
+        """Return the error for an intact file whose `kind`, such as "JPEG-LS", cannot be decoded."""
         return cls(
             f"This kind of image is not supported: {kind}. Please save it as an ordinary JPG or PNG and send that."
         )
@@ -48,7 +59,7 @@ class ImageTooLargeError(PipelineError):
 
 
 class UndecodableImageError(PipelineError):
-    """The file begins like a JPEG or PNG but cannot be decoded."""
+    """The file begins like an accepted format but cannot be decoded."""
 
     message = "The image is damaged or incomplete and cannot be decoded. Please send the whole file again."
 

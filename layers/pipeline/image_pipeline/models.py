@@ -5,22 +5,63 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
-ImageFormat = Literal["JPEG", "PNG"]
 # What the data of an image also contains if a request has `?details=`.
 Detail = Literal["caption", "placeholder"]
 
 
+class ImageFormat(StrEnum):
+    """The formats of files that are accepted. The module of this name in image_processing/formats reads the file.
+
+    A file of the format begins with `signature`. `thumbnail` is the extension of its thumbnails: jpg or png. A PNG
+    keeps transparency, and a JPEG is smaller.
+    """
+
+    media_type: str
+    extensions: tuple[str, ...]
+    signature: bytes
+    thumbnail: Literal["jpg", "png"]
+
+    JPEG = "JPEG", "image/jpeg", ("jpg", "jpeg"), b"\xff\xd8\xff", "jpg"
+    PNG = "PNG", "image/png", ("png",), b"\x89PNG\r\n\x1a\n", "png"
+
+    def __new__(
+        cls,
+        name: str,
+        media_type: str,
+        extensions: tuple[str, ...],
+        signature: bytes,
+        thumbnail: Literal["jpg", "png"],
+    ) -> Self:
+        row = str.__new__(cls, name)
+        row._value_ = name
+        row.media_type, row.extensions, row.signature, row.thumbnail = media_type, extensions, signature, thumbnail
+        return row
+
+
+# The media type of each file extension.
+MEDIA_TYPES = {extension: row.media_type for row in ImageFormat for extension in row.extensions}
+
+
 class ThumbnailSize(StrEnum):
-    """The thumbnails that are made of every image. Each fits in a square with a side of `pixels`."""
+    """The thumbnails that are made of every image. Each fits in a square with a side of `pixels`.
 
-    SMALL = "small"
-    MEDIUM = "medium"
+    Images that were processed before a size was added have no thumbnail of this size, so it is optional in responses,
+    unless `is_in_every_image`.
+    """
 
-    @property
-    def pixels(self) -> int:
-        return {ThumbnailSize.SMALL: 128, ThumbnailSize.MEDIUM: 512}[self]
+    pixels: int
+    is_in_every_image: bool
+
+    SMALL = "small", 128, True
+    MEDIUM = "medium", 512, True
+
+    def __new__(cls, name: str, pixels: int, is_in_every_image: bool = False) -> Self:  # noqa: FBT001, FBT002 - a row
+        row = str.__new__(cls, name)
+        row._value_ = name
+        row.pixels, row.is_in_every_image = pixels, is_in_every_image
+        return row
 
 
 @dataclass(frozen=True)
@@ -38,11 +79,14 @@ class Upload:
 
 @dataclass(frozen=True)
 class ImageMetadata:
-    """Facts about the uploaded file. Width and height are in pixels, after EXIF orientation is applied."""
+    """Facts about the uploaded file. Width and height are in pixels, after EXIF orientation is applied.
+
+    `format` is the name of an ImageFormat. While a new version is deployed, it may be one that this version lacks.
+    """
 
     width: int
     height: int
-    format: ImageFormat
+    format: str
     size_bytes: int
     created_at: datetime
     modified_at: datetime

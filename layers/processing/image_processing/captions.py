@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from textwrap import shorten
 from threading import TIMEOUT_MAX, Timer
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +90,7 @@ class Captioner:
     def __init__(self, folder: Path) -> None:
         """Load the model that the exporter wrote to `folder`. Raises ModelFolderError."""
         try:
-            described = json.loads((folder / "model.json").read_bytes())
+            described = _described(folder)
             self.model = CaptionModel(described["id"], described["revision"], described["precision"])
             self.note: str = described["note"]
             self.preprocess = Preprocessing(**described["preprocessing"])
@@ -200,6 +201,17 @@ def get_captioner() -> Captioner:
         raise DeadlineError from None
 
 
+def input_side() -> int:
+    """Return the side of the square input of the model in the folder MODEL_PATH, in pixels, without loading the model.
+
+    Returns 0 if the folder has no usable model. get_captioner then tells what is wrong.
+    """
+    try:
+        return int(_described(Path(settings.model_path()))["preprocessing"]["size"])
+    except (OSError, ValueError, KeyError):
+        return 0
+
+
 def is_loaded() -> bool:
     """Tell whether the model is loaded, so that get_captioner does not wait."""
     return load_captioner.cache_info().currsize > 0
@@ -209,6 +221,11 @@ def is_loaded() -> bool:
 def load_captioner(folder: Path) -> Captioner:
     """Return the model in `folder`. Keeps the last model in memory. Raises ModelFolderError."""
     return Captioner(folder)
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    described: dict[str, Any] = json.loads((folder / "model.json").read_bytes())
+    return described
 
 
 @contextmanager

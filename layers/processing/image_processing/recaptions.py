@@ -24,8 +24,9 @@ def process(image_id: str) -> None:
     captioner = captions.get_captioner()
     if record.caption_model == captioner.model:
         return
-    picture = pictures.decode(_content(record), datetime.now(UTC), settings.max_direct_image_pixels())
-    caption = captioner.caption(pictures.flatten(picture), record.caption_prompt)
+    side = captioner.preprocess.size
+    picture = pictures.decode(_content(record), datetime.now(UTC), settings.max_direct_image_pixels(), side)
+    caption = captioner.caption(pictures.flatten(picture, side), record.caption_prompt)
     records.replace_caption(record, caption.text, caption.confidence, captioner.model)
     logger.info("image captioned again", image_id=image_id)
 

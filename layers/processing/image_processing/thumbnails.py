@@ -4,15 +4,14 @@ from io import BytesIO
 
 from PIL import Image
 
+from image_processing.decoding import reduction
 from image_processing.pictures import Picture
 
-# The file extension of the thumbnails, by the format of the uploaded file.
-EXTENSIONS = {"JPEG": "jpg", "PNG": "png"}
 _JPEG_QUALITY = 85
 
 
 def make(picture: Picture, side: int) -> bytes:
-    """Return a thumbnail in the format of the uploaded file, without metadata.
+    """Return a thumbnail in the format that ImageFormat has for the file, without metadata.
 
     It fits in a square of `side` pixels and keeps the aspect ratio of the metadata. A small picture is not enlarged.
     """
@@ -20,10 +19,11 @@ def make(picture: Picture, side: int) -> bytes:
     scale = min(1, side / max(width, height))
     shape = (max(1, round(width * scale)), max(1, round(height * scale)))
     # Pillow's own thumbnail() uses this gap. It reduces by averaging first, which is faster and looks the same.
-    small = picture.pixels.resize(shape, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    pixels = reduction.enough(picture.pixels, reduction.least_sides(side))
+    small = pixels.resize(shape, Image.Resampling.LANCZOS, reducing_gap=2.0)
     small.info.clear()
     stream = BytesIO()
-    if picture.metadata.format == "JPEG":
+    if picture.format.thumbnail == "jpg":
         small.save(stream, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     else:
         small.save(stream, "PNG")

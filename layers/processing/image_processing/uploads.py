@@ -27,7 +27,6 @@ from image_processing import captions, pictures, placeholders, thumbnails
 from image_processing.captions import Caption
 from image_processing.pictures import Picture
 
-CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png"}
 # What is kept of the time of a request after its caption: one call that stores the outcome, and a second for all else.
 _SECONDS_AFTER_CAPTION = clients.MAX_CALL_SECONDS + 1
 
@@ -58,7 +57,7 @@ def _process(upload: Upload, *, is_starting: bool) -> ImageRecord:
     sha256 = hashlib.sha256(upload.content).hexdigest()
     request = hashlib.sha256(f"{sha256} {upload.prompt}".encode()).hexdigest() if upload.prompt else sha256
     try:
-        picture = pictures.decode(upload.content, received_at, settings.max_image_pixels())
+        picture = pictures.decode(upload.content, received_at, settings.max_image_pixels(), captions.input_side())
     except UndecodableImageError as error:
         # If an earlier attempt has counted this failure, claim() raises the same error here.
         _fail(claims.claim(upload.idempotency_key, request), "damaged", upload.original_name, error)
@@ -89,7 +88,7 @@ def process_claimed(upload: Upload, claim: Claim) -> ImageRecord:
     other error, such as CaptionError, StorageError or DeadlineError, another attempt may succeed.
     """
     start, received_at = time.perf_counter(), datetime.now(UTC)
-    picture = pictures.decode(upload.content, received_at, settings.max_direct_image_pixels())
+    picture = pictures.decode(upload.content, received_at, settings.max_direct_image_pixels(), captions.input_side())
     decoding_seconds = time.perf_counter() - start
     record = _finish(upload, picture, hashlib.sha256(upload.content).hexdigest(), claim, start)
     observability.record_success("direct", float(record.time_taken), decoding_seconds, len(upload.content))
@@ -98,7 +97,7 @@ def process_claimed(upload: Upload, claim: Claim) -> ImageRecord:
 
 def _finish(upload: Upload, picture: Picture, sha256: str, claim: Claim, start: float) -> ImageRecord:
     """Make thumbnails and caption of a decoded image, and store them with the record."""
-    extension = thumbnails.EXTENSIONS[picture.metadata.format]
+    extension = picture.format.thumbnail
     thumbnail_keys = {size: keys.thumbnail(claim.image_id, size, extension) for size in ThumbnailSize}
     caption = _store_files_and_caption(upload, picture, thumbnail_keys, claim)
     record = ImageRecord(
@@ -139,7 +138,7 @@ def _store_files_and_caption(
 
         def keep() -> None:
             reserved.result()
-            file_store.keep(claim.image_id, upload.content, CONTENT_TYPES[picture.metadata.format])
+            file_store.keep(claim.image_id, upload.content, picture.format.media_type)
 
         stored = [pool.submit(store, size) for size in thumbnail_keys]
         if settings.keep_originals():
@@ -154,7 +153,7 @@ def _caption(picture: Picture, prompt: str) -> Caption:
     """Return the caption. Raises CaptionError, and DeadlineError while there is time to store the failure."""
     with deadline.earlier(_SECONDS_AFTER_CAPTION):
         captioner, start = captions.get_captioner(), time.perf_counter()
-        caption = captioner.caption(pictures.flatten(picture), prompt)
+        caption = captioner.caption(pictures.flatten(picture, captions.input_side()), prompt)
     observability.record_caption(captioner.model, time.perf_counter() - start)
     return caption
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from image_pipeline.models import Detail, ImageRecord, Statistics, ThumbnailSize, UnfinishedImage
+from image_pipeline.models import Detail, ImageRecord, Statistics, UnfinishedImage
 from image_pipeline.storage import thumbnail_store
 from image_pipeline.storage.file_store import UploadForm
 
@@ -123,12 +123,7 @@ def image_missing(message: str) -> "schemas.ImageMissing":
 
 def _thumbnails(record: ImageRecord) -> "schemas.Thumbnails":
     """Return the URL of each thumbnail. An image that is older than a size has no thumbnail of that size."""
-    urls = {
-        str(size): thumbnail_store.presigned_url(record.thumbnails[size])
-        for size in ThumbnailSize
-        if size in record.thumbnails
-    }
-    return cast("schemas.Thumbnails", urls)
+    return {size: thumbnail_store.presigned_url(key) for size, key in record.thumbnails.items()}
 
 
 def _caption_details(record: ImageRecord) -> "schemas.CaptionDetails":

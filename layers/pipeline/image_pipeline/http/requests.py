@@ -6,9 +6,9 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from image_pipeline.errors import ImageNotFoundError, InvalidRequestError, InvalidThumbnailSizeError
+from image_pipeline.errors import ImageNotFoundError, InvalidRequestError, InvalidThumbnailSizeError, any_of
 from image_pipeline.http import accept, cursors, file_names, prompts
-from image_pipeline.models import Detail, ThumbnailSize
+from image_pipeline.models import Detail, ImageFormat, ThumbnailSize
 from image_pipeline.storage import keys
 
 Event = Mapping[str, Any]
@@ -18,7 +18,7 @@ MAX_KEY_CHARACTERS = 255
 MAX_SEARCH_CHARACTERS = 200
 # API Gateway waits 29 s for an answer.
 MAX_WAIT_SECONDS = 20
-CONTENT_TYPES = ("image/jpeg", "image/png")
+CONTENT_TYPES = [row.media_type for row in ImageFormat]
 _JSON_HINT = 'Send for example: {"filename": "photo.jpg", "content_type": "image/jpeg"}'
 # Visible ASCII without quotes. The IETF draft puts quotes around the key; they are not part of it.
 KEY_PATTERN = f'"?([!#-~]{{1,{MAX_KEY_CHARACTERS}}})"?'
@@ -43,10 +43,10 @@ def image_id(event: Event) -> str:
 
 def thumbnail_size(event: Event) -> ThumbnailSize:
     """Return the thumbnail size from the path. Raises InvalidThumbnailSizeError."""
-    try:
-        return ThumbnailSize(event["pathParameters"]["size"])
-    except ValueError:
-        raise InvalidThumbnailSizeError from None
+    for size in ThumbnailSize:
+        if size == event["pathParameters"]["size"]:
+            return size
+    raise InvalidThumbnailSizeError
 
 
 def page_limit(event: Event) -> int:
@@ -132,7 +132,7 @@ def file_to_upload(event: Event) -> tuple[str, str, str]:
         case {"content_type": str(content_type), **others} if content_type in CONTENT_TYPES:
             name, prompt = others.get("filename", ""), others.get("prompt", "")
         case {"content_type": _}:
-            raise InvalidRequestError(f"Invalid content_type. Please use {' or '.join(CONTENT_TYPES)}.")
+            raise InvalidRequestError(f"Invalid content_type. Please use {any_of(CONTENT_TYPES)}.")
         case _:
             raise InvalidRequestError(f"The field 'content_type' is missing. {_JSON_HINT}")
     if not isinstance(name, str):

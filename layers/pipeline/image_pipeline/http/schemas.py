@@ -3,14 +3,14 @@
 Only type checkers and tools/docs/openapi.py import this module, so functions do not load pydantic.
 """
 
-from typing import Annotated, Literal, NotRequired
+from typing import TYPE_CHECKING, Annotated, Literal, NotRequired
 
 from pydantic import Field
 
 # pydantic needs this TypedDict before Python 3.12.
 from typing_extensions import TypedDict
 
-from image_pipeline.models import ImageFormat
+from image_pipeline.models import ImageFormat, ThumbnailSize
 
 Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -25,7 +25,7 @@ class Metadata(TypedDict):
     """In pixels, after EXIF orientation is applied."""
     height: int
     """In pixels, after EXIF orientation is applied."""
-    format: ImageFormat
+    format: Annotated[str, Field(json_schema_extra={"enum": [*ImageFormat]})]
     size_bytes: int
     created_at: str
     """When the picture was taken, or else the time of the upload: `YYYY-MM-DD HH:MM:SS`."""
@@ -33,13 +33,18 @@ class Metadata(TypedDict):
     """When the file was last changed, or else the time of the upload: `YYYY-MM-DD HH:MM:SS`."""
 
 
-class Thumbnails(TypedDict):
-    """Presigned URLs for GET. They expire."""
-
-    small: Url
-    """Fits in 128 by 128 pixels."""
-    medium: Url
-    """Fits in 512 by 512 pixels."""
+if TYPE_CHECKING:
+    # Type checkers cannot read the sizes from their table.
+    Thumbnails = dict[ThumbnailSize, str]
+else:
+    _URLS = {
+        size: Annotated[Url, Field(description=f"Fits in {size.pixels} by {size.pixels} pixels.")]
+        for size in ThumbnailSize
+    }
+    Thumbnails = TypedDict(
+        "Thumbnails", {size: url if size.is_in_every_image else NotRequired[url] for size, url in _URLS.items()}
+    )
+    Thumbnails.__doc__ = "Presigned URLs for GET. They expire."
 
 
 class CaptionDetails(TypedDict):
@@ -187,7 +192,7 @@ class Totals(TypedDict):
 
     success: int
     failure: int
-    """JPEGs and PNGs that could not be processed."""
+    """Files of an accepted format that could not be processed."""
     total_processing_time: float
     """The sum over all successful uploads."""
     avg_processing_time: float

@@ -16,6 +16,7 @@ from image_pipeline import settings
 from image_pipeline.errors import DeadlineError, ImageNotFoundError, StorageError
 from image_pipeline.http import forms
 from image_pipeline.http.requests import Event
+from image_pipeline.models import MEDIA_TYPES
 from image_pipeline.observability import logger
 from image_pipeline.storage import claims, records, versions
 from image_pipeline.storage.versions import BrokenVersionError, NoResponseError
@@ -136,10 +137,9 @@ def _delete(key: str) -> None:
 
 def _upload(name: str, content: bytes, key: str) -> dict[str, Any]:
     """Return the event of API Gateway for an upload. Without a time of the request, only Lambda's own limit counts."""
-    media_type = "image/png" if name.endswith(".png") else "image/jpeg"
     head = (
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{forms.FIELD}"; filename="{name}"\r\n'
-        f"Content-Type: {media_type}\r\n\r\n"
+        f"Content-Type: {MEDIA_TYPES[name.rpartition('.')[2]]}\r\n\r\n"
     )
     body = head.encode() + content + f"\r\n--{_BOUNDARY}--\r\n".encode()
     headers = {

@@ -304,7 +304,8 @@ def _from_attributes(item: Mapping[str, Any]) -> ImageRecord:
             created_at=datetime.fromisoformat(metadata["created_at"]),
             modified_at=datetime.fromisoformat(metadata["modified_at"]),
         ),
-        thumbnails={ThumbnailSize(size): key for size, key in item["thumbnails"].items()},
+        # An older image lacks a new size. During a deployment, an image may have a size that this version lacks.
+        thumbnails={size: item["thumbnails"][size] for size in ThumbnailSize if size in item["thumbnails"]},
         caption=item["caption"],
         caption_model=CaptionModel(**item["caption_model"]),
         # Items of older versions have none of these three.

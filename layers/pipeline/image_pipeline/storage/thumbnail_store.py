@@ -4,18 +4,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from image_pipeline import settings
 from image_pipeline.errors import StorageError
-from image_pipeline.models import ThumbnailSize
+from image_pipeline.models import MEDIA_TYPES, ImageFormat, ThumbnailSize
 from image_pipeline.storage import keys
 from image_pipeline.storage.clients import s3
 from image_pipeline.storage.presigning import presign
-
-CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png"}
 
 
 def put(key: str, content: bytes) -> None:
     """Store a thumbnail. Raises StorageError."""
     try:
-        s3().put_object(Bucket=settings.bucket_name(), Key=key, Body=content, ContentType=_content_type(key))
+        s3().put_object(Bucket=settings.bucket_name(), Key=key, Body=content, ContentType=media_type(key))
     except (ClientError, BotoCoreError) as error:
         raise StorageError from error
 
@@ -30,7 +28,8 @@ def get(key: str) -> bytes:
 
 def delete_all(image_id: str) -> None:
     """Delete every thumbnail that an image may have. Raises StorageError."""
-    possible = [keys.thumbnail(image_id, size, extension) for size in ThumbnailSize for extension in CONTENT_TYPES]
+    extensions = sorted({row.thumbnail for row in ImageFormat})
+    possible = [keys.thumbnail(image_id, size, extension) for size in ThumbnailSize for extension in extensions]
     try:
         response = s3().delete_objects(
             Bucket=settings.bucket_name(), Delete={"Objects": [{"Key": key} for key in possible]}
@@ -44,8 +43,9 @@ def delete_all(image_id: str) -> None:
 def presigned_url(key: str) -> str:
     """Return a URL from which anybody can GET the thumbnail until the URL expires. S3 is not called."""
     url = f"{settings.thumbnails_url()}/{key}"
-    return presign(url, {"response-content-type": _content_type(key)}, settings.url_expiry_seconds())
+    return presign(url, {"response-content-type": media_type(key)}, settings.url_expiry_seconds())
 
 
-def _content_type(key: str) -> str:
-    return CONTENT_TYPES[key.rpartition(".")[2]]
+def media_type(key: str) -> str:
+    """Return the media type of the thumbnail with this key."""
+    return MEDIA_TYPES[key.rpartition(".")[2]]

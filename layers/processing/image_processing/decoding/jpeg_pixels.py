@@ -1,11 +1,11 @@
-"""Decoding of a JPEG to about the working size."""
+"""Decoding of a JPEG to about the size that is needed."""
 
 from io import BytesIO
 
 from PIL import Image, ImageChops
 
 from image_pipeline.errors import UndecodableImageError
-from image_processing.decoding.reduction import factors, reduced
+from image_processing.decoding.reduction import Sides, factors, reduced
 from image_processing.files.jpeg_frame import Check
 from image_processing.files.jpeg_structure import END_OF_IMAGE, Jpeg
 
@@ -20,26 +20,26 @@ _NOISE = bytes(range(1, 251)) * 4
 _MORE_DATA = _NOISE + b"".join(b"\xff" + bytes((0xD0 + number,)) + _NOISE for number in range(8))
 
 
-def decode(file: Jpeg) -> Image.Image:
-    """Return the pixels in mode L, RGB or CMYK, at about the working size.
+def decode(file: Jpeg, least: Sides) -> Image.Image:
+    """Return the pixels in mode L, RGB or CMYK, reduced to about `least`.
 
     Raises UndecodableImageError if pixels are missing, and errors of Pillow.
     """
-    scale = _scale(file)
+    scale = _scale(file, least)
     image = _decoded(file, file.content, scale)
     if not _is_complete(file, image):
         raise UndecodableImageError
-    small = reduced(image, lambda strip, _: strip, (file.width, file.height), scale)
+    small = reduced(image, lambda strip, _: strip, least, (file.width, file.height), scale)
     # Adobe stores inverted inks. Pillow inverts the inks of every file (ITU-T T.872, 6.5.3).
     return ImageChops.invert(small) if small.mode == "CMYK" and not file.is_adobe else small
 
 
-def _scale(file: Jpeg) -> int:
-    """Return the largest scale of the decoder that keeps the working size. A larger one is used if memory is short."""
+def _scale(file: Jpeg, least: Sides) -> int:
+    """Return the largest scale of the decoder that keeps `least`. A larger one is used if memory is short."""
     if file.frame.is_lossless:
         return 1
     pixel_bytes = file.width * file.height * _BYTES_PER_PIXEL
-    enough = max(scale for scale in _SCALES if scale <= min(factors(file.width, file.height)))
+    enough = max(scale for scale in _SCALES if scale <= min(factors(file.width, file.height, least)))
     return next(
         scale for scale in _SCALES if scale >= enough and file.buffered_bytes + pixel_bytes / scale**2 <= _MAX_BYTES
     )

@@ -1,4 +1,4 @@
-"""Decoding of a PNG to 8 bits per sample and about the working size."""
+"""Decoding of a PNG to 8 bits per sample and about the size that is needed."""
 
 from collections.abc import Sequence
 from io import BytesIO
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from image_pipeline.errors import ImageTooLargeError
-from image_processing.decoding.reduction import reduced, strips
+from image_processing.decoding.reduction import Sides, reduced, strips
 from image_processing.files.png_structure import RGB, Png
 
 _DEEP = 16
@@ -21,8 +21,11 @@ _MAX_SIDE = 1_000_000
 _Mask = npt.NDArray[np.bool_]
 
 
-def decode(file: Png) -> Image.Image:
-    """Return the pixels in mode L, LA, RGB or RGBA. Raises ImageTooLargeError and errors of Pillow."""
+def decode(file: Png, least: Sides) -> Image.Image:
+    """Return the pixels in mode L, LA, RGB or RGBA, reduced to about `least`.
+
+    Raises ImageTooLargeError and errors of Pillow.
+    """
     is_decoded_twice = file.transparent is not None and file.colour_type == RGB and file.bit_depth == _DEEP
     if file.sample_bytes * (1 + is_decoded_twice) > _MAX_SAMPLE_BYTES:
         raise ImageTooLargeError(
@@ -46,7 +49,7 @@ def decode(file: Png) -> Image.Image:
 
     with Image.open(BytesIO(file.content), formats=("PNG",)) as image:
         image.load()
-    return reduced(image, to_eight_bits, image.size)
+    return reduced(image, to_eight_bits, least, image.size)
 
 
 def _colours(strip: Image.Image) -> Image.Image:

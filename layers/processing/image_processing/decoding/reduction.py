@@ -1,47 +1,57 @@
-"""Reduction of a large image to the working size, which is enough for thumbnails and captions."""
+"""Reduction of a large image to the size that is enough for its thumbnails and its caption."""
 
 from collections.abc import Callable, Iterator
 
 from PIL import Image
 
-from image_pipeline.models import ThumbnailSize
-
-# The side of BLIP's square input, in pixels.
-_CAPTION_SIDE = 384
 _PIXELS_PER_STRIP = 1_000_000
+# Thumbnails with a smaller side than this use the pixels of one with this side.
+_SHARED_SIDE = 512
 
-
-def working_size(largest_thumbnail: int) -> tuple[int, int]:
-    """Return the smallest size of a reduced image: its longer and its shorter side, in pixels.
-
-    Both are nearly twice as long as the use of the image needs. So a second reduction shows no aliasing
-    (docs/decisions.md). For a largest thumbnail of 512 pixels they are 960 and 720.
-    """
-    for_caption = _CAPTION_SIDE * 15 // 8
-    return max(largest_thumbnail * 15 // 8, for_caption), max(largest_thumbnail * 45 // 32, for_caption)
-
-
-WORKING_SIZE = working_size(max(size.pixels for size in ThumbnailSize))
+# The longer and the shorter side of an image, in pixels.
+Sides = tuple[int, int]
 
 # A function that takes a strip and the number of its top row, and returns the strip in a mode that can be reduced.
 Convert = Callable[[Image.Image, int], Image.Image]
 
 
-def factors(width: int, height: int) -> tuple[int, int]:
-    """Return how many pixels become one, across and down.
+def least_sides(thumbnail_side: int, caption_side: int = 0) -> Sides:
+    """Return the least size of the image from which a thumbnail, and the square input of a caption, are made.
+
+    It is nearly twice as long as the thumbnail and the input need. So a second reduction shows no aliasing
+    (docs/decisions.md). For a thumbnail of 512 pixels it is 960 x 720, which is enough for a caption side of 384.
+    """
+    side = max(thumbnail_side, _SHARED_SIDE)
+    for_caption = caption_side * 15 // 8
+    return max(side * 15 // 8, for_caption), max(side * 45 // 32, for_caption)
+
+
+def factors(width: int, height: int, least: Sides) -> tuple[int, int]:
+    """Return how many pixels become one, across and down, so that at least the sides `least` are left.
 
     The two factors may differ, because a panorama may be large on one side only.
     """
-    across, down = WORKING_SIZE if width >= height else WORKING_SIZE[::-1]
+    across, down = least if width >= height else least[::-1]
     return max(1, width // across), max(1, height // down)
 
 
-def reduced(image: Image.Image, convert: Convert, full_size: tuple[int, int], scale: int = 1) -> Image.Image:
-    """Reduce an image to about WORKING_SIZE.
+def enough(image: Image.Image, least: Sides) -> Image.Image:
+    """Return the image, reduced if it is at least twice as large as `least`.
+
+    So a larger thumbnail, or the input of a larger model, does not slow down the making of the others.
+    """
+    both = factors(*image.size, least)
+    return image if both == (1, 1) else image.reduce(both)
+
+
+def reduced(
+    image: Image.Image, convert: Convert, least: Sides, full_size: tuple[int, int], scale: int = 1
+) -> Image.Image:
+    """Reduce an image to less than twice the sides `least`.
 
     `image` was decoded at 1/`scale` of its `full_size`. `convert` is called for one strip at a time, to save memory.
     """
-    across, down = factors(*image.size)
+    across, down = factors(*image.size, least)
     pieces = ((top // down, convert(strip, top).reduce((across, down))) for top, strip in strips(image, down))
     _, first = next(pieces)
     small = Image.new(first.mode, (-(-image.width // across), -(-image.height // down)))

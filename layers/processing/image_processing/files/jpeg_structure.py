@@ -14,7 +14,6 @@ from image_processing.files import exif, jpeg_frame
 from image_processing.files.exif import Exif
 from image_processing.files.jpeg_frame import Check, Frame, Scans
 
-SIGNATURE = b"\xff\xd8\xff"
 END_OF_IMAGE = b"\xff\xd9"
 
 _START_OF_IMAGE = b"\xff\xd8"
@@ -58,7 +57,7 @@ class Jpeg:
 
 
 def read(content: bytes) -> Jpeg:
-    """Read a file that begins with SIGNATURE. The time is proportional to the length of the file.
+    """Read a file that begins with the signature of JPEG. The time is proportional to the length of the file.
 
     Ignores data after the image, such as further images and videos from phones. Does not notice pixels that are
     missing within a scan. Raises UnsupportedImageError for a kind of JPEG that cannot be decoded, ImageTooLargeError

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from image_pipeline.errors import UndecodableImageError, UnsupportedImageError
+from image_pipeline.models import ImageFormat
 from image_processing.files import exif
 from image_processing.files.exif import Exif
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY, RGB, PALETTE, GRAY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 _SAMPLES_PER_PIXEL = {GRAY: 1, RGB: 3, PALETTE: 1, GRAY_ALPHA: 2, RGB_ALPHA: 4}
 _HEADER = struct.Struct(">2I5B")
@@ -64,7 +64,7 @@ class Png:
 
 
 def read(content: bytes) -> Png:
-    """Read a file that begins with SIGNATURE. The time is proportional to the length of the file.
+    """Read a file that begins with the signature of PNG. The time is proportional to the length of the file.
 
     Does not notice damaged or missing pixels. Raises UnsupportedImageError for a kind of PNG that cannot be decoded,
     and UndecodableImageError if the header or the palette is damaged.
@@ -94,7 +94,7 @@ def read(content: bytes) -> Png:
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
     """Yield the name and the data of each chunk, and whether its checksum is right. The last chunk may be cut."""
-    place = len(SIGNATURE)
+    place = len(ImageFormat.PNG.signature)
     while place + _CHUNK_START.size <= len(content):
         length, name = _CHUNK_START.unpack_from(content, place)
         start = place + _CHUNK_START.size
@@ -122,7 +122,7 @@ def _described(header: bytes, palette: bytes, pixels: bytes, found: dict[bytes, 
         if 0 < len(found.get(b"tRNS", b"")) <= len(palette) // 3:
             chunks.append(_chunk(b"tRNS", found[b"tRNS"]))
     return Png(
-        content=b"".join((SIGNATURE, *chunks, _chunk(b"IDAT", pixels), _chunk(b"IEND", b""))),
+        content=b"".join((ImageFormat.PNG.signature, *chunks, _chunk(b"IDAT", pixels), _chunk(b"IEND", b""))),
         width=width,
         height=height,
         bit_depth=bit_depth,
