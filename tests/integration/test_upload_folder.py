@@ -48,7 +48,7 @@ def interruptible() -> Iterator[None]:
 
 
 def start(api: Client, folder: Path, result: Path, *options: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "tools/upload_folder.py", api.url, str(folder), "--csv", str(result), *options]
+    command = [sys.executable, "-m", "clients.upload_folder", api.url, str(folder), "--csv", str(result), *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
@@ -99,7 +99,7 @@ def test_an_interrupted_upload_goes_on_without_duplicates(api: Client, folder: P
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
-    command = [sys.executable, "tools/upload_folder.py", "http://127.0.0.1:1", str(tmp_path)]
+    command = [sys.executable, "-m", "clients.upload_folder", "http://127.0.0.1:1", str(tmp_path)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "contains no .jpg, .jpeg or .png" in done.stderr

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDERS = [Path(name) for name in ("docs", "events", "functions", "layers", "options", "tests", "tools")]
+FOLDERS = [Path(name) for name in ("clients", "docs", "events", "functions", "layers", "options", "tests", "tools")]
 FILES = [*Path().glob("*.*"), *(file for folder in FOLDERS for file in folder.rglob("*.*"))]
 PAGES = [file for file in FILES if file.suffix == ".md"]
 QUOTED = re.compile(r"`([^`\n]+)`")

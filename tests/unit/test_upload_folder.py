@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 import requests
 import responses
+from responses import matchers
 
-from tools.upload_folder import Journal, StoppedError, UnreachableError, Uploader
+from clients.upload_folder.client import Client, StoppedError, UnreachableError
+from clients.upload_folder.journal import Journal
+from clients.upload_folder.uploader import Uploader
 
 URL = "http://127.0.0.1:1/"
 IMAGE = {"image_status": "success", "data": {"image_id": "1", "caption": "a tree"}, "error": None}
@@ -36,7 +39,7 @@ def clock() -> Clock:
 @pytest.fixture
 def uploader(tmp_path: Path, clock: Clock) -> Uploader:
     (tmp_path / "a.png").write_bytes(b"a")
-    return Uploader(URL, Journal(tmp_path / "captions.journal", URL), clock)
+    return Uploader(Client(URL, clock), Journal(tmp_path / "captions.journal", URL))
 
 
 @pytest.fixture
@@ -76,3 +79,29 @@ def test_it_stops_while_it_waits(uploader: Uploader, clock: Clock, api: response
     clock.set()
     with pytest.raises(StoppedError):
         uploader.upload(tmp_path / "a.png")
+
+
+# Of the function, and of API Gateway for less and for more than 10 MB.
+@pytest.mark.parametrize("body", ['{"error": "too large"}', '{"message":"Request Too Long"}', "HTTP content length"])
+def test_a_file_that_is_too_large_for_a_form_goes_to_the_bucket(
+    uploader: Uploader, api: responses.RequestsMock, tmp_path: Path, body: str
+) -> None:
+    form = {"url": "http://127.0.0.1:2/", "fields": {"key": "uploads/1"}}
+    api.post(f"{URL}api/images", status=413, body=body)
+    requested = {"data": {"image_id": "1", "max_bytes": 1, "upload": form}}
+    wanted = {"filename": "a.png", "content_type": "image/png"}
+    api.post(f"{URL}api/uploads", status=201, json=requested, match=[matchers.json_params_matcher(wanted)])
+    api.post(form["url"], status=204)
+    api.get(f"{URL}api/images/1", json={"data": IMAGE})
+    assert uploader.upload(tmp_path / "a.png")["caption"] == "a tree"
+
+
+def test_a_file_that_is_too_large_for_the_bucket_is_not_sent(
+    uploader: Uploader, api: responses.RequestsMock, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"aa")
+    api.post(f"{URL}api/images", status=413)
+    api.post(f"{URL}api/uploads", status=201, json={"data": {"image_id": "1", "max_bytes": 1, "upload": {}}})
+    api.delete(f"{URL}api/images/1")
+    entry = uploader.upload(tmp_path / "a.png")
+    assert entry["error"] == "The file is larger than 1 bytes. Please compress it more strongly."
