@@ -14,7 +14,10 @@ _OVER_HTTP = {"contract", "gateway", "integration"}
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        over_http = Path(item.path).parent.name in _OVER_HTTP
         # A test may name a group of its own.
         if not item.get_closest_marker("xdist_group"):
-            folder = Path(item.path).parent.name
-            item.add_marker(pytest.mark.xdist_group("http" if folder in _OVER_HTTP else item.path.stem))
+            item.add_marker(pytest.mark.xdist_group("http" if over_http else item.path.stem))
+        if over_http:
+            # Tracing makes gateway and stand-ins half as fast. The unit tests alone must reach the coverage.
+            item.add_marker("no_cover")

@@ -5,9 +5,11 @@ The conftest.py of each folder imports all of them, because they use each other.
 
 import os
 from collections.abc import Iterator
+from functools import cache, partial
 from typing import Any
 
 import pytest
+from botocore.loaders import JSONFileLoader
 from moto import mock_aws
 
 from image_pipeline.observability import logger
@@ -16,6 +18,15 @@ from tools import template
 from tools.local import moto_transactions
 from tools.local.aws_stand_in import create_resources
 from tools.local.server import DEMO_MODEL, forget_clients
+
+
+@pytest.fixture(scope="session", autouse=True)
+def services_read_once() -> Iterator[None]:
+    """Keep the descriptions of AWS's services, from which botocore makes clients. Each session reads 0.1 s otherwise."""
+    load = cache(partial(JSONFileLoader.load_file, JSONFileLoader()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: load(path))
+        yield
 
 
 @pytest.fixture(scope="session")

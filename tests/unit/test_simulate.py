@@ -30,14 +30,14 @@ def exponential(seed: int) -> Limits:
 
 def test_environments_refuse_as_erlang_b_says() -> None:
     system = System(exponential(1))
-    outcome = system.run(lambda _: 7, 7, 6_000)
+    outcome = system.run(lambda _: 7, 7, 3_000)
     arrivals = len(outcome.finished) + outcome.refused["429, concurrency"]
     assert outcome.refused["429, concurrency"] / arrivals == pytest.approx(erlang_b(8, 7), rel=0.05)
 
 
 def test_direct_uploads_wait_as_erlang_c_says() -> None:
     system = System(exponential(2))
-    system.run(lambda _: 6.4, 6.4, 20_000, direct=True)
+    system.run(lambda _: 6.4, 6.4, 8_000, direct=True)
     waited = system.uploads.waited
     assert fmean(seconds > 0 for seconds in waited) == pytest.approx(erlang_c(8, 6.4), rel=0.05)
     assert fmean(waited) == pytest.approx(erlang_c(8, 6.4) / (8 - 6.4), rel=0.1)
@@ -45,13 +45,13 @@ def test_direct_uploads_wait_as_erlang_c_says() -> None:
 
 def test_littles_law_holds() -> None:
     system = System(exponential(3))
-    outcome = system.run(lambda _: 5, 5, 6_000)
+    outcome = system.run(lambda _: 5, 5, 2_000)
     in_system = system.environments.busy.mean()
-    throughput = len(outcome.finished) / 6_000
+    throughput = len(outcome.finished) / 2_000
     assert in_system == pytest.approx(throughput * fmean(seconds for _, seconds in outcome.finished), rel=0.02)
     # A queue, too: its mean length is the arrival rate times the mean wait.
     system = System(exponential(4))
-    system.run(lambda _: 7, 7, 6_000, direct=True)
+    system.run(lambda _: 7, 7, 2_000, direct=True)
     assert system.uploads.length.mean() == pytest.approx(7 * fmean(system.uploads.waited), rel=0.05)
 
 
