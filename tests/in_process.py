@@ -22,7 +22,7 @@ from tools.local.server import DEMO_MODEL, forget_clients
 
 @pytest.fixture(scope="session", autouse=True)
 def services_read_once() -> Iterator[None]:
-    """Keep the descriptions of AWS's services, from which botocore makes clients. Each session reads 0.1 s otherwise."""
+    """Keep the descriptions of AWS's services, from which botocore makes clients. Reading one takes up to 0.1 s."""
     load = cache(partial(JSONFileLoader.load_file, JSONFileLoader()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", lambda _, path: load(path))
