@@ -15,6 +15,8 @@ from tests.pictures import scene_png
 pytestmark = pytest.mark.usefixtures("not_counted")
 CUT_OFF = "Unexpected end of multipart stream (parser closed)"
 NO_BOUNDARY = "Boundary not found in first chunk"
+NOT_BASE64 = "The field 'file' is not valid base64, although its Content-Transfer-Encoding is base64."
+EMPTY = "The uploaded file is empty. Please send a file with content."
 
 
 @pytest.mark.parametrize("field", ["image", "File", "files", "file[]"])
@@ -44,12 +46,12 @@ def test_text_in_the_field_is_no_image(api: Client, parameters: str) -> None:
 
 @NAMELESS
 def test_the_field_must_not_be_empty(api: Client, parameters: str) -> None:
-    assert refusal(api.post_form(part(b"", parameters) + END)) == (400, "The uploaded file is empty.")
+    assert refusal(api.post_form(part(b"", parameters) + END)) == (400, EMPTY)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a"])
 def test_the_file_must_not_be_empty(api: Client, name: str) -> None:
-    assert refusal(api.upload(b"", name)) == (400, "The uploaded file is empty.")
+    assert refusal(api.upload(b"", name)) == (400, EMPTY)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +108,8 @@ def test_the_form_must_not_be_compressed(api: Client, encoding: str, compress: C
 @pytest.mark.parametrize(
     ("encoding", "message"),
     [
-        ("base64", "The field 'file' is not valid base64, although its Content-Transfer-Encoding is base64."),
-        ("uu", "The Content-Transfer-Encoding 'uu' is not supported. Please send the file without an encoding."),
+        ("base64", f"{NOT_BASE64} Please send it without an encoding."),
+        ("uu", "The Content-Transfer-Encoding 'uu' is not supported. Please send the field without an encoding."),
     ],
 )
 def test_the_file_must_be_in_the_encoding_that_it_names(api: Client, encoding: str, message: str) -> None:

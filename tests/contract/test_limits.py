@@ -11,8 +11,13 @@ from tests.contract.refusals import refusal
 from tests.pictures import encode, scene_png
 
 BYTES = 4_500_000
-TOO_MANY_BYTES = "The file is larger than 4,500,000 bytes. Please send a smaller or more strongly compressed image."
-TOO_MANY_PIXELS = "The image has more than 50,000,000 pixels. Please scale it down and send it again."
+TOO_MANY_BYTES = (
+    "The file is larger than 4,500,000 bytes. Please send it with POST /api/uploads, which takes larger files."
+)
+TOO_MANY_PIXELS = (
+    "The image has more than 50,000,000 pixels. "
+    "Please scale it down, or send it with POST /api/uploads, which takes larger images."
+)
 
 
 def of_length(length: int, image_format: str) -> bytes:

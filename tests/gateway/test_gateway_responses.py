@@ -25,7 +25,7 @@ from tests.pictures import scene_png
 )
 def test_an_unknown_route_is_not_found(api: Client, method: str, path: str) -> None:
     response = requests.request(method, f"{api.url}{path}", timeout=TIMEOUT_SECONDS)
-    assert refusal(response) == (404, "This route does not exist.")
+    assert refusal(response) == (404, "This route does not exist. The page /docs lists all routes.")
 
 
 @pytest.mark.parametrize("path", ["/api", "/api/images/x/thumbnails"])

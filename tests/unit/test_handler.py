@@ -1,5 +1,9 @@
+import ast
 import json
+import re
+from collections.abc import Iterator
 from io import StringIO
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
@@ -33,6 +37,24 @@ def response_to(error: Exception) -> tuple[int, dict[str, object]]:
 @pytest.mark.parametrize("error", ERROR_CLASSES)
 def test_every_error_has_a_status(error: type[errors.PipelineError]) -> None:
     assert error in handler.STATUS
+
+
+def messages() -> Iterator[str]:
+    """Yield the message of each error class, and the source of each message that is given to an error."""
+    yield errors.UNEXPECTED
+    yield from (error.message for error in ERROR_CLASSES if error.message)
+    for path in Path("layers").glob("*/image_*/**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Name(name), args=[message]) if name.endswith("Error") and hasattr(errors, name):
+                    yield ast.unparse(message)
+
+
+def test_every_refusal_says_what_to_do() -> None:
+    silent = {message for message in messages() if not re.search(r"Please |HINT\}|advice\}", message)}
+    # The contract gives this message.
+    assert silent == {errors.ThumbnailNotFoundError.message}
+    assert len(set(messages())) > 40
 
 
 def test_a_subclass_has_the_status_of_its_base_class() -> None:

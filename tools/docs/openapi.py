@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 _PATH_PARAMETERS = {
     "image_id": {
-        "description": "The UUID from the answer to the upload, in upper or lower case.",
+        "description": "The UUID from the response to the upload, in upper or lower case.",
         "schema": {"type": "string", "format": "uuid"},
     },
     "size": {"description": "Which thumbnail.", "schema": {"$ref": "#/components/schemas/ThumbnailSize"}},
@@ -100,7 +100,7 @@ _REQUESTS: dict[str, Json] = {
                 "name": "redirect",
                 "in": "query",
                 "description": (
-                    "`1` answers with a redirect to the thumbnail, and `0` with JSON. Without it, a client whose "
+                    "`1` asks for a redirect to the thumbnail, and `0` for JSON. Without it, a client whose "
                     "Accept header prefers images, such as an `<img>`, gets the redirect."
                 ),
                 "schema": {"$ref": "#/components/schemas/Redirect"},
@@ -133,7 +133,7 @@ _REQUESTS: dict[str, Json] = {
                 "in": "header",
                 "description": (
                     "A name for this upload. A second request with this key, file and prompt, within "
-                    f"{_KEY_HOURS} hours, gets the answer to the first request."
+                    f"{_KEY_HOURS} hours, gets the response to the first request."
                 ),
                 "schema": {"type": "string", "pattern": f"^{requests.KEY_PATTERN}$"},
             },
@@ -144,7 +144,7 @@ _REQUESTS: dict[str, Json] = {
             "description": (
                 "The form with the file. API Gateway refuses a request that is too large for Lambda (6 MB in base64) "
                 'or for itself (10 MB), with status 413 and a body of its own: `{"message":"Request Too Long"}` or '
-                "`HTTP content length exceeded 10485760 bytes.`"
+                "`HTTP content length exceeded 10485760 bytes.` Send a larger file with POST /api/uploads."
             ),
             "content": {
                 "multipart/form-data": {
@@ -175,11 +175,11 @@ _LINKS: dict[str, Json] = {
         "deletion": {"operationId": "deleteImage", "parameters": _ID_OF_ANSWER, "description": "Delete the image."},
     },
 }
-# The answers that API Gateway gives itself: before it calls a function, or if a function does not answer.
+# The responses of API Gateway itself: before it calls a function, or if a function gives no response.
 _GATEWAY = {
     HTTPStatus.TOO_MANY_REQUESTS: ("Too many requests.", "Too many requests. Please try again in a moment."),
-    HTTPStatus.BAD_GATEWAY: ("A function failed without an answer.", "Internal server error"),
-    HTTPStatus.GATEWAY_TIMEOUT: ("A function took too long.", "Endpoint request timed out"),
+    HTTPStatus.BAD_GATEWAY: ("A function failed without a response.", UNEXPECTED),
+    HTTPStatus.GATEWAY_TIMEOUT: ("A function took too long.", UNEXPECTED),
 }
 _HEADERS = {
     "Cache-Control": {
@@ -213,7 +213,7 @@ def document() -> Json:
             "version": package["version"],
             "description": (
                 f"{package['summary']}. Post a {any_of(ImageFormat)}; get its metadata, thumbnails and a caption. "
-                "Every GET route also answers HEAD, with the same status and headers and no body."
+                "Every GET route also takes HEAD, with the same status and headers and no body."
             ),
             "license": {"name": package["license-expression"], "identifier": package["license-expression"]},
         },
@@ -278,7 +278,7 @@ def _redirect(success: Json) -> Json:
 
 
 def _refusals(operation_id: str, raises: tuple[type[PipelineError], ...]) -> dict[str, Json]:
-    """Return the error answers, by status."""
+    """Return the error responses, by status."""
     descriptions: dict[HTTPStatus, list[str]] = defaultdict(list)
     examples: dict[HTTPStatus, Json] = defaultdict(dict)
     for error in (*raises, *handler.COMMON_ERRORS):

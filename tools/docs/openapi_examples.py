@@ -122,6 +122,8 @@ REFUSALS: dict[type[PipelineError], Mapping[str, str]] = {
         "getThumbnail": "Invalid redirect. Please use redirect=1 or redirect=0, or leave it out.",
     },
     ImageTooLargeError: {
-        "uploadImage": "The image has more than 50,000,000 pixels. Please scale it down and send it again.",
+        "uploadImage": (
+            "The file is larger than 4,500,000 bytes. Please send it with POST /api/uploads, which takes larger files."
+        ),
     },
 }

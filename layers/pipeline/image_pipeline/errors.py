@@ -101,7 +101,7 @@ class CaptionError(PipelineError):
 
 
 class StorageError(PipelineError):
-    """DynamoDB or S3 failed or gave no answer. Trying again may help."""
+    """DynamoDB or S3 failed or did not respond. Trying again may help."""
 
     message = "The image store is not available at the moment. Please try again."
 

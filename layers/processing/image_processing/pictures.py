@@ -58,22 +58,27 @@ class Picture:
     metadata: ImageMetadata
 
 
-def decode(content: bytes, received_at: datetime, max_pixels: int, caption_side: int = 0) -> Picture:
+def decode(
+    content: bytes,
+    received_at: datetime,
+    max_pixels: int,
+    caption_side: int = 0,
+    *,
+    advice: str = "Please scale it down and send it again.",
+) -> Picture:
     """Decode a file. The pixels are enough for all thumbnails, and for a caption model with an input of `caption_side`.
 
     The first bytes decide the format. Dates that the file does not contain are set to `received_at`.
 
     Raises UnsupportedImageError, UndecodableImageError, and ImageTooLargeError if the image has more than `max_pixels`
-    or costs too much to decode.
+    or costs too much to decode. `advice` is for a client whose image has too many pixels.
     """
     image_format = next((row for row in ImageFormat if content.startswith(row.signature)), None)
     if image_format is None:
         raise UnsupportedImageError
     file = _READERS[image_format](content)
     if file.width * file.height > max_pixels:
-        raise ImageTooLargeError(
-            f"The image has more than {max_pixels:,} pixels. Please scale it down and send it again."
-        )
+        raise ImageTooLargeError(f"The image has more than {max_pixels:,} pixels. {advice}")
     try:
         pixels = file.decode(reduction.least_sides(max(size.pixels for size in ThumbnailSize), caption_side))
     except _DAMAGED as error:

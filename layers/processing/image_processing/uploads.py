@@ -27,6 +27,7 @@ from image_processing import captions, pictures, placeholders, thumbnails
 from image_processing.captions import Caption
 from image_processing.pictures import Picture
 
+_LARGER_IMAGES = "Please scale it down, or send it with POST /api/uploads, which takes larger images."
 # What is kept of the time of a request after its caption: one call that stores the outcome, and a second for all else.
 _SECONDS_AFTER_CAPTION = clients.MAX_CALL_SECONDS + 1
 
@@ -57,7 +58,9 @@ def _process(upload: Upload, *, is_starting: bool) -> ImageRecord:
     sha256 = hashlib.sha256(upload.content).hexdigest()
     request = hashlib.sha256(f"{sha256} {upload.prompt}".encode()).hexdigest() if upload.prompt else sha256
     try:
-        picture = pictures.decode(upload.content, received_at, settings.max_image_pixels(), captions.input_side())
+        picture = pictures.decode(
+            upload.content, received_at, settings.max_image_pixels(), captions.input_side(), advice=_LARGER_IMAGES
+        )
     except UndecodableImageError as error:
         # If an earlier attempt has counted this failure, claim() raises the same error here.
         _fail(claims.claim(upload.idempotency_key, request), "damaged", upload.original_name, error)

@@ -38,7 +38,7 @@ def upload(event: Event) -> Upload:
         raise InvalidRequestError(f"The field '{FIELD}' is missing. {_HINT}")
     content = _content(file)
     if not content:
-        raise InvalidRequestError("The uploaded file is empty.")
+        raise InvalidRequestError("The uploaded file is empty. Please send a file with content.")
     if len(content) > limit:
         raise _too_large(limit)
     return Upload(file_names.shown(file), content, idempotency_key, "" if prompt is None else _prompt(prompt))
@@ -74,7 +74,7 @@ def _body(event: Event) -> bytes:
     try:
         return b64decode(text, validate=True)
     except ValueError:
-        raise InvalidRequestError("The request body is not valid base64.") from None
+        raise InvalidRequestError(f"The request body is not valid base64. {_HINT}") from None
 
 
 def _parts(body: bytes, boundary: str) -> list[MultipartPart]:
@@ -121,17 +121,18 @@ def _content(part: MultipartPart) -> bytes:
         return a2b_qp(content)
     if encoding != "base64":
         raise InvalidRequestError(
-            f"The Content-Transfer-Encoding '{encoding}' is not supported. Please send the file without an encoding."
+            f"The Content-Transfer-Encoding '{encoding}' is not supported. Please send the field without an encoding."
         )
     try:
         return b64decode(b"".join(content.split()), validate=True)
     except ValueError:
         raise InvalidRequestError(
-            f"The field '{part.name}' is not valid base64, although its Content-Transfer-Encoding is base64."
+            f"The field '{part.name}' is not valid base64, although its Content-Transfer-Encoding is base64. "
+            "Please send it without an encoding."
         ) from None
 
 
 def _too_large(limit: int) -> ImageTooLargeError:
     return ImageTooLargeError(
-        f"The file is larger than {limit:,} bytes. Please send a smaller or more strongly compressed image."
+        f"The file is larger than {limit:,} bytes. Please send it with POST /api/uploads, which takes larger files."
     )

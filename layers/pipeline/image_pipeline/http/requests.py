@@ -16,7 +16,7 @@ DEFAULT_PAGE = 50
 MAX_PAGE_SIZE = 100
 MAX_KEY_CHARACTERS = 255
 MAX_SEARCH_CHARACTERS = 200
-# API Gateway waits 29 s for an answer.
+# API Gateway waits 29 s for a response.
 MAX_WAIT_SECONDS = 20
 CONTENT_TYPES = [row.media_type for row in ImageFormat]
 _JSON_HINT = 'Send for example: {"filename": "photo.jpg", "content_type": "image/jpeg"}'
