@@ -108,14 +108,14 @@ async function reconnect() {
   if (!list.isComplete) list.loadMore();
 }
 
-/** Send a request until it has an answer that is not worth a repetition. `request` returns {status, retryAfter, body}. */
-async function answered(request) {
+/** Send a request until its response asks for no other try. `request` returns {status, retryAfter, body}. */
+async function repeated(request) {
   for (let tries = 1; ; tries += 1) {
     const { status, retryAfter, body } = await request();
     if (status >= 200 && status < 300) return body;
     if (isRefused(status) && credential) lock(`This ${credential.name} is not accepted. Please enter another one.`);
     if (tries === TRIES || (status < 500 && status !== 409 && status !== 429)) {
-      const error = new Error(body?.error ?? body?.data ?? body?.message ?? `The API answered with status ${status}.`);
+      const error = new Error(body?.error ?? body?.data ?? body?.message ?? `The API returned status ${status}.`);
       error.status = status;
       throw error;
     }
@@ -124,7 +124,7 @@ async function answered(request) {
 }
 
 function call(path, options) {
-  return answered(async () => {
+  return repeated(async () => {
     let response;
     try {
       response = await fetch(new URL(path, API), {
@@ -153,7 +153,7 @@ function post(url, form, headers, onProgress) {
       try {
         body = JSON.parse(request.responseText);
       } catch {
-        // S3 answers in XML, or with nothing
+        // a response of S3 is XML or empty
       }
       const retryAfter = url.origin === location.origin ? request.getResponseHeader("Retry-After") : null;
       resolve({ status: request.status, retryAfter, body });
@@ -173,7 +173,7 @@ function addFiles(files) {
     const row = find("#upload").content.cloneNode(true).firstElementChild;
     find(".name", row).textContent = file.name;
     find("progress", row).setAttribute("aria-label", `Progress of ${file.name}`);
-    const job = { file, row, key: newKey() };
+    const job = { file, row, key: newKey(), isDirect: file.size > maxUploadBytes };
     find("button", row).onclick = () => queue(job);
     find("#upload-list").append(row);
     queue(job);
@@ -182,8 +182,10 @@ function addFiles(files) {
 }
 
 function showUploads() {
+  const failed = document.querySelectorAll('.upload[data-state="failed"]').length;
   find("#uploads").hidden = !find("#upload-list").children.length;
-  find("#clear").hidden = !find('.upload[data-state="failed"]');
+  find("#uploads-title").textContent = failed ? `Uploads, ${numbers.format(failed)} failed` : "Uploads";
+  find("#clear").hidden = !failed;
 }
 
 function queue(job) {
@@ -217,14 +219,15 @@ async function upload(job) {
   try {
     if (file.size > maxDirectUploadBytes) {
       job.refused = true;
-      throw new Error(`The file has ${bytes(file.size)}. Please choose one of at most ${bytes(maxDirectUploadBytes)}.`);
+      const [size, limit] = [file.size, maxDirectUploadBytes].map((count) => numbers.format(count));
+      throw new Error(`The file has ${size} bytes. Please choose one of at most ${limit} bytes.`);
     }
     const onProgress = (share) => {
       if (share < 1) show(job, "sending", `Sending ${Math.round(100 * share)} %`, share);
       else show(job, "processing", "Processing");
     };
     onProgress(0);
-    const image = await (file.size > maxUploadBytes ? uploadDirectly(job, onProgress) : uploadForm(job, onProgress));
+    const image = await send(job, onProgress);
     show(job, "done", "Done");
     setTimeout(removeUploads, DONE_MS, [job.row]); // its card stays
     // During a search, the grid shows what matches it.
@@ -245,12 +248,25 @@ function removeUploads(rows) {
   showUploads();
 }
 
+/** Send a file as a form or, if it is too large for that, straight to the bucket. */
+async function send(job, onProgress) {
+  if (!job.isDirect) {
+    try {
+      return await uploadForm(job, onProgress);
+    } catch (error) {
+      if (error.status !== 413) throw error;
+      job.isDirect = true; // the limits of the function and of API Gateway are lower than those of a direct upload
+    }
+  }
+  return uploadDirectly(job, onProgress);
+}
+
 async function uploadForm(job, onProgress) {
   const form = new FormData();
   form.append("file", job.file);
   const url = new URL(`images?details=${DETAILS}`, API);
   // With the same key, a repeated upload does not make a second image.
-  const body = await answered(() => post(url, form, { ...credentialHeaders(), "Idempotency-Key": job.key }, onProgress));
+  const body = await repeated(() => post(url, form, { ...credentialHeaders(), "Idempotency-Key": job.key }, onProgress));
   return body.data;
 }
 
@@ -270,14 +286,15 @@ async function sendDirectly(file, onProgress) {
   const requested = await call("uploads", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ filename: file.name, content_type: file.type }),
+    // A file without an extension has no type. The format is detected from the content anyway.
+    body: JSON.stringify({ filename: file.name, content_type: file.type || find("#files").accept.split(",")[0] }),
   });
   const { upload: target, status_url: statusUrl } = requested.data;
   const form = new FormData();
   for (const [name, value] of Object.entries(target.fields)) form.append(name, value);
   form.append("file", file);
   const sent = await post(new URL(target.url), form, {}, onProgress);
-  if (sent.status >= 300) throw new Error(`The storage refused the file with status ${sent.status}.`);
+  if (sent.status >= 300) throw new Error(`The storage refused the file with status ${sent.status}. Please reload the page and add the file again.`);
   return statusUrl;
 }
 
@@ -371,7 +388,7 @@ function newCard(image) {
   return card;
 }
 
-/** Add a card at its place, newest first: of uploads at the same time, the answers may come in another order. */
+/** Add a card at its place, newest first: the responses to uploads at the same time may come in another order. */
 function insertCard(image) {
   const position = ({ processed_at: time, image_id: id }) => time + id; // as in the list
   const older = [...grid.children].find((card) => position(images.get(card.dataset.id)) < position(image));
@@ -413,8 +430,8 @@ function openDetail(card) {
     Name: image.original_name,
     Size: `${numbers.format(metadata.width)} × ${numbers.format(metadata.height)} pixels, ${bytes(metadata.size_bytes)}`,
     Format: metadata.format,
-    Taken: metadata.created_at,
-    Changed: metadata.modified_at,
+    "Taken or uploaded": metadata.created_at,
+    "Changed or uploaded": metadata.modified_at,
     Processed: `${moments.format(new Date(image.processed_at))}, in ${image.time_taken} s`,
     "Caption by": details && `${details.model}, revision ${details.revision.slice(0, 12)}, ${details.precision}`,
     Prompt: details?.prompt,

@@ -43,9 +43,9 @@ def test_with_an_api_key_everything_works(site_with_keys: Site, page: Page) -> N
     gallery = Gallery(page, site_with_keys.url)  # the page still knows the key
     gallery.add(*SCENES)
     gallery.add(file("large.png", large_png()))
-    with page.expect_response(lambda response: response.request.method == "DELETE") as answer:
+    with page.expect_response(lambda response: response.request.method == "DELETE") as deletion:
         gallery.delete("scene-01.png")
-    assert answer.value.status == 200
+    assert deletion.value.status == 200
     page.reload()
     expect(gallery.cards).to_have_count(2)
 

@@ -152,9 +152,9 @@ def test_a_deletion_can_be_undone(site: Site, page: Page) -> None:
 def test_a_deletion_happens_when_the_time_to_undo_it_is_over(site: Site, page: Page) -> None:
     gallery = Gallery(page, site.url)
     gallery.add(*SCENES)
-    with page.expect_response(lambda response: response.request.method == "DELETE", timeout=10 * SECONDS) as answer:
+    with page.expect_response(lambda response: response.request.method == "DELETE", timeout=10 * SECONDS) as deletion:
         gallery.delete("scene-01.png")
-    assert answer.value.status == 200
+    assert deletion.value.status == 200
     expect(page.get_by_role("button", name="Undo")).to_be_hidden()
     page.reload()
     expect(gallery.cards).to_have_count(1)
@@ -211,12 +211,35 @@ def test_each_refused_file_says_why(site: Site, page: Page) -> None:
     gallery.choose(file("text.png", b"not an image"))
     expect(gallery.failures).to_contain_text(f"Unsupported image file. Only accepts {ACCEPTED_FILES} files.")
     expect(gallery.failures.get_by_role("button", name="Try again")).to_be_hidden()
-    gallery.choose(file("huge.png", encode(Image.new("1", (10_000, 6_000)), "PNG")))
+    gallery.choose(file("huge.png", encode(Image.new("1", (11_000, 10_001)), "PNG")))
     expect(gallery.failures).to_have_count(2)
-    expect(gallery.failures.first).to_contain_text("The image has more than 50,000,000 pixels.")
+    # A direct upload takes more pixels than a form, but not that many.
+    expect(gallery.failures.first).to_contain_text("The image has more than 110,000,000 pixels.")
+    expect(page.get_by_role("heading", name="Uploads")).to_have_text("Uploads, 2 failed")
+    # The first file was refused before it was processed.
+    expect(gallery.statistic("failure")).to_have_text("1")
     assert accessibility_violations(page) == []
     page.get_by_role("button", name="Dismiss failed").click()
     expect(page.locator("#uploads")).to_be_hidden()
+
+
+@only_root
+@pytest.mark.parametrize("expected_errors", [["status of 413"]])
+def test_a_form_that_is_too_large_goes_straight_to_the_bucket(site: Site, page: Page) -> None:
+    page.route(
+        "**/api/images?*",
+        lambda route: (
+            route.fulfill(status=413, body="HTTP content length exceeded 10485760 bytes.")
+            if route.request.method == "POST"
+            else route.continue_()
+        ),
+    )
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    gallery = Gallery(page, site.url)
+    gallery.add(SCENES[0])
+    assert [url.partition("?")[0] for url in sent[:2]] == [f"{site.url}/api/images", f"{site.url}/api/uploads"]
+    assert len(sent) == 3
 
 
 @only_root
@@ -228,7 +251,9 @@ def test_a_file_above_the_limit_is_not_sent(site: Site, page: Page, tmp_path: Pa
     with large.open("wb") as stream:
         stream.truncate(50_000_001)
     gallery.choose(large)
-    expect(gallery.failures).to_contain_text("The file has 50 MB. Please choose one of at most 50 MB.")
+    expect(gallery.failures).to_contain_text(
+        "50,000,001 bytes. Please choose one of at most 50,000,000 bytes."
+    )
     assert posted == []
 
 
