@@ -107,20 +107,28 @@ def test_the_colours_of_a_png_follow_its_chunks(
     assert np.abs(shown(png(flat(*colour), *chunks)) - computed(colour, primaries, exponent)).max() <= 2
 
 
+@pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("samples", [(100,), (100, 255), (100, 200)])
 @pytest.mark.parametrize(
     ("extra", "exponent"),
     [(gamma(1), 1), (icc_profile(of_linear_grays()), 1), (gamma(2.2), None), (CICP_P3, None), (chrm(P3), None)],
 )
 def test_grays_follow_their_curve_and_keep_their_alpha(
-    samples: tuple[int, ...], extra: bytes, exponent: float | None
+    samples: tuple[int, ...], bits: int, extra: bytes, exponent: float | None
 ) -> None:
-    pixels = pictures.decode(png(flat(*samples), extra), NOW, 10_000).pixels
+    deep = [sample << bits - 8 for sample in samples]
+    pixels = pictures.decode(png(flat(*deep, bits=bits), extra), NOW, 10_000).pixels
     expected = computed((100, 100, 100), SRGB, exponent)
     found = pixels.convert("RGBA").getpixel((9, 9))
     assert isinstance(found, tuple)
     assert np.abs(np.array(found[:3]) - expected).max() <= 2
     assert found[3] == (samples[1] if len(samples) == 2 else 255)
+
+
+def test_colours_with_alpha_follow_their_profile_and_keep_their_alpha() -> None:
+    content = png(flat(*COLOURS[0], 77), P3_PROFILE)
+    assert np.abs(shown(content) - computed(COLOURS[0], P3, None)).max() <= 2
+    assert pictures.decode(content, NOW, 10_000).pixels.getchannel("A").getextrema() == (77, 77)
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])

@@ -11,9 +11,9 @@ from image_processing.colour import icc
 from image_processing.files.jpeg_structure import Jpeg
 from image_processing.files.png_structure import GRAY, GRAY_ALPHA, Png
 
-# The profile for inks without a profile: offset printing on coated paper. tools/press_profile.py makes it.
+# The profile for CMYK images without one: offset printing on coated paper. tools/press_profile.py makes it.
 PRESS_PROFILE = Path(__file__).with_name("press.icc")
-# Colour primaries, transfer function, no matrix, full range (ITU-T H.273). Other cICP chunks are ignored.
+# The four bytes of a cICP chunk (ITU-T H.273): primaries, tone curve, no matrix, full range. Others are ignored.
 _CICP_SRGB, _CICP_DISPLAY_P3 = bytes((1, 13, 0, 1)), bytes((12, 13, 0, 1))
 _UNIT = 100_000
 # Programs round the gamma and the primaries of sRGB in different ways.
@@ -33,24 +33,24 @@ def spaces_of_jpeg(file: Jpeg) -> Iterator[Space]:
 
 def spaces_of_png(file: Png) -> Iterator[Space]:
     """Yield the colour spaces that a PNG specifies, the most important chunk first (W3C PNG, 4.3)."""
-    curve_of_grays = file.colour_type in {GRAY, GRAY_ALPHA}
+    is_gray = file.colour_type in {GRAY, GRAY_ALPHA}
     if file.cicp == _CICP_SRGB:
         yield None
     elif file.cicp == _CICP_DISPLAY_P3:
         # Display P3 has the tone curve of sRGB, so grays are the same in both.
-        yield None if curve_of_grays else icc.rgb_profile(icc.DISPLAY_P3_PRIMARIES, icc.srgb_curve())
+        yield None if is_gray else icc.rgb_profile(icc.DISPLAY_P3_PRIMARIES, icc.srgb_curve())
     if file.icc_profile:
         yield file.icc_profile
     if file.is_srgb:
         yield None
-    yield _measured_space(file.gamma, file.chromaticities, is_gray=curve_of_grays)
+    yield _measured_space(file.gamma, file.chromaticities, is_gray=is_gray)
 
 
 def to_srgb(image: Image.Image, spaces: Iterator[Space]) -> Image.Image:
     """Convert an image in mode L, LA, RGB, RGBA or CMYK to sRGB, in mode L, RGB or RGBA.
 
-    The first space that fits the image is used. Without such a space, inks are converted with the press profile, and
-    other images are taken as sRGB.
+    Uses the first space that fits the image: a gray profile fits L and LA, an RGB profile RGB and RGBA. If none fits,
+    CMYK is converted with the press profile, and other images are taken as sRGB.
     """
     alpha = image.getchannel("A") if image.mode in {"LA", "RGBA"} else None
     colours = image.convert(image.mode.removesuffix("A")) if alpha else image
@@ -82,7 +82,7 @@ def _converted(colours: Image.Image, profile: bytes) -> Image.Image | None:
 
 def _measured_space(gamma: int | None, chromaticities: icc.Chromaticities | None, *, is_gray: bool) -> Space:
     """Return the space that the PNG chunks gAMA and cHRM specify. Either may be missing. Ignores impossible values."""
-    # Python would look for None in a range by comparing it with each of its million numbers.
+    # `None in range` is slow: Python compares None with each of the million numbers.
     if gamma is not None and gamma not in _POSSIBLE_GAMMAS:
         gamma = None
     if chromaticities is None or is_gray or _are_near_srgb(chromaticities):

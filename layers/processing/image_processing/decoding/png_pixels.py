@@ -9,7 +9,7 @@ from PIL import Image
 
 from image_pipeline.errors import ImageTooLargeError
 from image_processing.decoding.reduction import Sides, reduced, strips
-from image_processing.files.png_structure import RGB, Png
+from image_processing.files.png_structure import GRAY_ALPHA, RGB, Png
 
 _DEEP = 16
 # Inflating and unfiltering 100 MB of samples takes about half a second.
@@ -26,6 +26,7 @@ def decode(file: Png, least: Sides) -> Image.Image:
 
     Raises ImageTooLargeError and errors of Pillow.
     """
+    # Pillow keeps 8 of 16 bits in RGB. The other 8 are needed to tell which pixels have the transparent colour.
     is_decoded_twice = file.transparent is not None and file.colour_type == RGB and file.bit_depth == _DEEP
     if file.sample_bytes * (1 + is_decoded_twice) > _MAX_SAMPLE_BYTES:
         raise ImageTooLargeError(
@@ -38,7 +39,7 @@ def decode(file: Png, least: Sides) -> Image.Image:
     low_bytes_match = _low_bytes_match(file) if is_decoded_twice else None
 
     def to_eight_bits(strip: Image.Image, top: int) -> Image.Image:
-        colours = _colours(strip)
+        colours = _colours(strip, file.colour_type)
         if file.transparent is None:
             return colours
         is_transparent = _matches(strip, _as_decoded(file.transparent, file.bit_depth))
@@ -52,8 +53,8 @@ def decode(file: Png, least: Sides) -> Image.Image:
     return reduced(image, to_eight_bits, least, image.size)
 
 
-def _colours(strip: Image.Image) -> Image.Image:
-    """Return a strip in mode L, LA, RGB or RGBA, with 8 bits per sample."""
+def _colours(strip: Image.Image, colour_type: int) -> Image.Image:
+    """Return a strip with 8 bits per sample: in mode L or LA if the file is gray, else in mode RGB or RGBA."""
     match strip.mode:
         case "1":
             return strip.convert("L")
@@ -61,6 +62,9 @@ def _colours(strip: Image.Image) -> Image.Image:
             return Image.fromarray((np.asarray(strip, np.uint16) >> 8).astype(np.uint8))
         case "P":
             return strip.convert("RGBA" if strip.has_transparency_data else "RGB")
+        case "RGBA" if colour_type == GRAY_ALPHA:
+            # Pillow decodes gray with alpha and 16 bits as colours, which a gray profile would not fit.
+            return strip.convert("LA")
         case _:
             return strip
 
