@@ -8,12 +8,16 @@ PAGE = template.ROOT / "docs" / "parameters.md"
 _HEAD = """\
 # Parameters
 
-All settings of a stack. `make parameters` writes this page from `template.yaml`, so edit the descriptions there.
+For people who deploy a stack: all its settings. `make parameters` writes this page from `template.yaml`, so edit the
+descriptions there.
 
 `samconfig.toml` contains the value of every parameter, once for each environment. To change one, edit its line, then
 run `make deploy`: see [Change a setting](operations.md#change-a-setting). The file begins with the defaults of this
 page, except `ApiAuth`, which `make deploy` asks for. In the environment `prod`, logs are kept for 90 days, and
 `ProtectTable` is `true`.
+
+These are changed most often: `ApiAuth`, `AllowedOrigins`, `Model`, `UploadMemorySize`, `StartMode`, `RetentionDays`,
+`AlarmTopicArn` and `MonthlyBudget`. [costs.md](costs.md) has what they cost.
 """
 
 

@@ -94,6 +94,8 @@ def _page(
     sizes = " | ".join(f"{size} MB, {size / MEGABYTES_PER_CPU:.1f} vCPU" for size in MEMORY_SIZES)
     return f"""# Benchmarks
 
+For developers, and for people who choose a precision or a memory size.
+
 `make bench` measured this page in one run on {datetime.now(UTC):%Y-%m-%d}. The model has the exact size of BLIP-base
 and random weights. Its speed and memory are right, its captions mean nothing. The pictures are photographs of
 `tools/exporter/samples`. A caption has {TOKENS} tokens.

@@ -1,4 +1,4 @@
-"""Runs the commands that README gives for single functions."""
+"""Runs the commands that docs/testing.md gives for single functions."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from tools.containers import sam
 
 pytestmark = pytest.mark.usefixtures("api_url")
 
-COMMANDS = re.findall(r"^ {4}(sam local invoke .*?)(?: +#.*)?$", Path("README.md").read_text(), re.MULTILINE)
+COMMANDS = re.findall(r"^ {4}(sam local invoke .*?)(?: +#.*)?$", Path("docs/testing.md").read_text(), re.MULTILINE)
 
 
 def test_there_are_commands() -> None:
