@@ -9,8 +9,6 @@ import sys
 import time
 from pathlib import Path
 
-import boto3
-
 STACK = "a-stack"
 
 
@@ -41,6 +39,8 @@ def say(text: str) -> None:
 
 
 def deploy() -> None:
+    import boto3  # noqa: PLC0415 - its import takes longer than the other commands
+
     outputs = {name: {"Value": value} for name, value in json.loads(os.environ["STUB_OUTPUTS"]).items()}
     body = json.dumps({"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}, "Outputs": outputs})
     cloudformation = boto3.client("cloudformation")

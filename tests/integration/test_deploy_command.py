@@ -16,6 +16,7 @@ from tests.integration.deploying import ACCOUNT, CHECKED, SMALL_ACCOUNT, Desk, l
 from tools import template
 from tools.local import server
 from tools.local.access import API_KEY
+from tools.local.server import LocalApi
 
 # The other tests of this folder share a process.
 pytestmark = pytest.mark.xdist_group("deploy")
@@ -33,21 +34,25 @@ parameter_overrides = [
 [default.deploy.parameters]
 capabilities = "CAPABILITY_IAM CAPABILITY_AUTO_EXPAND"
 """
+REGION = "eu-west-1"
 WHO = "API_KEY, JWT, AWS_IAM or NONE: "
 MakeDesk = Callable[..., Desk]
 
 
+@pytest.fixture(scope="module")
+def api(request: pytest.FixtureRequest) -> Iterator[LocalApi]:
+    """The API whose URL the stack has. moto has one state per process, so only one API can run."""
+    with server.run(parameters={"ApiAuth": getattr(request, "param", "NONE")}) as running:
+        yield running
+
+
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[MakeDesk]:
+def desk(api: LocalApi, tmp_path: Path) -> Iterator[MakeDesk]:
     """Return a function that prepares the folder, the account, and what a deployment results in."""
     with ExitStack() as stack:
 
         def make(
-            limit: dict[str, int] = ACCOUNT,
-            checked: dict[str, Any] = CHECKED,
-            access: str = "NONE",
-            outputs: dict[str, str] | None = None,
-            **settings: str,
+            limit: dict[str, int] = ACCOUNT, checked: dict[str, Any] = CHECKED, key_id: str = "", **settings: str
         ) -> Desk:
             lines = [f"    \"{name}='{value}'\"," for name, value in (DEFAULTS | UNDECIDED | settings).items()]
             (tmp_path / "samconfig.toml").write_text(SETTINGS.format(lines="\n".join(lines)))
@@ -59,27 +64,23 @@ def desk(tmp_path: Path) -> Iterator[MakeDesk]:
             (programs / "docker").write_text("#!/bin/sh\necho 29.0.1\n")
             for program in (stub, programs / "docker"):
                 program.chmod(0o755)
-            api = stack.enter_context(server.run(parameters={"ApiAuth": access}))
-            given = {"ApiUrl": api.url, "CheckVersionFunctionName": "the-check", **(outputs or {})}
-            if access == "API_KEY":
-                key = boto3.client("apigateway", region_name="eu-west-1").create_api_key(name="first", value=API_KEY)
-                given["FirstApiKeyId"] = key["id"]
+            outputs = {"ApiUrl": api.url, "CheckVersionFunctionName": "the-check"}
+            if key_id:
+                outputs["FirstApiKeyId"] = key_id
             url = stack.enter_context(lambda_stand_in(limit, checked))
-            return Desk(tmp_path, stub, {"AWS_ENDPOINT_URL_LAMBDA": url, "STUB_OUTPUTS": json.dumps(given)})
+            return Desk(tmp_path, stub, {"AWS_ENDPOINT_URL_LAMBDA": url, "STUB_OUTPUTS": json.dumps(outputs)})
 
         yield make
+    boto3.client("cloudformation", region_name=REGION).delete_stack(StackName="a-stack")
 
 
-def url_of(desk: Desk) -> str:
-    return str(json.loads(desk.environment["STUB_OUTPUTS"])["ApiUrl"])
-
-
-def test_a_first_deployment_in_a_new_account(desk: MakeDesk) -> None:
+def test_a_first_deployment_in_a_new_account(desk: MakeDesk, api: LocalApi) -> None:
     at = desk(SMALL_ACCOUNT)
+    before = requests.get(f"{api.url}/api/stats", timeout=10).json()["data"]
     with at.person() as person:
         person.answer("Region: ", "")
         person.answer("Region: ", "Ireland")
-        person.answer("Region: ", "eu-west-1")
+        person.answer("Region: ", REGION)
         person.wait_for("PROBLEM  concurrency   the account has 10 concurrent executions: set MaxConcurrentWorkers=2")
         person.answer("Write these values to samconfig.toml? [y/N]: ", "y")
         person.wait_for("NONE      anybody who knows the URL can upload, read and delete images, and you pay for it")
@@ -94,13 +95,13 @@ def test_a_first_deployment_in_a_new_account(desk: MakeDesk) -> None:
     assert "first caption      9.5 s  known.jpg: a cup of coffee" in ended.output
     assert "second caption     0.8 s  known.png: a red circle" in ended.output
     assert "coffee.jpg got its caption in" in ended.output
-    assert f"Done. The API: {url_of(at)}\n" in ended.output
+    assert f"Done. The API: {api.url}\n" in ended.output
     assert "until AlarmTopicArn names a topic" in ended.output
     assert "docs/first-hour.md" in ended.output
     # The picture is deleted again.
-    assert "content" not in requests.get(f"{url_of(at)}/api/images", timeout=10).json()
-    statistics = requests.get(f"{url_of(at)}/api/stats", timeout=10).json()["data"]
-    assert (statistics["success"], statistics["failure"]) == (1, 0)
+    assert "content" not in requests.get(f"{api.url}/api/images", timeout=10).json()
+    statistics = requests.get(f"{api.url}/api/stats", timeout=10).json()["data"]
+    assert (statistics["success"], statistics["failure"]) == (before["success"] + 1, before["failure"])
     assert at.sam_commands == [
         "validate --lint --config-env default --region eu-west-1",
         "build --config-env default --region eu-west-1",
@@ -112,9 +113,11 @@ def test_a_first_deployment_in_a_new_account(desk: MakeDesk) -> None:
 
 
 def test_a_second_deployment_asks_nothing_but_the_change_set(desk: MakeDesk) -> None:
-    at = desk(ApiAuth="NONE")
-    first = at.alone("--region", "eu-west-1", "--yes")
+    at = desk(ApiAuth="NONE", UseCanary="true")
+    first = at.alone("--region", REGION, "--yes")
     assert first.status == 0, first.output
+    # The canary has tried out the version itself.
+    assert "first caption" not in first.output
     before = at.settings
     with at.person() as person:
         person.wait_for("ok       stack         a-stack is CREATE_COMPLETE")
@@ -122,15 +125,12 @@ def test_a_second_deployment_asks_nothing_but_the_change_set(desk: MakeDesk) -> 
         ended = person.end()
     assert ended.status == 1
     assert "error: nothing was deployed: the change set was not carried out" in ended.output
-    with at.person() as person:
-        person.answer("Deploy this changeset? [y/N]: ", "y")
-        assert person.end().status == 0
     assert at.settings == before
 
 
-def test_tokens_need_an_issuer_and_nothing_is_uploaded_without_one(desk: MakeDesk) -> None:
+def test_tokens_need_an_issuer_and_nothing_is_uploaded_without_one(desk: MakeDesk, api: LocalApi) -> None:
     at = desk()
-    with at.person("--region", "eu-west-1") as person:
+    with at.person("--region", REGION) as person:
         person.answer(WHO, "jwt")
         person.answer("Issuer: ", "issuer.test")
         person.wait_for("Please type a URL that begins with https://.")
@@ -139,7 +139,7 @@ def test_tokens_need_an_issuer_and_nothing_is_uploaded_without_one(desk: MakeDes
         person.answer("Deploy this changeset? [y/N]: ", "y")
         ended = person.end()
     assert ended.status == 0, ended.output
-    assert f'curl -H "Authorization: Bearer $TOKEN" -F file=@tests/photos/coffee.jpg {url_of(at)}' in ended.output
+    assert f'curl -H "Authorization: Bearer $TOKEN" -F file=@tests/photos/coffee.jpg {api.url}' in ended.output
     assert "got its caption" not in ended.output
     for line in ('"ApiAuth=JWT",', '"JwtIssuer=https://issuer.test/",', "\"JwtAudience='image-pipeline'\""):
         assert line in at.settings
@@ -148,12 +148,12 @@ def test_tokens_need_an_issuer_and_nothing_is_uploaded_without_one(desk: MakeDes
 def test_ctrl_c_at_a_question_changes_nothing(desk: MakeDesk) -> None:
     at = desk()
     before = at.settings
-    with at.person("--region", "eu-west-1") as person:
+    with at.person("--region", REGION) as person:
         person.interrupt(WHO)
         ended = person.end()
     assert (ended.status, at.settings) == (130, before)
     assert ended.output.endswith("\nstopped\n")
-    with at.person("--region", "eu-west-1") as person:
+    with at.person("--region", REGION) as person:
         person.wait_for(WHO)
         person.press(b"\x04")  # Ctrl-D
         ended = person.end()
@@ -164,7 +164,7 @@ def test_ctrl_c_at_a_question_changes_nothing(desk: MakeDesk) -> None:
 def test_ctrl_c_during_the_build_lets_sam_clean_up(desk: MakeDesk) -> None:
     at = desk()
     at.environment["STUB_WAITS"] = "build"
-    with at.person("--region", "eu-west-1", "--auth", "NONE") as person:
+    with at.person("--region", REGION, "--auth", "NONE") as person:
         person.interrupt("the stub of SAM runs build")
         ended = person.end()
     assert ended.status == 130
@@ -181,34 +181,16 @@ def test_without_a_terminal_each_missing_answer_is_named(desk: MakeDesk) -> None
     problems = [line for line in ended.output.splitlines() if line.startswith("PROBLEM")]
     assert ["AUTH=" in problems[0], "REGION=" in problems[1], "YES=1" in problems[2]] == [True] * 3
     assert "error: 3 problems, nothing was changed" in ended.output
-    ended = at.alone("--region", "eu-west-1", "--auth", "JWT", "--yes")
+    ended = at.alone("--region", REGION, "--auth", "JWT", "--yes")
     assert "ApiAuth=JWT needs the issuer of the tokens: add ISSUER=" in ended.output
     assert at.settings == before
     assert {command.split()[0] for command in at.sam_commands} == {"validate"}
 
 
-def test_without_a_terminal_everything_can_be_given(desk: MakeDesk) -> None:
-    at = desk(SMALL_ACCOUNT, access="API_KEY")
-    ended = at.alone("--region", "eu-west-1", "--auth", "API_KEY", "--yes")
-    assert ended.status == 0, ended.output
-    assert "coffee.jpg got its caption in" in ended.output
-    assert "aws apigateway get-api-key --include-value" in ended.output
-    assert API_KEY not in ended.output
-    assert at.sam_commands[-1].endswith("--no-confirm-changeset --no-fail-on-empty-changeset")
-    assert '"MaxConcurrentWorkers=2",' in at.settings
-
-
-def test_a_canary_has_tried_out_the_version_itself(desk: MakeDesk) -> None:
-    at = desk(UseCanary="true", ApiAuth="NONE")
-    ended = at.alone("--region", "eu-west-1", "--yes")
-    assert ended.status == 0, ended.output
-    assert "first caption" not in ended.output
-
-
 def test_a_version_without_captions_fails_the_command(desk: MakeDesk) -> None:
     failed = {"name": "known.jpg", "seconds": 28.0, "status": 503, "caption": None}
     at = desk(checked={"passed": False, "pictures": [failed], "reason": "the JPEG got no caption"}, ApiAuth="NONE")
-    ended = at.alone("--region", "eu-west-1", "--yes")
+    ended = at.alone("--region", REGION, "--yes")
     assert ended.status == 1
     assert "known.jpg: no caption, status 503" in ended.output
     assert "does not work (the JPEG got no caption)" in ended.output
@@ -218,7 +200,7 @@ def test_a_version_without_captions_fails_the_command(desk: MakeDesk) -> None:
 def test_a_failure_of_sam_says_what_to_do(desk: MakeDesk, command: str) -> None:
     at = desk(ApiAuth="NONE")
     at.environment["STUB_FAILS"] = command
-    ended = at.alone("--region", "eu-west-1", "--yes")
+    ended = at.alone("--region", REGION, "--yes")
     assert ended.status == 1
     assert f"error: sam {command} failed: correct what it says above" in ended.output
 
@@ -226,11 +208,24 @@ def test_a_failure_of_sam_says_what_to_do(desk: MakeDesk, command: str) -> None:
 def test_the_doctor_changes_nothing(desk: MakeDesk) -> None:
     at = desk(SMALL_ACCOUNT)
     before = at.settings
-    ended = at.alone("--doctor", "--region", "eu-west-1")
+    ended = at.alone("--doctor", "--region", REGION)
     assert (ended.status, at.settings) == (1, before)
     assert [line.split()[1] for line in ended.output.splitlines() if line.startswith("PROBLEM")] == [
         "settings",
         "concurrency",
     ]
-    ended = at.alone("--doctor", "--region", "eu-west-1", "--auth", "NONE")
+    ended = at.alone("--doctor", "--region", REGION, "--auth", "NONE")
     assert "settings" not in [line.split()[1] for line in ended.output.splitlines() if line.startswith("PROBLEM")]
+
+
+@pytest.mark.parametrize("api", ["API_KEY"], indirect=True)
+def test_without_a_terminal_everything_can_be_given(desk: MakeDesk) -> None:
+    key = boto3.client("apigateway", region_name=REGION).create_api_key(name="first", value=API_KEY)
+    at = desk(SMALL_ACCOUNT, key_id=key["id"])
+    ended = at.alone("--region", REGION, "--auth", "API_KEY", "--yes")
+    assert ended.status == 0, ended.output
+    assert "coffee.jpg got its caption in" in ended.output
+    assert "aws apigateway get-api-key --include-value" in ended.output
+    assert API_KEY not in ended.output
+    assert at.sam_commands[-1].endswith("--no-confirm-changeset --no-fail-on-empty-changeset")
+    assert '"MaxConcurrentWorkers=2",' in at.settings
