@@ -1,4 +1,4 @@
-"""Thumbnails in S3. No other module calls S3."""
+"""Thumbnails in S3. Only this module and file_store call S3."""
 
 from botocore.exceptions import BotoCoreError, ClientError
 
