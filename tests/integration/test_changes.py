@@ -1,0 +1,90 @@
+"""A third format and a third thumbnail size are added in a scratch copy: a change touches only what it is about."""
+
+import difflib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from image_pipeline.errors import ACCEPTED_FILES, any_of
+from image_pipeline.models import ImageFormat, ThumbnailSize
+
+ROOT = Path(__file__).parents[2]
+ADDED = Path(__file__).with_name("changes")
+MODELS = "layers/pipeline/image_pipeline/models.py"
+PNG = '    PNG = "PNG", "image/png", ("png",), b"\\x89PNG\\r\\n\\x1a\\n", "png"\n'
+MEDIUM = '    MEDIUM = "medium", 512, True\n'
+FILES = [row.extensions[0].upper() for row in ImageFormat]
+SIZES = [f"`{size}` ({size.pixels} pixels)" for size in ThumbnailSize]
+
+
+@dataclass(frozen=True)
+class Change:
+    """`edits` has a text of each file, and what replaces it. `files` are copied from `changes/`."""
+
+    edits: dict[str, tuple[str, str]]
+    files: dict[str, str]
+
+
+FORMAT = Change(
+    {
+        MODELS: (PNG, PNG + '    GIF = "GIF", "image/gif", ("gif",), b"GIF8", "png"\n'),
+        "README.md": (ACCEPTED_FILES, any_of([*FILES, "GIF"])),
+        "docs/api.md": ("- JPEG (`", "- GIF (`image/gif`): the first frame\n- JPEG (`"),
+    },
+    {
+        "gif.py": "layers/processing/image_processing/formats/gif.py",
+        "added_format.py": "tests/unit/test_added.py",
+    },
+)
+SIZE = Change(
+    {
+        MODELS: (MEDIUM, MEDIUM + '    LARGE = "large", 1024\n'),
+        "docs/api.md": (any_of(SIZES), any_of([*SIZES, "`large` (1024 pixels)"])),
+    },
+    {"added_size.py": "tests/unit/test_added.py"},
+)
+
+
+def apply(change: Change, copy: Path) -> list[str]:
+    """Apply the change to the copy. Return the lines that are new or changed, without those of new files."""
+    changed = []
+    for name, (old, new) in change.edits.items():
+        before = (copy / name).read_text()
+        assert old in before, name
+        after = before.replace(old, new, 1)
+        (copy / name).write_text(after)
+        changed += [line for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line.startswith("+ ")]
+    for name, place in change.files.items():
+        shutil.copy(ADDED / name, copy / place)
+    return changed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(FORMAT, id="a third format", marks=pytest.mark.skipif(len(FILES) > 2, reason="one was added")),
+        pytest.param(SIZE, id="a third size", marks=pytest.mark.skipif(len(SIZES) > 2, reason="one was added")),
+    ],
+)
+def test_a_change_touches_only_what_it_is_about(tmp_path: Path, change: Change) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "build", "__pycache__", "*.egg-info"))
+    assert len(apply(change, copy)) <= 3
+    # The packages of the copy come before those that are installed.
+    layers = [str(copy / "layers" / name) for name in ("pipeline", "processing")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(layers)}
+    suites = [f"tests/unit/test_{name}.py" for name in ("added", "formats_and_sizes", "openapi")]
+    for command in (
+        ["ruff", "format", "--check", *change.edits, *change.files.values()],
+        ["tools.docs.openapi"],
+        ["pytest", "-q", "-p", "no:cacheprovider", *suites],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=copy, env=environment, check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
