@@ -14,6 +14,7 @@ NOW = 1_800_000_000
 @pytest.fixture(autouse=True)
 def _stopped_clocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEWAY_TIMEOUT_SECONDS", "29")
+    monkeypatch.delenv("AWS_SAM_LOCAL", raising=False)  # an API in this process sets it
     monkeypatch.setattr(time, "time", lambda: float(NOW))
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
 
