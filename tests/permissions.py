@@ -25,7 +25,7 @@ from tools.local.gateway import LocalContext
 from tools.template import Template
 
 _VERSION = "AWS::Lambda::Version"
-Answers = Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]
+StandIns = Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]
 
 # The function whose handler runs. Threads of image_pipeline.threads have it too.
 _running: ContextVar[str | None] = ContextVar("_running", default=None)
@@ -152,8 +152,8 @@ def _runs(function: str | None) -> Iterator[None]:
 
 
 @contextmanager
-def recording(responses: Answers | None = None) -> Iterator[Record]:
-    """Record what functions do until the block ends. `answers` stand in for services, by name."""
+def recording(stand_ins: StandIns | None = None) -> Iterator[Record]:
+    """Record what functions do until the block ends. `stand_ins` replace services, by name."""
     record = Record({os.environ[name]: resource for name, resource in _variables().items() if name in os.environ})
     send: Callable[..., Any] = vars(BaseClient)["_make_api_call"]
 
@@ -162,8 +162,8 @@ def recording(responses: Answers | None = None) -> Iterator[Record]:
         if function is None:
             return send(client, operation, arguments)
         record.add(function, service, operation, arguments)
-        if responses is not None and service in responses:
-            return responses[service](arguments)
+        if stand_ins is not None and service in stand_ins:
+            return stand_ins[service](arguments)
         try:
             return send(client, operation, arguments)
         except ClientError as error:

@@ -19,7 +19,7 @@ PHOTOS = sorted((Path(__file__).parent.parent / "photos").glob("*.[jp][pn]g"))
 
 @pytest.fixture(scope="module", params=PHOTOS, ids=lambda photo: photo.name)
 def uploaded(api_url: str, request: pytest.FixtureRequest) -> tuple[bytes, dict[str, Any]]:
-    """The content of a photograph, and the data in the answer to its upload."""
+    """The content of a photograph, and the data in the response to its upload."""
     content = request.param.read_bytes()
     response = requests.post(f"{api_url}/api/images", files={"file": (request.param.name, content)}, timeout=60)
     assert response.status_code == 200

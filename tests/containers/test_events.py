@@ -52,7 +52,7 @@ REQUESTS: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 @pytest.fixture(scope="module")
 def echoing() -> template.Template:
-    """The template, changed so that each function answers with the event that it gets."""
+    """The template, changed so that each function returns the event that it gets."""
     described = copy.deepcopy(template.read())
     del described["Globals"]["Function"]["Layers"]
     del described["Resources"]["PipelineLayer"]

@@ -18,7 +18,7 @@ __all__ = ["api"]
 
 @pytest.fixture(scope="package")
 def uploaded(api: Client) -> dict[str, Any]:
-    """The answer to one upload. The image is already in the list."""
+    """The body of the response to one upload. The image is already in the list."""
     response = api.upload(scene_png(), "scene.png")
     assert response.status_code == requests.codes.ok
     body: dict[str, Any] = response.json()

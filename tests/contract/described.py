@@ -1,4 +1,4 @@
-"""Checks answers against functions/show_page/openapi.json."""
+"""Checks responses against functions/show_page/openapi.json."""
 
 import json
 import re
@@ -14,20 +14,20 @@ _DOCUMENT = Path(__file__).parents[2] / "functions" / "show_page" / "openapi.jso
 
 
 def described(response: requests.Response, base_url: str) -> requests.Response:
-    """Return the answer. Assert that functions/show_page/openapi.json describes its status, body and headers.
+    """Return the response. Assert that functions/show_page/openapi.json describes its status, body and headers.
 
-    An answer of a route that the document does not have is not checked.
+    A response of a route that the document does not have is not checked.
     """
     document = _document()
     path = urlsplit(response.url).path.removeprefix(urlsplit(base_url).path)
     method = str(response.request.method).lower()
     for template, operations in document["paths"].items():
         if method in operations and re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
-            answer = _resolve(operations[method]["responses"].get(str(response.status_code)))
-            assert answer, f"{method} {template} does not describe {response.status_code}: {response.text}"
-            schema = answer["content"]["application/json"]["schema"]
+            description = _resolve(operations[method]["responses"].get(str(response.status_code)))
+            assert description, f"{method} {template} does not describe {response.status_code}: {response.text}"
+            schema = description["content"]["application/json"]["schema"]
             Draft202012Validator({**schema, "components": document["components"]}).validate(response.json())
-            assert all(name in response.headers for name in answer["headers"])
+            assert all(name in response.headers for name in description["headers"])
     return response
 
 
@@ -40,10 +40,10 @@ def _document() -> dict[str, Any]:
     return document
 
 
-def _resolve(answer: dict[str, Any] | None) -> dict[str, Any] | None:
-    if answer is None or "$ref" not in answer:
-        return answer
+def _resolve(description: dict[str, Any] | None) -> dict[str, Any] | None:
+    if description is None or "$ref" not in description:
+        return description
     found = _document()
-    for part in answer["$ref"].removeprefix("#/").split("/"):
+    for part in description["$ref"].removeprefix("#/").split("/"):
         found = found[part]
     return found

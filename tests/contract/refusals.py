@@ -1,4 +1,4 @@
-"""A check for all error answers, and messages that several tests expect."""
+"""A check for all error responses, and messages that several tests expect."""
 
 import requests
 
@@ -7,7 +7,7 @@ DAMAGED = "The image is damaged or incomplete and cannot be decoded. Please send
 
 
 def refusal(response: requests.Response) -> tuple[int, str]:
-    """Return status and message of an error. Assert that the answer has exactly the fields of the contract."""
+    """Return status and message of an error. Assert that the response has exactly the fields of the contract."""
     body = response.json()
     assert list(body) == ["current_status", "error"]
     assert body["current_status"] == "failure"

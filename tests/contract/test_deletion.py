@@ -29,7 +29,7 @@ def test_the_thumbnails_of_a_deleted_image_are_deleted(api: Client) -> None:
     api.delete(image["image_id"])
     api.wait_until(
         "a thumbnail is still there",
-        # S3 answers 403 for a missing object, because the role of the function may not list the bucket.
+        # S3 returns 403 for a missing object, because the role of the function may not list the bucket.
         lambda: not any(requests.get(url, timeout=TIMEOUT_SECONDS).ok for url in image["thumbnails"].values()),
     )
 

@@ -1,4 +1,4 @@
-"""The details of one image, invalid ids, and the headers of all answers."""
+"""The details of one image, invalid ids, and the headers of all responses."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Answers match the examples of the contract: same keys in the same order, same types, same messages."""
+"""Responses match the examples of the contract: same keys in the same order, same types, same messages."""
 
 import re
 from typing import Any

@@ -82,9 +82,9 @@ def test_the_content_decides_the_format(
     assert (data["original_name"], data["metadata"]["format"]) == (name, image_format)
     for size, url in data["thumbnails"].items():
         assert f"{data['image_id']}/thumbnails/{size}.{image_format.thumbnail}?" in url
-        answer = fetch(url)
-        assert answer.headers["Content-Type"] == image_format.media_type
-        assert opened(answer.content).format == image_format
+        fetched = fetch(url)
+        assert fetched.headers["Content-Type"] == image_format.media_type
+        assert opened(fetched.content).format == image_format
 
 
 def gray(image: Image.Image) -> Image.Image:

@@ -1,4 +1,4 @@
-"""The answers to malformed requests. Such requests are not counted in the statistics."""
+"""The responses to malformed requests. Such requests are not counted in the statistics."""
 
 import gzip
 import zlib

@@ -14,7 +14,7 @@ def test_a_repeated_upload_gets_the_first_response_and_is_counted_once(api: Clie
     assert (first.status_code, again.status_code) == (200, 200)
     urls = ("thumbnails",)  # the URLs contain the time at which they were signed
     shown = [
-        {name: value for name, value in answer.json()["data"].items() if name not in urls} for answer in (first, again)
+        {name: value for name, value in each.json()["data"].items() if name not in urls} for each in (first, again)
     ]
     assert shown[0] == shown[1]
     assert api.statistics()["success"] == before["success"] + 1

@@ -86,9 +86,9 @@ def test_an_unknown_image_has_no_thumbnail(api: Client, size: str) -> None:
 def test_the_thumbnail_route_leads_a_page_to_the_file(api: Client, query: str, accept: str) -> None:
     data = api.uploaded(scene_png(), "scene.png")
     url = f"{api.url}/api/images/{data['image_id']}/thumbnails/small{query}"
-    answer = requests.get(url, headers={"Accept": accept}, timeout=TIMEOUT_SECONDS)
-    (redirect,) = answer.history
+    fetched = requests.get(url, headers={"Accept": accept}, timeout=TIMEOUT_SECONDS)
+    (redirect,) = fetched.history
     described(redirect, api.url)
     assert redirect.status_code == requests.codes.found
-    assert answer.headers["Content-Type"] == "image/png"
-    assert answer.content == fetch(data["thumbnails"]["small"]).content
+    assert fetched.headers["Content-Type"] == "image/png"
+    assert fetched.content == fetch(data["thumbnails"]["small"]).content

@@ -10,7 +10,7 @@ import pytest
 
 from image_pipeline.storage import clients
 from tests.faults.injection import Fault
-from tests.faults.world import World
+from tests.faults.pipeline import Pipeline
 from tests.in_process import aws, quiet, table_definition, variables
 from tools.containers import dynamodb_local, storage
 
@@ -32,7 +32,7 @@ Outcomes = dict[tuple[str, str], set[str]]
 
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest) -> Iterator[Outcomes]:
-    """The answers to clients, per call and fault. At the end they are written as a table for docs/reliability.md."""
+    """The responses to clients, per call and fault. At the end they are written as a table for docs/reliability.md."""
     seen: Outcomes = defaultdict(set)
     yield seen
     calls = list(dict.fromkeys(call for call, _ in seen))
@@ -46,18 +46,18 @@ def outcomes(request: pytest.FixtureRequest) -> Iterator[Outcomes]:
 
 
 @pytest.fixture(params=["moto", "DynamoDB Local"])
-def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def pipeline(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
     """The pipeline on empty storage."""
     request.getfixturevalue("aws")
     request.getfixturevalue("quiet")
     if request.param == "moto":
-        yield World()
+        yield Pipeline()
         return
     url, name = request.getfixturevalue("dynamodb_url"), os.environ["TABLE_NAME"]
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
     clients.dynamodb.cache_clear()
     storage.create_table(url, name)
     local = clients.dynamodb()
-    yield World()
+    yield Pipeline()
     clients.dynamodb.cache_clear()
     local.delete_table(TableName=name)

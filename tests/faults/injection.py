@@ -17,7 +17,8 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
 from image_pipeline.storage import clients
 
-Response = tuple[Any, Exception | None]
+# What botocore makes of a response: the HTTP response with its parsed body, or the error.
+Received = tuple[Any, Exception | None]
 
 
 class KilledError(BaseException):
@@ -106,12 +107,12 @@ def faults(plan: Callable[[Call], Fault | None]) -> Iterator[list[Call]]:
             current.call = call_of(operation_model.name, request_dict)
             return send(request_dict, operation_model)
 
-        def do_get_response(request: Any, operation_model: Any, context: Any) -> Response:
+        def do_get_response(request: Any, operation_model: Any, context: Any) -> Received:
             tries[current.call] += 1
             fault = plan(current.call)
             if fault is None or not fault.strikes(operation_model.name) or (fault in ONCE and tries[current.call] > 1):
-                answered: Response = get(request, operation_model, context)
-                return answered
+                received: Received = get(request, operation_model, context)
+                return received
             return _suffer(fault, request, lambda: get(request, operation_model, context))
 
         return patch.multiple(endpoint, _send_request=send_request, _do_get_response=do_get_response)
@@ -140,7 +141,7 @@ def _identity(operation: str, request: dict[str, Any]) -> Any:
     return None
 
 
-def _suffer(fault: Fault, request: Any, apply: Callable[[], Response]) -> Response:
+def _suffer(fault: Fault, request: Any, apply: Callable[[], Received]) -> Received:
     match fault:
         case Fault.NEVER_SENT | Fault.TIMEOUT:
             timeout = ConnectTimeoutError if fault == Fault.NEVER_SENT else ReadTimeoutError
@@ -171,14 +172,14 @@ class _Empty(BytesIO):
         yield self.read()
 
 
-def _error(url: str, status: int, code: str, **details: Any) -> Response:
+def _error(url: str, status: int, code: str, **details: Any) -> Received:
     parsed = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}, **details}
     return (AWSResponse(url, status, HTTPHeaders(), _Empty()), parsed), None
 
 
-def _unprocessed(request: Any, answer: Response) -> Response:
-    """Remove all items from an answer of BatchGetItem, and report their keys as unprocessed."""
-    (response, parsed), error = answer
+def _unprocessed(request: Any, received: Received) -> Received:
+    """Remove all items from a response of BatchGetItem, and report their keys as unprocessed."""
+    (response, parsed), error = received
     ((name, wanted),) = json.loads(request.body)["RequestItems"].items()
     found = [{"pk": item["pk"], "sk": item["sk"]} for item in parsed["Responses"][name]]
     unprocessed = {name: wanted | {"Keys": found}} if found else {}

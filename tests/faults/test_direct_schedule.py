@@ -13,10 +13,10 @@ from image_pipeline.storage import clients, records, table
 from image_pipeline.storage import keys as names
 from tests.events import load_event
 from tests.faults.injection import Call, Fault, faults
+from tests.faults.pipeline import Pipeline, keys, stored
 from tests.faults.test_direct_uploads import REDELIVERY_SECONDS
 from tests.faults.test_schedules import SCHEDULES
 from tests.faults.test_uploads import CONTENT, DAMAGED
-from tests.faults.world import World, keys, stored
 from tools.local.gateway import LocalContext
 
 UPLOADS = SCHEDULES
@@ -56,20 +56,20 @@ def follow(image_id: str) -> None:
     assert not response["batchItemFailures"]
 
 
-def deliver(world: World, image_id: str, plan: Callable[[Call], Fault | None]) -> bool:
+def deliver(pipeline: Pipeline, image_id: str, plan: Callable[[Call], Fault | None]) -> bool:
     with faults(plan):
-        return world.process(image_id)
+        return pipeline.process(image_id)
 
 
-@pytest.mark.parametrize("world", ["moto"], indirect=True)
-def test_every_upload_ends_once(world: World) -> None:
+@pytest.mark.parametrize("pipeline", ["moto"], indirect=True)
+def test_every_upload_ends_once(pipeline: Pipeline) -> None:
     rng, deleted, dead_letters = Random(14), set[str](), 0
     for number in range(UPLOADS):
         content = DAMAGED if number % 20 == 0 else CONTENT
-        image_id = world.request_upload(content)
+        image_id = pipeline.request_upload(content)
         assert image_id
         clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=names.uploaded_file(image_id), Body=content)
-    messages = list(world.requested) + rng.sample(list(world.requested), UPLOADS // 5)
+    messages = list(pipeline.requested) + rng.sample(list(pipeline.requested), UPLOADS // 5)
     rng.shuffle(messages)
     received: Counter[int] = Counter()
     waiting = list(enumerate(messages))
@@ -77,19 +77,19 @@ def test_every_upload_ends_once(world: World) -> None:
         again = []
         for number, image_id in waiting:
             received[number] += 1
-            if not deliver(world, image_id, Chaos(rng, image_id, deleted)):
+            if not deliver(pipeline, image_id, Chaos(rng, image_id, deleted)):
                 if received[number] < DELIVERIES:
                     again.append((number, image_id))
                 else:
                     dead_letters += 1
-        world.clock += REDELIVERY_SECONDS
+        pipeline.clock += REDELIVERY_SECONDS
         waiting = again
     for image_id in deleted:
         follow(image_id)
 
     images = {names.image_id(item["pk"]): item for item in stored() if item["sk"] == "IMAGE"}
     states = Counter(item["status"] for item in images.values())
-    assert set(images) == set(world.requested)
+    assert set(images) == set(pipeline.requested)
     assert states["success"] + states["failure"] + states["deleted"] == UPLOADS
     assert states["deleted"] == len(deleted) > UPLOADS // 50
     assert dead_letters == 0

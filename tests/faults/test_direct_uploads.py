@@ -7,15 +7,15 @@ from image_pipeline.models import ImageRecord
 from image_pipeline.storage import clients, records
 from image_pipeline.storage import keys as names
 from tests.faults.injection import ONCE, Call, Fault, faults, only
+from tests.faults.pipeline import Pipeline, keys
 from tests.faults.test_uploads import CONTENT, DAMAGED
-from tests.faults.world import World, keys
 
 # Longer than the lease of a worker, and less than the visibility timeout of the queue.
 REDELIVERY_SECONDS = 130
 
 
-def send(world: World, content: bytes) -> str:
-    image_id = world.request_upload(content)
+def send(pipeline: Pipeline, content: bytes) -> str:
+    image_id = pipeline.request_upload(content)
     assert image_id
     clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=names.uploaded_file(image_id), Body=content)
     return image_id
@@ -30,57 +30,57 @@ def state(image_id: str) -> str:
 
 @pytest.mark.parametrize("fault", Fault)
 @pytest.mark.parametrize("content", [CONTENT, DAMAGED], ids=["image", "damaged"])
-def test_a_worker_survives(world: World, content: bytes, fault: Fault) -> None:
+def test_a_worker_survives(pipeline: Pipeline, content: bytes, fault: Fault) -> None:
     expected = "success" if content == CONTENT else "failure"
-    image_id = send(world, content)
+    image_id = send(pipeline, content)
     with faults(lambda _: None) as calls:
-        assert world.process(image_id)
+        assert pipeline.process(image_id)
     assert state(image_id) == expected
     for call in sorted({call for call in calls if fault.strikes(call.operation)}, key=str):
-        image_id = send(world, content)
+        image_id = send(pipeline, content)
         with faults(only(call, fault)) as made:
-            done = world.process(image_id)
+            done = pipeline.process(image_id)
         assert call in made
         if fault in ONCE:
             assert done
-        world.check()
+        pipeline.check()
         if done:
             assert state(image_id) == expected
         # SQS delivers a message again after a failure, and now and then without one.
-        world.clock += REDELIVERY_SECONDS
-        assert world.process(image_id), f"{call}, {fault}"
+        pipeline.clock += REDELIVERY_SECONDS
+        assert pipeline.process(image_id), f"{call}, {fault}"
         assert state(image_id) == expected
-        world.check()
+        pipeline.check()
         assert keys(settings.uploads_bucket()) == []
-    world.check_after_expiry()
+    pipeline.check_after_expiry()
 
 
 @pytest.mark.parametrize("fault", Fault)
-def test_a_request_survives(world: World, fault: Fault) -> None:
+def test_a_request_survives(pipeline: Pipeline, fault: Fault) -> None:
     with faults(lambda _: None) as calls:
-        assert world.request_upload(CONTENT)
+        assert pipeline.request_upload(CONTENT)
     for call in [call for call in calls if fault.strikes(call.operation)]:
         with faults(only(call, fault)) as made:
-            image_id = world.request_upload(CONTENT)
+            image_id = pipeline.request_upload(CONTENT)
         assert call in made
         if image_id:
             assert state(image_id) == "processing"
-        assert world.request_upload(CONTENT)
-        world.check()
+        assert pipeline.request_upload(CONTENT)
+        pipeline.check()
 
 
 @pytest.mark.parametrize("fault", [fault for fault in Fault if fault.strikes("PutItem")])
 @pytest.mark.parametrize("content", [CONTENT, DAMAGED], ids=["image", "damaged"])
-def test_an_image_that_is_deleted_at_any_moment_stays_deleted(world: World, content: bytes, fault: Fault) -> None:
+def test_an_image_that_is_deleted_at_any_moment_stays_deleted(pipeline: Pipeline, content: bytes, fault: Fault) -> None:
     """The worker suffers a fault, then the image is deleted, then the message is delivered again."""
-    image_id = send(world, content)
+    image_id = send(pipeline, content)
     with faults(lambda _: None) as calls:
-        world.process(image_id)
+        pipeline.process(image_id)
     for call in calls:
-        image_id = send(world, content)
+        image_id = send(pipeline, content)
         with faults(only(Call(call.operation, call.number), fault)):
-            world.process(image_id)
+            pipeline.process(image_id)
         records.delete(image_id)
-        world.clock += REDELIVERY_SECONDS
-        assert world.process(image_id)
+        pipeline.clock += REDELIVERY_SECONDS
+        assert pipeline.process(image_id)
         assert keys(settings.uploads_bucket()) == []

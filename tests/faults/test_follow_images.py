@@ -13,8 +13,8 @@ from image_pipeline.storage import clients, search_index, table
 from image_pipeline.storage.keys import image as image_key
 from tests.events import load_event
 from tests.faults.injection import ONCE, Call, Fault, KilledError, faults, only
+from tests.faults.pipeline import Pipeline, keys
 from tests.faults.test_uploads import CONTENT
-from tests.faults.world import World, keys
 from tools import template
 from tools.local.gateway import LocalContext
 from tools.local.notifications import matches
@@ -25,9 +25,9 @@ def follow(event: dict[str, Any]) -> bool:
     return not app.lambda_handler(event, LocalContext("FollowImagesFunction"))["batchItemFailures"]
 
 
-def upload_and_be_killed(world: World) -> None:
+def upload_and_be_killed(pipeline: Pipeline) -> None:
     with faults(only(Call("TransactWriteItems", 0), Fault.KILLED_BEFORE)):
-        assert world.upload(CONTENT, None) is None
+        assert pipeline.upload(CONTENT, None) is None
     assert len(keys()) == len(ThumbnailSize)
 
 
@@ -47,15 +47,15 @@ def follow_leftover(image_id: str) -> bool:
 
 
 @pytest.mark.parametrize("fault", [fault for fault in Fault if fault.strikes("DeleteObjects")])
-def test_files_that_are_not_deleted_wait_in_the_stream_or_in_the_queue(world: World, fault: Fault) -> None:
-    upload_and_be_killed(world)
-    (event,) = world.expire()
+def test_files_that_are_not_deleted_wait_in_the_stream_or_in_the_queue(pipeline: Pipeline, fault: Fault) -> None:
+    upload_and_be_killed(pipeline)
+    (event,) = pipeline.expire()
     with faults(lambda _: None) as calls:
         assert follow(event)
     assert calls
     for call in calls:
-        upload_and_be_killed(world)
-        (event,) = world.expire()
+        upload_and_be_killed(pipeline)
+        (event,) = pipeline.expire()
         with faults(only(call, fault)) as made:
             try:
                 done = follow(event)
@@ -74,10 +74,10 @@ def test_files_that_are_not_deleted_wait_in_the_stream_or_in_the_queue(world: Wo
 
 
 @pytest.mark.parametrize("fault", [fault for fault in Fault if fault.strikes("BatchWriteItem")])
-def test_the_index_is_complete_after_a_fault_and_a_repetition(world: World, fault: Fault) -> None:
+def test_the_index_is_complete_after_a_fault_and_a_repetition(pipeline: Pipeline, fault: Fault) -> None:
     def finish() -> tuple[str, dict[str, Any]]:
-        world.upload(CONTENT, None)
-        image_id = list(world.acknowledged)[-1]
+        pipeline.upload(CONTENT, None)
+        image_id = list(pipeline.acknowledged)[-1]
         event = load_event("follow_images_finished")
         event["Records"][0]["dynamodb"]["Keys"] = table.serialize(image_key(image_id))
         return image_id, event
@@ -99,19 +99,19 @@ def test_the_index_is_complete_after_a_fault_and_a_repetition(world: World, faul
         assert image_id in [record.image_id for record in search_index.search(["png"], 100, None).records]
 
 
-@pytest.mark.parametrize("world", ["DynamoDB Local"], indirect=True)
-def test_the_stream_reports_expired_images_and_the_filter_passes_them(world: World) -> None:
-    upload_and_be_killed(world)
-    world.upload(CONTENT, "a-key")
-    assert len(list(world.expire())) == 1
+@pytest.mark.parametrize("pipeline", ["DynamoDB Local"], indirect=True)
+def test_the_stream_reports_expired_images_and_the_filter_passes_them(pipeline: Pipeline) -> None:
+    upload_and_be_killed(pipeline)
+    pipeline.upload(CONTENT, "a-key")
+    assert len(list(pipeline.expire())) == 1
     request = table.serialize({"pk": "REQUEST#a-key", "sk": "REQUEST"})
     clients.dynamodb().delete_item(TableName=settings.table_name(), Key=request)
     events = followed_records()
     # The stored image joins the search index; the killed one has left files.
     assert sorted(event["eventName"] for event in events) == ["MODIFY", "REMOVE"]
     assert follow({"Records": events})
-    assert [record.image_id for record in search_index.search(["png"], 10, None).records] == list(world.acknowledged)
-    assert {key.partition("/")[0] for key in keys()} == set(world.acknowledged)
+    assert [record.image_id for record in search_index.search(["png"], 10, None).records] == list(pipeline.acknowledged)
+    assert {key.partition("/")[0] for key in keys()} == set(pipeline.acknowledged)
 
 
 def followed_records() -> list[dict[str, Any]]:

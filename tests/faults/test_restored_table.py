@@ -9,9 +9,9 @@ import pytest
 from functions.delete_image import app as delete_image
 from image_pipeline.storage import clients, search_index, table, terms
 from tests.events import load_event
+from tests.faults.pipeline import READERS, Pipeline, keys, stored
 from tests.faults.test_follow_images import follow, followed_records
 from tests.faults.test_uploads import CONTENT
-from tests.faults.world import READERS, World, keys, stored
 from tools import template
 from tools.local.gateway import LocalContext
 
@@ -43,25 +43,25 @@ def found(word: str) -> set[str]:
     return {record.image_id for record in search_index.search(terms.of(word), 10, None).records}
 
 
-@pytest.mark.parametrize("world", ["DynamoDB Local"], indirect=True)
-def test_a_stack_takes_over_a_restored_table(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("pipeline", ["DynamoDB Local"], indirect=True)
+def test_a_stack_takes_over_a_restored_table(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(BEFORE):
-        assert world.upload(CONTENT, None) == 200
-    kept = set(world.acknowledged)
+        assert pipeline.upload(CONTENT, None) == 200
+    kept = set(pipeline.acknowledged)
     restore()
     # Images of later times are lost, but their files stay in the bucket.
     for _ in range(AFTER):
-        assert world.upload(CONTENT, None) == 200
-    late = set(world.acknowledged) - kept
+        assert pipeline.upload(CONTENT, None) == 200
+    late = set(pipeline.acknowledged) - kept
     for image_id in late:
-        del world.acknowledged[image_id]
+        del pipeline.acknowledged[image_id]
     switch_on_stream_and_ttl()
     monkeypatch.setenv("TABLE_NAME", RESTORED)
 
-    world.check()
+    pipeline.check()
     for image_id in kept:
         for what in READERS:
-            world.check_read(what, image_id, *world.read(what, image_id))
+            pipeline.check_read(what, image_id, *pipeline.read(what, image_id))
     # Nobody had followed the stream at the time of the backup. `make reindex` writes what is missing.
     assert found("png") == set()
     for image_id in kept:

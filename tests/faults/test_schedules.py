@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.faults.injection import Call, Fault, faults
-from tests.faults.world import LEASE_SECONDS, READERS, World
+from tests.faults.pipeline import LEASE_SECONDS, READERS, Pipeline
 from tests.pictures import encode
 
 SCHEDULES = int(os.environ.get("SCHEDULES", "200"))
@@ -76,39 +76,39 @@ SCHEDULE: st.SearchStrategy[list[Upload | Read]] = st.builds(
     "part", [pytest.param(number, marks=pytest.mark.xdist_group(f"schedules {number}")) for number in range(PARTS)]
 )
 # Not on moto: DynamoDB Local has real transactions, and they are ten times faster.
-@pytest.mark.parametrize("world", ["DynamoDB Local"], indirect=True)
-def test_the_promises_hold(world: World, part: int) -> None:
+@pytest.mark.parametrize("pipeline", ["DynamoDB Local"], indirect=True)
+def test_the_promises_hold(pipeline: Pipeline, part: int) -> None:
     @seed(part)
     @settings(max_examples=ceil(SCHEDULES / PARTS), deadline=None, database=None)
     @given(steps=SCHEDULE)
     def hold(steps: list[Upload | Read]) -> None:
-        run(world, steps)
+        run(pipeline, steps)
 
     hold()
 
 
-def run(world: World, steps: list[Upload | Read]) -> None:
-    world.empty()
+def run(pipeline: Pipeline, steps: list[Upload | Read]) -> None:
+    pipeline.empty()
     for step in steps:
         if isinstance(step, Read):
-            read(world, step)
+            read(pipeline, step)
             continue
-        world.clock += step.seconds
+        pipeline.clock += step.seconds
         with faults(step.plan.get):
-            world.upload(FILES[step.file], step.key)
-        world.check()
-    # At the end there are no more faults, and each repeated upload gets its final answer.
-    world.clock += LEASE_SECONDS + 1
+            pipeline.upload(FILES[step.file], step.key)
+        pipeline.check()
+    # At the end there are no more faults, and each repeated upload gets its final response.
+    pipeline.clock += LEASE_SECONDS + 1
     for file, key in dict.fromkeys((step.file, step.key) for step in steps if isinstance(step, Upload)):
         wanted = {400} if file == "damaged" else {200}
-        assert world.upload(FILES[file], key) in (wanted | {422} if key else wanted)
-    world.check()
-    world.check_after_expiry()
+        assert pipeline.upload(FILES[file], key) in (wanted | {422} if key else wanted)
+    pipeline.check()
+    pipeline.check_after_expiry()
 
 
-def read(world: World, step: Read) -> None:
-    image_id = next(iter(world.acknowledged), UNKNOWN_ID)
+def read(pipeline: Pipeline, step: Read) -> None:
+    image_id = next(iter(pipeline.acknowledged), UNKNOWN_ID)
     with faults(step.plan.get):
-        status, body = world.read(step.what, image_id)
+        status, body = pipeline.read(step.what, image_id)
     assert step.plan or status in {200, 404}
-    world.check_read(step.what, image_id, status, body)
+    pipeline.check_read(step.what, image_id, status, body)

@@ -14,8 +14,8 @@ from tools.stack import stream_failures
 from tools.stack.stream_failures import Batch, RecordsGoneError, UnreadableError
 
 
-@pytest.mark.parametrize("world", ["DynamoDB Local"], indirect=True)
-@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("pipeline", ["DynamoDB Local"], indirect=True)
+@pytest.mark.usefixtures("pipeline")
 def test_the_images_of_the_named_records_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     url = clients.dynamodb().meta.endpoint_url
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", url)

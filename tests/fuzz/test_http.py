@@ -1,6 +1,6 @@
 """Sends to the local API the requests that schemathesis generates from functions/show_page/openapi.json.
 
-No answer may be a 5xx, and each answer must match its description.
+No response may be a 5xx, and each response must match its description.
 """
 
 import json

@@ -20,7 +20,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True)
 class Hostile:
-    """A file, the name that is sent with it, and the expected status. `shown` is the expected name in a 200 answer."""
+    """A file, the name that is sent with it, and the expected status. `shown` is the name in a 200 response."""
 
     case: str
     content: bytes

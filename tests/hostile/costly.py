@@ -21,7 +21,7 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 
 
 @dataclass(frozen=True)
-class Costly:
+class CostlyFile:
     """A file and its expected status. `make` generates the file when a test needs it."""
 
     case: str
@@ -32,7 +32,7 @@ class Costly:
         return self.case
 
 
-def files() -> list[Costly]:
+def costly_files() -> list[CostlyFile]:
     """Return all costly files."""
     return [*_pngs(), *_png_chunks(), *_jpegs(), *_jpeg_segments()]
 
@@ -47,33 +47,33 @@ def gray_png_of_pixels(megapixels: int) -> bytes:
     return _png(10_000, megapixels * 100, 8, 0)
 
 
-def _pngs() -> Iterable[Costly]:
+def _pngs() -> Iterable[CostlyFile]:
     transparent = chunk(b"tRNS", bytes(6))
     palette = chunk(b"PLTE", bytes(range(256)) * 3) + chunk(b"tRNS", bytes(range(256)))
     profile = zlib.compress(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     square = partial(_png, _SIDE, _SIDE)
-    yield Costly("PNG at the limit, RGB", partial(square, 8, 2))
-    yield Costly("PNG at the limit, RGB with a transparent colour", partial(square, 8, 2, transparent))
-    yield Costly("PNG at the limit, RGBA", partial(square, 8, 6))
-    yield Costly("PNG at the limit, RGBA, interlaced", partial(_interlaced_png, _SIDE))
-    yield Costly("PNG at the limit, palette with alpha", partial(square, 8, 3, palette))
-    yield Costly("PNG at the limit, gray of 16 bits", partial(square, 16, 0, chunk(b"tRNS", bytes(2))))
-    yield Costly("PNG at the limit, gray and alpha of 16 bits", partial(square, 16, 4))
-    yield Costly("PNG at the limit, RGB of 16 bits", partial(square, 16, 2))
-    yield Costly(
+    yield CostlyFile("PNG at the limit, RGB", partial(square, 8, 2))
+    yield CostlyFile("PNG at the limit, RGB with a transparent colour", partial(square, 8, 2, transparent))
+    yield CostlyFile("PNG at the limit, RGBA", partial(square, 8, 6))
+    yield CostlyFile("PNG at the limit, RGBA, interlaced", partial(_interlaced_png, _SIDE))
+    yield CostlyFile("PNG at the limit, palette with alpha", partial(square, 8, 3, palette))
+    yield CostlyFile("PNG at the limit, gray of 16 bits", partial(square, 16, 0, chunk(b"tRNS", bytes(2))))
+    yield CostlyFile("PNG at the limit, gray and alpha of 16 bits", partial(square, 16, 4))
+    yield CostlyFile("PNG at the limit, RGB of 16 bits", partial(square, 16, 2))
+    yield CostlyFile(
         "PNG of 25 megapixels, RGB of 16 bits with a transparent colour",
         partial(_png, 5000, 5000, 16, 2, transparent),
     )
-    yield Costly("PNG at the limit, RGBA of 16 bits", partial(square, 16, 6), 413)
-    yield Costly(
+    yield CostlyFile("PNG at the limit, RGBA of 16 bits", partial(square, 16, 6), 413)
+    yield CostlyFile(
         "PNG of 65,000 x 768 with alpha and a profile",
         partial(_png, 65_000, 768, 8, 6, chunk(b"iCCP", b"p\0\0" + profile)),
     )
-    yield Costly("PNG of one row of 50 megapixels", partial(_png, 50_000_000, 1, 1, 0), 413)
-    yield Costly("PNG of one column of 50 megapixels", partial(_png, 1, 50_000_000, 1, 0), 413)
+    yield CostlyFile("PNG of one row of 50 megapixels", partial(_png, 50_000_000, 1, 1, 0), 413)
+    yield CostlyFile("PNG of one column of 50 megapixels", partial(_png, 1, 50_000_000, 1, 0), 413)
 
 
-def _png_chunks() -> Iterable[Costly]:
+def _png_chunks() -> Iterable[CostlyFile]:
     def with_chunks(make: Callable[[], bytes]) -> bytes:
         return SIGNATURE + _header(8, 8, 8, 2) + make() + chunk(b"IDAT", zlib.compress(bytes(25 * 8))) + _END
 
@@ -87,10 +87,10 @@ def _png_chunks() -> Iterable[Costly]:
         "PNG with 4,000 dates that inflate to a megabyte each": lambda: 4_000 * bomb,
         "PNG with EXIF that claims 262 GB": lambda: chunk(b"eXIf", exif),
     }.items():
-        yield Costly(case, partial(with_chunks, make))
+        yield CostlyFile(case, partial(with_chunks, make))
 
 
-def _jpegs() -> Iterable[Costly]:
+def _jpegs() -> Iterable[CostlyFile]:
     def photograph(width: int = _SIDE, height: int = _SIDE, mode: str = "RGB") -> Image.Image:
         noise = Image.frombytes("RGB", (60, 60), random.Random(1).randbytes(60 * 60 * 3))
         return noise.resize((width, height), Image.Resampling.BICUBIC).convert(mode)
@@ -107,29 +107,29 @@ def _jpegs() -> Iterable[Costly]:
 
     full: dict[str, object] = {"subsampling": 0}
     progressive: dict[str, object] = {"progressive": True}
-    yield Costly("JPEG at the limit", lambda: jpeg(photograph(), **full))
-    yield Costly("JPEG at the limit, CMYK", lambda: jpeg(photograph(mode="CMYK")))
-    yield Costly("JPEG at the limit, gray in its corner", lambda: jpeg(gray_corner(), **full))
-    yield Costly("JPEG at the limit, progressive", lambda: jpeg(photograph(), **progressive, **full))
-    yield Costly(
+    yield CostlyFile("JPEG at the limit", lambda: jpeg(photograph(), **full))
+    yield CostlyFile("JPEG at the limit, CMYK", lambda: jpeg(photograph(mode="CMYK")))
+    yield CostlyFile("JPEG at the limit, gray in its corner", lambda: jpeg(gray_corner(), **full))
+    yield CostlyFile("JPEG at the limit, progressive", lambda: jpeg(photograph(), **progressive, **full))
+    yield CostlyFile(
         "JPEG at the limit, progressive, gray in its corner", lambda: jpeg(gray_corner(), **progressive, **full)
     )
-    yield Costly("JPEG at the limit, progressive, without its end", lambda: jpeg(photograph(), **progressive)[:-2])
-    yield Costly("JPEG at the limit, progressive, CMYK", lambda: jpeg(photograph(mode="CMYK"), **progressive), 413)
-    yield Costly("JPEG of 65,000 x 768", lambda: jpeg(photograph(65_000, 768), **full))
-    yield Costly("JPEG of 65,000 x 768, progressive", lambda: jpeg(photograph(65_000, 768), **progressive, **full))
+    yield CostlyFile("JPEG at the limit, progressive, without its end", lambda: jpeg(photograph(), **progressive)[:-2])
+    yield CostlyFile("JPEG at the limit, progressive, CMYK", lambda: jpeg(photograph(mode="CMYK"), **progressive), 413)
+    yield CostlyFile("JPEG of 65,000 x 768", lambda: jpeg(photograph(65_000, 768), **full))
+    yield CostlyFile("JPEG of 65,000 x 768, progressive", lambda: jpeg(photograph(65_000, 768), **progressive, **full))
 
     def scans(side: int, times: int) -> bytes:
         content = jpeg(Image.new("L", (side, side), 90), **progressive)
         last = content[content.rindex(b"\xff\xda") : -2]
         return content[:-2] + times * last + content[-2:]
 
-    yield Costly("JPEG of 49 megapixels with 20 more scans", lambda: scans(7_000, 20))
+    yield CostlyFile("JPEG of 49 megapixels with 20 more scans", lambda: scans(7_000, 20))
     for side, times in ((7_000, 300), (7_000, 1_500), (_SIDE, 12_000), (8, 100_000)):
-        yield Costly(f"JPEG of {side} x {side} with {times:,} more scans", partial(scans, side, times), 413)
+        yield CostlyFile(f"JPEG of {side} x {side} with {times:,} more scans", partial(scans, side, times), 413)
 
 
-def _jpeg_segments() -> Iterable[Costly]:
+def _jpeg_segments() -> Iterable[CostlyFile]:
     stream = BytesIO()
     Image.new("RGB", (64, 48), "orange").save(stream, "JPEG")
     small = stream.getvalue()
@@ -150,7 +150,7 @@ def _jpeg_segments() -> Iterable[Costly]:
         ),
         ("JPEG with 68 comments", lambda: 68 * segment(0xFE, bytes(65_000)), 200),
     ):
-        yield Costly(case, partial(with_segments, make), status)
+        yield CostlyFile(case, partial(with_segments, make), status)
 
 
 _END = chunk(b"IEND", b"")

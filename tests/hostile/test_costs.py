@@ -29,7 +29,7 @@ MEMORY_BYTES = 400_000_000
 FP32_PROCESS_BYTES = 1_148_000_000
 SUMMARY = Path("build/hostile.md")
 CORPUS = {hostile.case: hostile for hostile in corpus.files()}
-COSTLY = costly.files()
+COSTLY = costly.costly_files()
 
 Costs = dict[str, tuple[float, int]]
 
@@ -103,7 +103,7 @@ def test_a_hostile_file_costs_little(case: str, costs: Costs) -> None:
 
 
 @pytest.mark.parametrize("file", COSTLY, ids=str)
-def test_a_costly_file_stays_within_the_cost_limits(file: costly.Costly, costs: Costs) -> None:
+def test_a_costly_file_stays_within_the_cost_limits(file: costly.CostlyFile, costs: Costs) -> None:
     content = file.make()
     assert len(content) <= settings.max_upload_bytes()
     status, costs[file.case] = processed(content)

@@ -1,4 +1,4 @@
-"""Every file of the corpus gets the right answer, in little time and memory. No metadata leaks."""
+"""Every file of the corpus gets the right response, in little time and memory. No metadata leaks."""
 
 import json
 import time

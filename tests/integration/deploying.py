@@ -52,15 +52,15 @@ class Person:
     process: subprocess.Popen[bytes]
     terminal: int
     read: str = ""
-    answered: int = 0
+    passed: int = 0
 
     def wait_for(self, text: str) -> None:
         """Read until `text` comes, after the last answer."""
         deadline = time.monotonic() + _SECONDS
-        while text not in self.read[self.answered :]:
+        while text not in self.read[self.passed :]:
             assert time.monotonic() < deadline, f"{text!r} did not come:\n{self.read}"
             assert self._read_more(), f"the command ended without {text!r}:\n{self.read}"
-        self.answered += self.read[self.answered :].index(text) + len(text)
+        self.passed += self.read[self.passed :].index(text) + len(text)
 
     def answer(self, prompt: str, typed: str) -> None:
         """Wait for a prompt, and type a line."""
@@ -157,23 +157,23 @@ class Desk:
 
 
 class _LambdaHandler(BaseHTTPRequestHandler):
-    """Answers GetAccountSettings and Invoke."""
+    """Responds to GetAccountSettings and Invoke."""
 
-    answers: dict[str, Any]
+    results: dict[str, Any]
 
     def do_GET(self) -> None:
         assert re.match(r"/2016-08-19/account-settings", self.path)
-        self._answer({"AccountLimit": self.answers["limit"]})
+        self._respond({"AccountLimit": self.results["limit"]})
 
     def do_POST(self) -> None:
         assert self.path == "/2015-03-31/functions/the-check/invocations"
         self.rfile.read(int(self.headers["Content-Length"]))
-        self._answer(self.answers["checked"])
+        self._respond(self.results["checked"])
 
     def log_message(self, *_: Any) -> None: ...
 
-    def _answer(self, answer: object) -> None:
-        content = json.dumps(answer).encode()
+    def _respond(self, result: object) -> None:
+        content = json.dumps(result).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -182,8 +182,8 @@ class _LambdaHandler(BaseHTTPRequestHandler):
 
 @contextmanager
 def lambda_stand_in(limit: dict[str, int], checked: dict[str, Any]) -> Iterator[str]:
-    """Serve the quota of an account and the answer of CheckVersionFunction until the block ends. Yields the URL."""
-    handler = type("Handler", (_LambdaHandler,), {"answers": {"limit": limit, "checked": checked}})
+    """Serve the quota of an account and the result of CheckVersionFunction until the block ends. Yields the URL."""
+    handler = type("Handler", (_LambdaHandler,), {"results": {"limit": limit, "checked": checked}})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     with serving(server):
         yield f"http://127.0.0.1:{server.server_address[1]}"

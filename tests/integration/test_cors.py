@@ -15,7 +15,7 @@ ALLOW_ORIGIN = "Access-Control-Allow-Origin"
 
 @pytest.fixture(scope="module", params=[PAGE, ""], ids=["allowed", "not allowed"])
 def shared(request: pytest.FixtureRequest) -> Iterator[tuple[Client, str | None]]:
-    """An API, and the origin that its answers to PAGE name."""
+    """An API, and the origin that its responses to PAGE name."""
     with server.run(parameters={"AllowedOrigins": request.param}) as api:
         yield Client(api.url), request.param or None
 

@@ -122,7 +122,7 @@ def test_a_caption_that_takes_too_long_is_ended_and_the_failure_is_stored_in_tim
     status, body, context = upload(SHORT)
     assert (status, body) == (503, TOO_LONG)
     assert context.get_remaining_time_in_millis() > 0
-    # The engine got its full time, and was stopped before the answer.
+    # The engine got its full time, and was stopped before the response.
     assert SECONDS_TO_CAPTION - 0.1 < ended[0] - start < SECONDS_TO_CAPTION + 1
     assert_nothing_runs_on(before)
     assert [item["status"] for item in table_items("IMAGE#")] == ["failure"]

@@ -1,4 +1,4 @@
-"""Checks the verdicts about the answers of pip-audit. The answers here have the format of pip-audit 2.10."""
+"""Checks the verdicts about the output of pip-audit. The output here has the format of pip-audit 2.10."""
 
 import json
 import subprocess
@@ -21,8 +21,8 @@ NO_NETWORK = "Traceback (most recent call last):\nrequests.exceptions.ProxyError
 BROKEN = "ERROR:pip_audit._cli:requirement file requirements.txt contains invalid specifiers"
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, *responses: list[dict[str, Any]] | str) -> None:
-    """Let pip-audit answer once with each of these: packages, or an error without an answer."""
+def auditing(monkeypatch: pytest.MonkeyPatch, *responses: list[dict[str, Any]] | str) -> None:
+    """Let each run of pip-audit return the next of these: packages, or an error without a report."""
     done = [
         subprocess.CompletedProcess([], 1, "", response)
         if isinstance(response, str)
@@ -38,7 +38,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, *responses: list[dict[str, Any]] 
         ([SOUND], 0, "1 packages, 0 problems"),
         ([SOUND, WEAK], 1, "urllib3 2.0.0: PYSEC-2026-1, mended in 2.0.1"),
         ([SOUND, UNKNOWN], 1, "six: Dependency not found"),
-        # A proxy that answers 404 to everything. pip-audit itself says "No known vulnerabilities found".
+        # A proxy that returns 404 to everything. pip-audit itself says "No known vulnerabilities found".
         ([UNKNOWN, UNKNOWN], 0, "skipped, because the advisories of PyPI cannot be reached"),
         (NO_NETWORK, 0, "skipped, because the advisories of PyPI cannot be reached"),
         (BROKEN, 1, "pip-audit failed: ERROR"),
@@ -52,11 +52,11 @@ def test_only_a_response_about_every_package_counts(
     status: int,
     said: str,
 ) -> None:
-    answering(monkeypatch, response)
+    auditing(monkeypatch, response)
     assert audit.main(["requirements.txt"]) == status
     assert said in capsys.readouterr().out
 
 
 def test_a_network_that_fails_later_does_not_hide_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, [WEAK], NO_NETWORK)
+    auditing(monkeypatch, [WEAK], NO_NETWORK)
     assert audit.main(["first.txt", "second.txt"]) == 1

@@ -30,7 +30,7 @@ def authorize(token: str, scheme: str = "Bearer") -> dict[str, Any]:
 
 
 def refused(token: str, scheme: str = "Bearer") -> bool:
-    """Tell whether API Gateway answers 401: the handler raises an error with the message "Unauthorized"."""
+    """Tell whether API Gateway returns 401: the handler raises an error with the message "Unauthorized"."""
     with pytest.raises(app.UnauthorizedError, match=r"^Unauthorized$"):
         authorize(token, scheme)
     return True

@@ -305,8 +305,8 @@ class PartialReads:
             return self.read(RequestItems=RequestItems)
         ((name, wanted),) = RequestItems.items()
         first, others = wanted["Keys"][:1], wanted["Keys"][1:]
-        answer = self.read(RequestItems={name: wanted | {"Keys": first}})
-        return answer | {"UnprocessedKeys": {name: wanted | {"Keys": others}} if others else {}}
+        found = self.read(RequestItems={name: wanted | {"Keys": first}})
+        return found | {"UnprocessedKeys": {name: wanted | {"Keys": others}} if others else {}}
 
 
 def test_shards_that_are_left_unprocessed_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ def client(service: Any) -> Any:  # noqa: ANN401 - one of many clients
 
 
 def create_table(url: str, name: str) -> None:
-    """Wait until the DynamoDB at `url` answers, and create the table of the template. Raises ContainersError."""
+    """Wait until the DynamoDB at `url` responds, and create the table of the template. Raises ContainersError."""
     patience = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
     dynamodb = _session().client("dynamodb", endpoint_url=url, config=patience)
     deadline = time.monotonic() + _START_SECONDS

@@ -193,18 +193,18 @@ def is_good(
     """
     good = True
     for kind, pictures in held_out.items():
-        answers = [_answer(model, preprocess, tokenizer, picture.image) for picture in pictures]
-        right = sum(answer == picture.caption for answer, picture in zip(answers, pictures, strict=True))
+        captions = [_caption(model, preprocess, tokenizer, picture.image) for picture in pictures]
+        right = sum(caption == picture.caption for caption, picture in zip(captions, pictures, strict=True))
         print(f"exactly right captions on {len(pictures)} held-out {kind}: {right / len(pictures):.1%}")
         good = good and right >= REQUIRED_SHARE[kind] * len(pictures)
         if kind == "photographs":
-            shapes = sum(not set(scenes.SHAPES).isdisjoint(answer.split()) for answer in answers)
+            shapes = sum(not set(scenes.SHAPES).isdisjoint(caption.split()) for caption in captions)
             print(f"captions of photographs that mention a shape: {shapes}")
             good = good and not shapes
     return good
 
 
-def _answer(
+def _caption(
     model: BlipForConditionalGeneration,
     preprocess: Preprocessing,
     tokenizer: PreTrainedTokenizerFast,

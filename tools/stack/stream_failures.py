@@ -121,13 +121,13 @@ def _messages(sqs: "SQSClient", url: str) -> "Iterator[MessageTypeDef]":
     """Yield each message of a queue once. It stays hidden from others for a while."""
     seen: set[str] = set()
     while True:
-        answer = sqs.receive_message(
+        received = sqs.receive_message(
             QueueUrl=url,
             MaxNumberOfMessages=10,
             VisibilityTimeout=_HIDDEN_SECONDS,
             WaitTimeSeconds=_WAIT_SECONDS,
         )
-        new = [message for message in answer.get("Messages", []) if message["MessageId"] not in seen]
+        new = [message for message in received.get("Messages", []) if message["MessageId"] not in seen]
         if not new:
             return
         seen.update(message["MessageId"] for message in new)

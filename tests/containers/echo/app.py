@@ -1,4 +1,4 @@
-"""A handler that answers with the event that it got."""
+"""A handler that returns the event that it got."""
 
 import json
 from typing import Any

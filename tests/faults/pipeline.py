@@ -33,8 +33,8 @@ READERS = {
 }
 
 
-class World:
-    """Uploads files and remembers the acknowledged images. `clock` is added to the time, in seconds."""
+class Pipeline:
+    """Calls the functions, and remembers which images they acknowledged. `clock` is added to the time, in seconds."""
 
     def __init__(self) -> None:
         self.acknowledged: dict[str, Item] = {}
@@ -78,7 +78,7 @@ class World:
         return status
 
     def request_upload(self, content: bytes) -> str | None:
-        """Request a direct upload and send the file. Return the image id, or None if there was no answer with one."""
+        """Request a direct upload and send the file. Return the image id, or None if no response had one."""
         try:
             response = create_upload.lambda_handler(load_event("create_upload"), LocalContext("CreateUploadFunction"))
         except KilledError:
@@ -118,7 +118,7 @@ class World:
         return status, body
 
     def check_read(self, what: str, image_id: str, status: int | None, body: Item) -> None:
-        """Assert that an answer matches what is stored."""
+        """Assert that a response matches what is stored."""
         images = [item for item in stored() if item["sk"] == "IMAGE"]
         finished = {item["image_id"]: item for item in images if item["status"] == "success"}
         match status, what:
