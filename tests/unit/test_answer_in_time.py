@@ -33,7 +33,7 @@ Keys = Callable[[], list[str]]
 STARTING = {"current_status": "failure", "error": "The service is starting. Please try again in a moment."}
 TOO_LONG = {"current_status": "failure", "error": "The request took too long. Please try again."}
 # Time for the thumbnails and the caption. The rest of SHORT is kept for storing the failure.
-SECONDS_TO_CAPTION = 2
+SECONDS_TO_CAPTION = 1
 SHORT = clients.MAX_CALL_SECONDS + 1 + SECONDS_TO_CAPTION
 EARLY = clients.MAX_CALL_SECONDS - 0.1
 

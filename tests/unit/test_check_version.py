@@ -192,10 +192,10 @@ def test_a_version_whose_decoder_is_broken_fails_and_leaves_nothing(
 ) -> None:
     decode = pictures.decode
 
-    def broken(content: bytes, *arguments: Any) -> Any:
+    def broken(content: bytes, *arguments: Any, **options: Any) -> Any:
         if content.startswith(b"\x89PNG"):
             raise UndecodableImageError
-        return decode(content, *arguments)
+        return decode(content, *arguments, **options)
 
     monkeypatch.setattr(pictures, "decode", broken)
     report = check()
