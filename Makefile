@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
-SHELL := bash
-.SHELLFLAGS := -eu -o pipefail -c
+# The make of macOS, 3.81, ignores .SHELLFLAGS.
+SHELL := bash -eu -o pipefail
 
 PYTHON ?= python3
 # The Python version of Lambda. pyenv's is used even if another version is selected.
@@ -25,8 +25,8 @@ RUNTIME_REQUIREMENTS := layers/pipeline/requirements.txt layers/processing/requi
 DIRECT_REQUIREMENTS := $(RUNTIME_REQUIREMENTS:.txt=.in)
 
 .PHONY: help
-help: ## Print this list
-	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
+help:
+	@awk -F ':.*## ' '/^(serve|demo|test|lint|model|deploy|doctor|help-all):.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 ##@ Run
 
@@ -45,15 +45,15 @@ serve: .venv/installed ## Run the API on http://127.0.0.1:8000 (HOST=, PORT=, OR
 	exec $(BIN)/python -m tools.local.serve --host '$(HOST)' --port '$(or $(PORT),8000)' --model "$$model" --origins '$(ORIGINS)' \
 		$(if $(AUTH),--auth '$(AUTH)') $(if $(ISSUER),--issuer '$(ISSUER)') $(if $(AUDIENCE),--audience '$(AUDIENCE)')
 
+.PHONY: demo
+demo: .venv/installed ## Upload sample pictures to a new API and print the answers
+	@$(BIN)/python -m tools.local.demo
+
 .PHONY: local
 local: PORT ?= 3000
 local: .venv/installed ## Run the API in containers with sam local, on port 3000 (needs Docker; PORT=, MODEL=, PRECISION=)
 	@exec $(BIN)/python -m tools.containers local --port '$(or $(PORT),3000)' \
 		$(if $(MODEL),--model '$(MODEL)') $(if $(PRECISION),--precision '$(PRECISION)')
-
-.PHONY: demo
-demo: .venv/installed ## Upload sample pictures to a new API and print the answers
-	@$(BIN)/python -m tools.local.demo
 
 ##@ Test
 
@@ -65,11 +65,16 @@ test: .venv/installed ## Run the unit, contract and integration tests, and measu
 test-lambda: .venv-lambda/installed ## Run the unit tests with Python 3.13, the version on Lambda
 	.venv-lambda/bin/pytest tests/unit -n auto --dist loadgroup --allow-hosts=127.0.0.1
 
+# What `make serve` and `make test` run also works on macOS, so types are checked with the functions that it has.
+ON_MACOS := functions tools.local tools.deploy clients tests.unit tests.colours tests.contract tests.gateway tests.integration
+
 .PHONY: lint
 lint: .venv/installed .venv-checkov/installed ## Check style, types and template.yaml
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin $(addprefix -p ,$(ON_MACOS))
+	$(BIN)/shellcheck .ci/run tools/containers/stand_in/lambda-entrypoint.sh tools/containers/stand_in/bootstrap
 	AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/sam validate --lint
 	.venv-checkov/bin/checkov --config-file .checkov.yaml
 
@@ -83,7 +88,7 @@ test-browser: .venv/installed ## Use the gallery and the reference in a browser 
 	$(BIN)/pytest tests/browser -n auto --dist loadfile
 
 .PHONY: test-hostile
-test-hostile: .venv/installed ## Upload hostile files and measure what they cost (4 minutes)
+test-hostile: needs-linux .venv/installed ## Upload hostile files and measure what they cost (4 minutes)
 	$(BIN)/pytest tests/hostile --show-capture=no
 	@cat build/hostile.md build/hostile_rejections.md
 
@@ -101,7 +106,7 @@ rehearse: .venv/installed .venv-rehearsal/installed .venv-aws/installed ## Deplo
 	$(BIN)/pytest tests/rehearsal --show-capture=no
 
 .PHONY: e2e
-e2e: .venv/installed ## Run the contract tests against containers (7 minutes; needs Docker; STARTS=7 measures cold starts)
+e2e: needs-linux .venv/installed ## Run the contract tests against containers (7 minutes; needs Docker; STARTS=7 measures cold starts)
 	@$(if $(STARTS),STARTS='$(STARTS)') $(BIN)/python -m tools.containers e2e
 
 .PHONY: test-model
@@ -110,7 +115,7 @@ test-model: .venv/installed .venv-model/installed build/cocoeval ## Compare expo
 	PYTHONPATH=build/cocoeval $(BIN)/pytest tests/evaluation
 
 .PHONY: test-arm64
-test-arm64: .venv/installed build/arm64/installed ## Compare captions on arm64, emulated, with those on x86 (4 minutes; needs root)
+test-arm64: needs-linux .venv/installed build/arm64/installed ## Compare captions on arm64, emulated, with those on x86 (4 minutes; needs root)
 	@[ -f build/models/tests--model--demo_blip-int8/model.json ] \
 		|| $(MAKE) --no-print-directory model MODEL=tests/model/demo_blip PRECISION=int8
 	$(BIN)/pytest tests/arm64
@@ -146,14 +151,6 @@ evaluate: .venv/installed build/cocoeval ## Score the precisions on your own ima
 # In a folder of its own, because its requirements are not needed: matplotlib and pycocotools.
 build/cocoeval: .venv/installed
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ pycocoevalcap==1.2
-
-.PHONY: bench
-bench: .venv/installed .venv-model/bench ## Compare the speed of captions with transformers and OpenVINO (30 minutes; needs root)
-	@$(BIN)/python -m tools.measure.bench
-
-.PHONY: screenshots
-screenshots: .venv/installed ## Take the pictures in docs/images (needs Chromium)
-	@$(BIN)/python -m tools.docs.screenshots
 
 .PHONY: demo-model
 demo-model: .venv-model/installed ## Train the demo model and export it (30 minutes)
@@ -191,26 +188,6 @@ reindex: .venv/installed ## Write the search index again, and delete files witho
 redrive: .venv/installed ## Try again what is in the dead-letter queues (STACK=)
 	$(BIN)/python -m tools.stack.redrive '$(or $(STACK),image-pipeline)'
 
-.PHONY: cost
-cost: .venv/installed ## Print and draw what a million images cost (GOAL= the longest time until the result, in seconds)
-	@$(BIN)/python -m tools.measure.cost $(if $(GOAL),--goal '$(GOAL)')
-
-.PHONY: load
-load: .venv/installed .venv-load/installed ## Load the API on this machine with 1 to 16 clients (3 minutes; TARGET=containers needs Docker)
-	@$(BIN)/python -m tools.measure.load $(or $(TARGET),serve)
-
-.PHONY: simulate
-simulate: .venv/installed ## Simulate a stack under 1 to 10,000 images per second, and draw where it reaches its limits
-	@$(BIN)/python -m tools.measure.simulate
-
-.PHONY: openapi
-openapi: .venv/installed ## Write functions/show_page/openapi.json from template.yaml and the handlers
-	@$(BIN)/python -m tools.docs.openapi
-
-.PHONY: parameters
-parameters: .venv/installed ## Write docs/parameters.md from template.yaml
-	@$(BIN)/python -m tools.docs.parameters
-
 # Without the model, and without the packages of AWS's base image.
 .PHONY: sbom
 sbom: .venv-audit/installed ## Write the packages of the image, the layer and the authorizer to build/sbom (CycloneDX)
@@ -241,9 +218,49 @@ lock: .venv/installed ## Write the locked requirements of the layers from their 
 clean: ## Remove everything that make has built and installed
 	rm -rf .venv .venv-lambda .venv-model .venv-checkov .venv-load .venv-audit .venv-rehearsal .venv-aws build .aws-sam *.egg-info
 
+##@ Measure
+
+.PHONY: cost
+cost: .venv/installed ## Print and draw what a million images cost (GOAL= the longest time until the result, in seconds)
+	@$(BIN)/python -m tools.measure.cost $(if $(GOAL),--goal '$(GOAL)')
+
+.PHONY: simulate
+simulate: .venv/installed ## Simulate a stack under 1 to 10,000 images per second, and draw where it reaches its limits
+	@$(BIN)/python -m tools.measure.simulate
+
+.PHONY: load
+load: .venv/installed .venv-load/installed ## Load the API on this machine with 1 to 16 clients (3 minutes; TARGET=containers needs Docker)
+	@$(BIN)/python -m tools.measure.load $(or $(TARGET),serve)
+
+.PHONY: bench
+bench: needs-linux .venv/installed .venv-model/bench ## Compare the speed of captions with transformers and OpenVINO (30 minutes; needs root)
+	@$(BIN)/python -m tools.measure.bench
+
+##@ Documents
+
+.PHONY: openapi
+openapi: .venv/installed ## Write functions/show_page/openapi.json from template.yaml and the handlers
+	@$(BIN)/python -m tools.docs.openapi
+
+.PHONY: parameters
+parameters: .venv/installed ## Write docs/parameters.md from template.yaml
+	@$(BIN)/python -m tools.docs.parameters
+
+.PHONY: screenshots
+screenshots: .venv/installed ## Take the pictures in docs/images (needs Chromium)
+	@$(BIN)/python -m tools.docs.screenshots
+
+.PHONY: help-all
+help-all: ## Print all commands
+	@awk -F ':.*## ' '/^##@ /{printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+.PHONY: needs-linux
+needs-linux:
+	@[ "$$(uname)" = Linux ] || { echo 'error: make $(MAKECMDGOALS) needs Linux (on Windows: WSL)' >&2; exit 1; }
+
 .venv/installed: requirements-dev.txt $(RUNTIME_REQUIREMENTS) pyproject.toml
 	@$(call create_venv,.venv,$(PYTHON))
-	@echo 'Installing what the API and its tests need (once; about a minute)'
+	@echo 'Installing what the API and its tests need (once; less than a minute)'
 	@$(call install_development,.venv)
 	@touch $@
 
@@ -257,8 +274,8 @@ clean: ## Remove everything that make has built and installed
 .venv-rehearsal/installed: Makefile $(RUNTIME_REQUIREMENTS)
 	@$(call create_venv,.venv-rehearsal,$(LAMBDA_PYTHON))
 	@echo 'Installing the emulator of AWS, and what the functions need (once; half a minute)'
-	@.venv-rehearsal/bin/pip install --quiet --disable-pip-version-check ministack==1.5.33
-	@.venv-rehearsal/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(addprefix -r ,$(RUNTIME_REQUIREMENTS))
+	@$(call install,.venv-rehearsal,ministack==1.5.33)
+	@$(call install,.venv-rehearsal,$(LOCKED))
 	@touch $@
 
 .venv-model/installed: $(DIRECT_REQUIREMENTS) tools/exporter/requirements.txt pyproject.toml
@@ -304,17 +321,27 @@ TOOL_PACKAGES_aws := awscli==1.46.3
 .venv-checkov/installed .venv-audit/installed .venv-load/installed .venv-aws/installed: .venv-%/installed: Makefile
 	@$(call create_venv,.venv-$*,$(PYTHON))
 	@echo 'Installing $(TOOL_PACKAGES_$*) (once; about a minute)'
-	@.venv-$*/bin/pip install --quiet --disable-pip-version-check $(TOOL_PACKAGES_$*)
+	@$(call install,.venv-$*,$(TOOL_PACKAGES_$*))
 	@touch $@
 
 define create_venv
-	$(2) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
-		|| { echo "error: '$(2)' is not Python 3.11 or newer with venv. Name one that is, for example: make PYTHON=python3.13" >&2; exit 1; }; \
-	$(2) -m venv $(1)
+	$(2) -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "error: $(2) ($$($(2) --version 2>&1 || true)) is not Python 3.11 or newer with venv. Install one" \
+			'(macOS: brew install python@3.13; Debian, Ubuntu, WSL: apt-get install python3-venv),' \
+			'and name it if needed: make $(MAKECMDGOALS) PYTHON=python3.13' >&2; exit 1; \
+	}; \
+	$(2) -m venv $(1) && $(1)/bin/pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements-dev.txt)"
+endef
+
+LOCKED := --no-deps --require-hashes $(addprefix -r ,$(RUNTIME_REQUIREMENTS))
+
+# uv takes seconds. Where only pip knows the index, in pip.conf, pip installs.
+define install
+	{ $(1)/bin/uv pip install --quiet --python $(1)/bin/python $(2) 2>/dev/null \
+		|| $(1)/bin/pip install --quiet --disable-pip-version-check $(2); }
 endef
 
 # First the locked requirements of the functions, then the tools.
 define install_development
-	$(1)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(addprefix -r ,$(RUNTIME_REQUIREMENTS)); \
-	$(1)/bin/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(call install,$(1),$(LOCKED)) && $(call install,$(1),-r requirements-dev.txt)
 endef

@@ -15,6 +15,7 @@ from typing import Any
 import snapshot_restore_py
 from moto import mock_aws
 
+from image_processing import captions
 from tests.events import load_event
 from tools import template
 from tools.local import moto_transactions
@@ -28,8 +29,6 @@ _UPLOADS = 8
 
 def main() -> None:
     """Take the snapshot, and restore it. Prints one line per restore."""
-    # With one CPU, ONNX Runtime starts no threads. Lambda restores threads, and a fork does not.
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     with mock_aws(), moto_transactions.mended():
         variables, _ = create_resources(template.read())
@@ -41,8 +40,9 @@ def main() -> None:
             "POWERTOOLS_LOG_LEVEL": "CRITICAL",
             "POWERTOOLS_METRICS_DISABLED": "true",
         }
+        # With one processor, ONNX Runtime starts no threads. Lambda restores threads, and a fork does not.
+        captions.usable_processors = lambda: 1
         from functions.upload_image.app import lambda_handler  # noqa: PLC0415 - its import is the init
-        from image_processing import captions  # noqa: PLC0415
 
         for hook, arguments, options in snapshot_restore_py.get_before_snapshot():
             hook(*arguments, **options)

@@ -269,11 +269,15 @@ def _value(array: npt.NDArray[np.generic]) -> onnxruntime.OrtValue:
     return onnxruntime.OrtValue.ortvalue_from_numpy(array)
 
 
+def usable_processors() -> int:
+    """Return how many processors this process may use. macOS and Windows only know how many the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL
-    # The vCPUs of this process. os.cpu_count() would also count those of the host.
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
+    options.intra_op_num_threads = usable_processors()
     # The threads of a session wait in a busy loop for its next operator. The encoder and the decoder are sessions of
     # their own, so the threads of one would slow down the other for longer than its pauses are.
     options.add_session_config_entry("session.intra_op.spin_duration_us", "200")

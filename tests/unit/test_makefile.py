@@ -1,0 +1,55 @@
+"""The commands of the Makefile: what `make` prints, and what macOS and its make 3.81 need."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+MAKEFILE = Path("Makefile").read_text()
+MENU = ["serve", "demo", "test", "lint", "model", "deploy", "doctor", "help-all"]
+GROUPS = ["Run", "Test", "Model", "Deploy and maintain", "Measure", "Documents"]
+# Assignments, rules, variables and functions that make 3.81 does not know.
+NEWER_THAN_MAKE_3_81 = re.compile(
+    r"^[\w-]+ *(?:!=|::=)|&:|^\.ONESHELL|^\.SHELLFLAGS|\$\((?:file|let|intcmp) ", re.MULTILINE
+)
+# Programs and options that macOS does not have, and what bash 3.2 does not know.
+NOT_ON_MACOS = re.compile(
+    r"\b(?:sed -i|readlink -f|realpath|nproc|timeout \d|date -d|stat -c|grep -\w*P|declare -A|mapfile|readarray)\b"
+    r"|\{\w+(?:,,|\^\^|@)"
+)
+
+
+def printed(target: str) -> str:
+    return subprocess.run(["make", "--silent", target], check=True, capture_output=True, text=True).stdout
+
+
+def test_make_shows_eight_commands() -> None:
+    assert re.findall(r"^make (\S+) +\S", printed("help"), re.MULTILINE) == MENU
+    assert ".DEFAULT_GOAL := help\n" in MAKEFILE
+
+
+def test_help_all_shows_every_command_by_group() -> None:
+    text = printed("help-all")
+    assert re.findall(r"^\S.*", text, re.MULTILINE) == GROUPS
+    shown = re.findall(r"^  make (\S+) +\S", text, re.MULTILINE)
+    declared = re.findall(r"^\.PHONY: (\S+)", MAKEFILE, re.MULTILINE)
+    assert sorted([*shown, "help", "needs-linux"]) == sorted(declared)
+    assert set(MENU) < set(shown)
+
+
+@pytest.mark.parametrize("problem", [NEWER_THAN_MAKE_3_81, NOT_ON_MACOS], ids=["make 3.81", "macOS"])
+def test_every_recipe_works_on_macos(problem: re.Pattern[str]) -> None:
+    assert not problem.findall(MAKEFILE)
+
+
+def test_what_needs_linux_says_so_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "uname").write_text("#!/bin/sh\necho Darwin\n")
+    (tmp_path / "uname").chmod(0o755)
+    for target in ("bench", "e2e", "test-arm64", "test-hostile"):
+        done = subprocess.run(
+            ["make", target, f"PATH={tmp_path}:/usr/bin:/bin"], check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert done.stderr.startswith(f"error: make {target} needs Linux (on Windows: WSL)\nmake: ***")
