@@ -2,6 +2,8 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from botocore.exceptions import ReadTimeoutError
 from PIL import Image
 
 from functions.upload_image import app
+from image_pipeline import settings
 from image_pipeline.errors import (
     CaptionError,
     RequestKeyReusedError,
@@ -265,3 +268,9 @@ def test_a_lease_depends_on_the_timeout_of_the_gateway(monkeypatch: pytest.Monke
 
 def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def test_the_documentation_says_how_long_a_key_and_a_claim_last() -> None:
+    text = Path("docs/api.md").read_text()
+    assert f"For {claims.KEY_RETENTION // timedelta(hours=1)} hours, the same key" in text
+    assert f"takes over after {settings.gateway_timeout_seconds() + 1} seconds" in text

@@ -1,18 +1,10 @@
 """docs/parameters.md has every parameter of template.yaml, as the template describes it."""
 
-from tools import template
 from tools.docs import parameters
 
 
 def test_the_page_is_up_to_date() -> None:
     assert parameters.PAGE.read_text() == parameters.text(), "docs/parameters.md is out of date: make parameters"
-
-
-def test_every_parameter_has_a_group() -> None:
-    read = template.raw()
-    groups = read["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
-    grouped = [name for group in groups for name in group["Parameters"]]
-    assert sorted(grouped) == sorted(read["Parameters"])
 
 
 def test_the_page_says_what_the_template_allows() -> None:

@@ -1,6 +1,7 @@
 """The role of a function allows all that the function does, and nothing else."""
 
 import json
+import runpy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -251,6 +252,12 @@ def test_each_function_may_do_what_it_does(done: set[Access]) -> None:
 
 def test_no_function_may_do_what_it_never_does(done: set[Access]) -> None:
     assert superfluous(core(), done) == set()
+
+
+def test_the_layer_and_the_image_keep_the_data_of_each_service_that_a_function_calls(done: set[Access]) -> None:
+    kept = runpy.run_path("layers/pipeline/pack.py")["_SERVICES"]
+    called = {access.action.partition(":")[0] for access in done}
+    assert called <= set(kept), f"layers/pipeline/pack.py: _SERVICES: add {sorted(called - set(kept))}"
 
 
 def test_each_reason_why_a_permission_is_not_recorded_is_needed(done: set[Access]) -> None:

@@ -311,6 +311,8 @@ def groups_of_parameters(described: Template) -> Counter[str]:
 
 def test_each_parameter_is_in_one_group() -> None:
     described = template.raw()
+    missing = set(described["Parameters"]) - set(groups_of_parameters(described))
+    assert not missing, f"template.yaml: Metadata: ParameterGroups: add {sorted(missing)}"
     assert groups_of_parameters(described) == Counter(described["Parameters"].keys())
     described["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"][0]["Parameters"].pop()
     assert groups_of_parameters(described) != Counter(described["Parameters"].keys())
