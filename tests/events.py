@@ -3,15 +3,25 @@
 import json
 from base64 import b64encode
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+
+from tools.local.gateway import LocalContext
 
 EVENTS = Path(__file__).parent.parent / "events"
 BOUNDARY = "----TestBoundary"
 
 
-def load_event(name: str) -> dict[str, Any]:
+def load_event(name: str, **query: str | None) -> dict[str, Any]:
+    """Return an event of `events/`. If query parameters are given, they replace those of the event."""
     event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_bytes())
-    return event
+    return event | {"queryStringParameters": query} if query else event
+
+
+def send(app: ModuleType, event: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """Call the handler of an API function. Return the status and the parsed body of the response."""
+    response = app.lambda_handler(event, LocalContext(app.__name__))
+    return response["statusCode"], json.loads(response["body"])
 
 
 def upload_event(content: bytes, filename: str = "image.png", prompt: str | None = None) -> dict[str, Any]:

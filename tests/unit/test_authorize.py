@@ -180,7 +180,7 @@ def test_tokens_with_unknown_keys_do_not_make_us_ask_the_issuer_all_the_time(iss
     assert issuer.reads == 1
 
 
-def test_an_issuer_that_does_not_response_is_an_error_and_no_permission(
+def test_an_issuer_that_does_not_respond_is_an_error_and_no_permission(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = issuer.token("first")

@@ -11,7 +11,7 @@ from functions.create_upload import app
 from image_pipeline.errors import any_of
 from image_pipeline.http.requests import CONTENT_TYPES
 from image_pipeline.storage import keys
-from tests.events import load_event
+from tests.events import load_event, send
 from tools.local.gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -22,8 +22,7 @@ Items = Callable[[str], list[dict[str, Any]]]
 def create(body: Any) -> tuple[int, dict[str, Any]]:
     event = load_event("create_upload")
     event["body"] = body if isinstance(body, str | None) else json.dumps(body)
-    response = app.lambda_handler(event, LocalContext("CreateUploadFunction"))
-    return response["statusCode"], json.loads(response["body"])
+    return send(app, event)
 
 
 def test_the_response_says_where_to_send_the_file_and_where_to_ask() -> None:

@@ -1,4 +1,3 @@
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +8,7 @@ from functions.delete_image import app
 from image_pipeline.errors import ImageNotFoundError, StorageError
 from image_pipeline.storage import claims, records
 from image_pipeline.storage.claims import Claim
-from tests.events import load_event
-from tools.local.gateway import LocalContext
+from tests.events import load_event, send
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
@@ -21,8 +19,7 @@ MISSING = {"current_status": "failure", "data": "Image does not exist. Please vi
 
 
 def delete() -> tuple[int, dict[str, Any]]:
-    response = app.lambda_handler(load_event("delete_image"), LocalContext("DeleteImageFunction"))
-    return response["statusCode"], json.loads(response["body"])
+    return send(app, load_event("delete_image"))
 
 
 def test_an_image_is_deleted_once_and_then_missing() -> None:

@@ -71,7 +71,7 @@ def quota(limit: int, values: dict[str, str], unreserved: int | None = None, res
         return checks.quota(session, replace(SETTINGS, values={**DEFAULTS, **values}), stack)
 
 
-def test_docker_responses(script: Script) -> None:
+def test_docker_responds(script: Script) -> None:
     script("docker", "echo 29.0.1")
     assert str(checks.docker()) == "ok       Docker        29.0.1"
 
@@ -83,7 +83,7 @@ def test_docker_responses(script: Script) -> None:
         ("exit 1", "start it, and allow this user to use it (no reason given)"),
     ],
 )
-def test_docker_does_not_response(script: Script, text: str, said: str) -> None:
+def test_docker_does_not_respond(script: Script, text: str, said: str) -> None:
     script("docker", text)
     result = checks.docker()
     assert result.is_problem

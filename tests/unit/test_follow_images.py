@@ -3,7 +3,6 @@ from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
@@ -107,7 +106,9 @@ def test_a_record_that_cannot_be_queued_is_repeated_by_lambda(monkeypatch: pytes
 
 
 def test_the_thumbnails_of_a_killed_upload_are_deleted_with_its_item(
-    monkeypatch: pytest.MonkeyPatch, bucket_keys: Callable[[], list[str]]
+    monkeypatch: pytest.MonkeyPatch,
+    bucket_keys: Callable[[], list[str]],
+    table_items: Callable[[str], list[dict[str, Any]]],
 ) -> None:
     def killed(**_: Any) -> None:
         raise KilledError
@@ -116,7 +117,7 @@ def test_the_thumbnails_of_a_killed_upload_are_deleted_with_its_item(
     with pytest.raises(KilledError):
         upload_image.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))
     assert len(bucket_keys()) == len(ThumbnailSize)
-    (item,) = boto3.resource("dynamodb").Table(settings.table_name()).scan()["Items"]
+    (item,) = table_items("")
     assert item["status"] == "processing"
     assert item["expires_at"]
     event = load_event("follow_images_removed")

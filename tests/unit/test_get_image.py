@@ -10,7 +10,7 @@ from functions.get_image import app
 from image_pipeline.http import bodies
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
-from tests.events import load_event
+from tests.events import load_event, send
 from tests.permissions import elsewhere
 from tools.local.gateway import LocalContext
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
@@ -18,14 +18,13 @@ from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 pytestmark = pytest.mark.usefixtures("aws")
 
 
-def get(name: str) -> tuple[int, dict[str, Any]]:
-    response = app.lambda_handler(load_event(name), LocalContext("GetImageFunction"))
-    return response["statusCode"], json.loads(response["body"])
+def get(name: str = "get_image", **query: str) -> tuple[int, dict[str, Any]]:
+    return send(app, load_event(name, **query))
 
 
 def test_a_finished_image_is_shown() -> None:
     store_sample(sample_image(IMAGE_ID))
-    status, body = get("get_image")
+    status, body = get()
     assert status == 200
     assert body["current_status"] == "success"
     data = body["data"]["data"]
@@ -44,17 +43,14 @@ def test_a_finished_image_is_shown() -> None:
 
 def test_the_details_of_the_caption_are_shown_if_they_are_asked_for() -> None:
     store_sample(replace(sample_image(IMAGE_ID), caption_prompt="a cartoon"))
-    event = load_event("get_image")
-    event["queryStringParameters"] = {"details": "caption"}
-    response = app.lambda_handler(event, LocalContext("GetImageFunction"))
-    assert json.loads(response["body"])["data"]["data"]["caption_details"] == {
+    assert get(details="caption")[1]["data"]["data"]["caption_details"] == {
         "model": "demo",
         "revision": "2",
         "precision": "fp32",
         "prompt": "a cartoon",
         "confidence": 0.9876,
     }
-    assert "caption_details" not in get("get_image")[1]["data"]["data"]
+    assert "caption_details" not in get()[1]["data"]["data"]
 
 
 def test_an_image_of_an_older_version_has_no_prompt_and_no_confidence() -> None:
@@ -79,31 +75,24 @@ def test_a_failed_image_says_why() -> None:
     records.fail(Claim(IMAGE_ID, "attempt", None), "failure", "a.jpg", "It failed.")
     data = {"image_id": IMAGE_ID, "original_name": "a.jpg"}
     shown = {"image_status": "failure", "data": data, "error": "It failed."}
-    assert get("get_image") == (200, {"current_status": "success", "data": shown})
+    assert get() == (200, {"current_status": "success", "data": shown})
 
 
 def test_an_image_is_processing_from_the_moment_its_upload_is_requested() -> None:
     claims.request(IMAGE_ID, "a.jpg")
     data = {"image_id": IMAGE_ID, "original_name": "a.jpg"}
     shown = {"image_status": "processing", "data": data, "error": None}
-    assert get("get_image") == (200, {"current_status": "success", "data": shown})
+    assert get() == (200, {"current_status": "success", "data": shown})
     claims.take(IMAGE_ID)
-    assert get("get_image") == (200, {"current_status": "success", "data": shown})
+    assert get() == (200, {"current_status": "success", "data": shown})
 
 
 def test_a_failed_image_of_an_older_version_is_shown() -> None:
     table.put({**keys.image(IMAGE_ID), "status": "failure", "attempt": "x", "expires_at": int(time.time()) + 60})
-    status, body = get("get_image")
+    status, body = get()
     assert (status, body["data"]["image_status"]) == (200, "failure")
     assert body["data"]["data"]["original_name"] == "unnamed"
     assert body["data"]["error"]
-
-
-def get_waiting(seconds: str) -> tuple[int, dict[str, Any]]:
-    event = load_event("get_image")
-    event["queryStringParameters"] = {"wait": seconds}
-    response = app.lambda_handler(event, LocalContext("GetImageFunction"))
-    return response["statusCode"], json.loads(response["body"])
 
 
 def test_a_client_may_wait_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +107,7 @@ def test_a_client_may_wait_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
                 records.save(claim, sample_image(IMAGE_ID))
 
     monkeypatch.setattr(time, "sleep", pause)
-    status, body = get_waiting("20")
+    status, body = get(wait="20")
     assert (status, body["data"]["image_status"]) == (200, "success")
     assert len(pauses) == 3
 
@@ -133,7 +122,7 @@ def test_waiting_ends_in_time_for_a_response(monkeypatch: pytest.MonkeyPatch) ->
         now += seconds
 
     monkeypatch.setattr(time, "sleep", pause)
-    status, body = get_waiting("20")
+    status, body = get(wait="20")
     assert (status, body["data"]["image_status"]) == (200, "processing")
     # Lambda ends the function after 29 s. A call to AWS takes at most 10 s, and a pause 0.5 s.
     assert now - start == 18.5
@@ -142,12 +131,12 @@ def test_waiting_ends_in_time_for_a_response(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_deleted_image_is_not_found() -> None:
     store_sample(sample_image(IMAGE_ID))
     records.delete(IMAGE_ID)
-    assert get("get_image") == (404, MISSING)
+    assert get() == (404, MISSING)
 
 
 @pytest.mark.parametrize("seconds", ["", "-1", "21", "1.5", "x", "²", "100"])
 def test_an_invalid_wait_is_refused(seconds: str) -> None:
-    status, body = get_waiting(seconds)
+    status, body = get(wait=seconds)
     assert status == 400
     assert body["error"] == "Invalid wait. Please use a whole number of seconds from 0 to 20."
 
@@ -157,20 +146,15 @@ def test_an_invalid_id_is_not_found_without_a_read(monkeypatch: pytest.MonkeyPat
     assert get("get_image_not_an_id") == (404, MISSING)
 
 
-@pytest.mark.parametrize("image_id", [f"{{{IMAGE_ID}}}", IMAGE_ID.replace("-", ""), "", "é"])
-def test_another_spelling_of_an_id_is_not_found(image_id: str) -> None:
+def test_the_case_of_an_id_does_not_matter_and_another_spelling_is_not_found() -> None:
     store_sample(sample_image(IMAGE_ID))
     event = load_event("get_image")
-    event["pathParameters"]["image_id"] = image_id
-    assert app.lambda_handler(event, LocalContext("GetImageFunction"))["statusCode"] == 404
-
-
-@pytest.mark.parametrize("image_id", [IMAGE_ID.upper(), IMAGE_ID.title(), IMAGE_ID[:20] + IMAGE_ID[20:].upper()])
-def test_the_case_of_an_id_does_not_matter(image_id: str) -> None:
-    store_sample(sample_image(IMAGE_ID))
-    event = load_event("get_image")
-    event["pathParameters"]["image_id"] = image_id
-    assert app.lambda_handler(event, LocalContext("GetImageFunction"))["statusCode"] == 200
+    for spelling in (IMAGE_ID.upper(), IMAGE_ID.title(), IMAGE_ID[:20] + IMAGE_ID[20:].upper()):
+        event["pathParameters"]["image_id"] = spelling
+        assert send(app, event)[0] == 200, spelling
+    for spelling in (f"{{{IMAGE_ID}}}", IMAGE_ID.replace("-", ""), "", "é"):
+        event["pathParameters"]["image_id"] = spelling
+        assert send(app, event)[0] == 404, spelling
 
 
 def test_responses_with_urls_are_not_cached() -> None:
@@ -179,7 +163,7 @@ def test_responses_with_urls_are_not_cached() -> None:
     assert response["headers"] == {"Content-Type": "application/json", "Cache-Control": "no-store"}
 
 
-def test_a_table_that_does_not_response_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_does_not_respond_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TABLE_NAME", "gone")
     response = app.lambda_handler(load_event("get_image"), LocalContext("GetImageFunction"))
     assert response["statusCode"] == 503
@@ -189,12 +173,9 @@ def test_a_table_that_does_not_response_is_unavailable(monkeypatch: pytest.Monke
 
 def test_a_missing_setting_is_logged_and_not_shown(monkeypatch: pytest.MonkeyPatch, logged: StringIO) -> None:
     monkeypatch.delenv("TABLE_NAME")
-    status, body = get("get_image")
+    status, body = get()
     assert status == 500
-    assert body == {
-        "current_status": "failure",
-        "error": "The request could not be processed. Please try again.",
-    }
+    assert body == {"current_status": "failure", "error": "The request could not be processed. Please try again."}
     assert "the environment variable TABLE_NAME is not set" in logged.getvalue()
 
 
@@ -203,7 +184,7 @@ def test_an_unexpected_error_is_logged_and_not_shown(monkeypatch: pytest.MonkeyP
         raise ZeroDivisionError("in the works")
 
     monkeypatch.setattr(records, "find", fail)
-    status, body = get("get_image")
+    status, body = get()
     assert status == 500
     assert "works" not in json.dumps(body)
     assert "in the works" in logged.getvalue()

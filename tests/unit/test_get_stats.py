@@ -1,4 +1,3 @@
-import json
 from typing import Any
 
 import pytest
@@ -6,18 +5,15 @@ import pytest
 from functions.get_stats import app
 from image_pipeline.storage import records
 from image_pipeline.storage.claims import Claim
-from tests.events import load_event
-from tools.local.gateway import LocalContext
+from tests.events import load_event, send
 from tools.local.sample_images import sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
 
 
 def get() -> dict[str, Any]:
-    response = app.lambda_handler(load_event("get_stats"), LocalContext("GetStatsFunction"))
-    assert response["statusCode"] == 200
-    body: dict[str, Any] = json.loads(response["body"])
-    assert body["current_status"] == "success"
+    status, body = send(app, load_event("get_stats"))
+    assert (status, body["current_status"]) == (200, "success")
     data: dict[str, Any] = body["data"]
     return data
 

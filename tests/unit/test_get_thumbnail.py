@@ -13,16 +13,15 @@ from functions.get_thumbnail import app
 from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage import clients, presigning, thumbnail_store
 from tests.contract.examples import INVALID_SIZE
-from tests.events import load_event
+from tests.events import load_event, send
 from tools.local.gateway import LocalContext
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
 
 
-def get(name: str) -> tuple[int, dict[str, Any]]:
-    response = app.lambda_handler(load_event(name), LocalContext("GetThumbnailFunction"))
-    return response["statusCode"], json.loads(response["body"])
+def get(name: str = "get_thumbnail_small", **query: str) -> tuple[int, dict[str, Any]]:
+    return send(app, load_event(name, **query))
 
 
 @pytest.mark.parametrize("size", ThumbnailSize)
@@ -30,8 +29,7 @@ def test_the_url_is_signed_for_one_object(size: ThumbnailSize) -> None:
     store_sample(sample_image(IMAGE_ID))
     event = load_event("get_thumbnail_small")
     event["pathParameters"]["size"] = str(size)
-    response = app.lambda_handler(event, LocalContext("GetThumbnailFunction"))
-    status, body = response["statusCode"], json.loads(response["body"])
+    status, body = send(app, event)
     assert status == 200
     assert body["current_status"] == "success"
     url = urlsplit(body["data"])
@@ -74,7 +72,7 @@ def test_the_thumbnail_of_an_unknown_image_is_not_found() -> None:
 def test_an_image_stored_before_a_size_was_added_has_no_thumbnail_in_that_size() -> None:
     record = sample_image(IMAGE_ID)
     store_sample(replace(record, thumbnails={ThumbnailSize.SMALL: record.thumbnails[ThumbnailSize.SMALL]}))
-    assert get("get_thumbnail_small")[0] == 200
+    assert get()[0] == 200
     assert get("get_thumbnail_medium") == (404, {"current_status": "failure", "error": "Thumbnail not found."})
 
 
@@ -103,9 +101,8 @@ def test_a_client_that_prefers_the_image_is_redirected_to_it(
     accept: str | None, redirect: str | None, status: int
 ) -> None:
     store_sample(sample_image(IMAGE_ID))
-    event = load_event("get_thumbnail_small")
+    event = load_event("get_thumbnail_small", **({"redirect": redirect} if redirect else {}))
     event["headers"] = {"accept": accept} if accept else None
-    event["queryStringParameters"] = {"redirect": redirect} if redirect else None
     response = app.lambda_handler(event, LocalContext("GetThumbnailFunction"))
     assert response["statusCode"] == status
     assert response["headers"]["Cache-Control"] == "no-store"
@@ -115,7 +112,6 @@ def test_a_client_that_prefers_the_image_is_redirected_to_it(
 
 def test_another_value_of_redirect_is_refused() -> None:
     store_sample(sample_image(IMAGE_ID))
-    event = load_event("get_thumbnail_small") | {"queryStringParameters": {"redirect": "yes"}}
-    response = app.lambda_handler(event, LocalContext("GetThumbnailFunction"))
-    assert response["statusCode"] == 400
-    assert "redirect=1" in json.loads(response["body"])["error"]
+    status, body = get(redirect="yes")
+    assert status == 400
+    assert "redirect=1" in body["error"]

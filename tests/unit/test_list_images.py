@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -10,19 +9,14 @@ from image_pipeline.http import requests
 from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage import keys, records
 from image_pipeline.storage.claims import Claim
-from tests.events import load_event
-from tools.local.gateway import LocalContext
+from tests.events import load_event, send
 from tools.local.sample_images import sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
 
 
 def get(name: str = "list_images", **query: str) -> tuple[int, dict[str, Any]]:
-    event = load_event(name)
-    if query:
-        event["queryStringParameters"] = query
-    response = app.lambda_handler(event, LocalContext("ListImagesFunction"))
-    return response["statusCode"], json.loads(response["body"])
+    return send(app, load_event(name, **query))
 
 
 def test_an_empty_list_says_so() -> None:

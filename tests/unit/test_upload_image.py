@@ -1,6 +1,5 @@
 import io
 import json
-import os
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +11,6 @@ from time import perf_counter
 from typing import Any
 from uuid import UUID
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from PIL import Image
@@ -25,7 +23,7 @@ from image_pipeline.storage import clients, thumbnail_store
 from image_processing import captions
 from image_processing.captions import Caption, get_captioner
 from tests.contract.examples import UNSUPPORTED
-from tests.events import load_event, upload_event
+from tests.events import load_event, send, upload_event
 from tests.pictures import RED_LEFT_OF_BLUE, encode, scene_png
 from tools.local.gateway import LocalContext
 
@@ -36,8 +34,7 @@ Keys = Callable[[], list[str]]
 
 
 def post(event: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    response = app.lambda_handler(event, LocalContext("UploadImageFunction"))
-    return response["statusCode"], json.loads(response["body"])
+    return send(app, event)
 
 
 def test_the_details_of_the_caption_are_shown_only_if_they_are_asked_for(table_items: Items) -> None:
@@ -53,15 +50,9 @@ def test_the_details_of_the_caption_are_shown_only_if_they_are_asked_for(table_i
 
 
 def test_other_details_are_refused_before_anything_is_done(table_items: Items) -> None:
-    event = upload_event(scene_png())
-    event["queryStringParameters"] = {"details": "caption,all"}
-    assert post(event) == (
-        400,
-        {
-            "current_status": "failure",
-            "error": "Invalid details. Please use caption, placeholder, or caption,placeholder.",
-        },
-    )
+    event = upload_event(scene_png()) | {"queryStringParameters": {"details": "caption,all"}}
+    message = "Invalid details. Please use caption, placeholder, or caption,placeholder."
+    assert post(event) == (400, {"current_status": "failure", "error": message})
     assert table_items("") == []
 
 
@@ -119,7 +110,7 @@ def test_thumbnails_are_in_the_bucket_with_their_type(bucket_keys: Keys) -> None
     post(upload_event(scene_png()))
     sizes = {}
     for key in bucket_keys():
-        stored = boto3.client("s3").get_object(Bucket=os.environ["BUCKET_NAME"], Key=key)
+        stored = clients.s3().get_object(Bucket=settings.bucket_name(), Key=key)
         assert stored["ContentType"] == "image/png"
         sizes[key.rpartition("/")[2]] = Image.open(io.BytesIO(stored["Body"].read())).size
     assert sizes == {f"{size}.png": (128, 107) if size == "small" else (240, 200) for size in ThumbnailSize}
