@@ -42,7 +42,7 @@ def test_the_image_can_be_asked_for_before_its_file_is_there(api: Client) -> Non
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"GIF89a", "Unsupported image file."), (scene_png()[:60], "The image is damaged or incomplete")],
+    [(b"%PDF-1.7", "Unsupported image file."), (scene_png()[:60], "The image is damaged or incomplete")],
 )
 def test_a_file_that_is_no_image_makes_the_image_fail(api: Client, content: bytes, message: str) -> None:
     failures = api.statistics()["failure"]

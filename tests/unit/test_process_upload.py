@@ -112,7 +112,7 @@ def test_a_message_that_comes_twice_is_processed_once() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"GIF89a", "Unsupported image file."),
+        (b"%PDF-1.7", "Unsupported image file."),
         (scene_png()[:60], "The image is damaged or incomplete"),
         (b"x", "Unsupported image file."),
     ],

@@ -5,7 +5,7 @@ from image_pipeline.http import requests
 
 _METHODS = "GET, HEAD, POST, DELETE"
 _REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-Api-Key"
-_ANSWER_HEADERS = "Location, Retry-After"
+_EXPOSED_HEADERS = "Location, Retry-After"
 _PREFLIGHT_SECONDS = "3600"
 
 
@@ -19,7 +19,7 @@ def headers(event: requests.Event) -> dict[str, str]:
     origin = requests.header(event, "origin")
     if origin is None or not {origin, "*"} & set(origins):
         return varying
-    return varying | {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _ANSWER_HEADERS}
+    return varying | {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": _EXPOSED_HEADERS}
 
 
 def preflight_headers(event: requests.Event) -> dict[str, str]:

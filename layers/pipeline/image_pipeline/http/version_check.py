@@ -74,7 +74,7 @@ def run(event: Mapping[str, Any], pictures: Mapping[str, bytes]) -> Report:
 def check(version: str, pictures: Mapping[str, bytes]) -> Report:
     """Send pictures to the version with this ARN, one after the other, and delete their images."""
     ends_at = time.monotonic() + TRY_SECONDS
-    answered: list[Picture] = []
+    checked: list[Picture] = []
     reasons = []
     for name, content in pictures.items():
         start, key = time.monotonic(), str(uuid4())
@@ -83,15 +83,15 @@ def check(version: str, pictures: Mapping[str, bytes]) -> Report:
             seconds = round(time.monotonic() - start, 3)
         finally:
             _delete(key)
-        answered.append({"name": name, "seconds": seconds, "status": response.status, "caption": response.caption})
+        checked.append({"name": name, "seconds": seconds, "status": response.status, "caption": response.caption})
         if response.reason:
             reasons.append(f"{name}: {response.reason}")
         logger.info("picture checked", status=response.status, seconds=seconds)
         if time.monotonic() >= ends_at:
             break
-    is_passed = not reasons and len(answered) == len(pictures)
+    is_passed = not reasons and len(checked) == len(pictures)
     reason = "; ".join(reasons) if reasons or is_passed else "the first pictures took all the time"
-    return {"passed": is_passed, "pictures": answered, "reason": reason}
+    return {"passed": is_passed, "pictures": checked, "reason": reason}
 
 
 def _response(version: str, event: Event, ends_at: float) -> _Response:
