@@ -1,6 +1,8 @@
 """The workflows of GitHub Actions run pinned actions, with as few permissions as possible."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +28,39 @@ def test_each_action_is_pinned_by_its_digest(path: Path) -> None:
 def test_only_the_deployment_may_do_more_than_read_the_code(path: Path) -> None:
     workflow = read(path)
     assert workflow["permissions"] in ({}, {"contents": "read"})
-    (job,) = workflow["jobs"].values()
     extra = {"id-token"} if path.stem == "deploy" else set()
-    assert set(job.get("permissions", {})) - {"contents"} == extra
+    for job in workflow["jobs"].values():
+        assert set(job.get("permissions", {})) - {"contents"} == extra
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_no_text_of_a_request_becomes_a_command(path: Path) -> None:
-    (job,) = read(path)["jobs"].values()
-    commands = [step["run"] for step in job["steps"] if "run" in step]
-    assert commands
-    assert not [command for command in commands if "${{" in command]
+    for job in read(path)["jobs"].values():
+        commands = [step["run"] for step in job["steps"] if "run" in step]
+        assert commands
+        assert not [command for command in commands if "${{" in command]
+
+
+@pytest.mark.parametrize(("job", "runner"), [("macos", "macos-latest"), ("wsl", "windows-latest")])
+def test_users_of_other_systems_can_test_and_serve(job: str, runner: str) -> None:
+    checks = read(Path(".github/workflows/checks.yml"))["jobs"][job]
+    assert checks["runs-on"] == runner
+    commands = "\n".join(step["run"] for step in checks["steps"] if "run" in step)
+    assert {"test", "serve"} == set(re.findall(r"\bmake (\w+)", commands))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_shellcheck_finds_nothing_in_commands(path: Path) -> None:
+    for job in read(path)["jobs"].values():
+        script = "\n".join(step["run"] for step in job["steps"] if "run" in step)
+        done = subprocess.run(
+            [Path(sys.executable).with_name("shellcheck"), "--shell=bash", "-"],
+            input=f"set -e\n{script}\n",
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout
 
 
 def test_a_deployment_does_not_make_attestations_that_lambda_refuses() -> None:
