@@ -2,8 +2,10 @@
 
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
+import grimp
 import pytest
 
 MAKEFILE = Path("Makefile").read_text()
@@ -53,3 +55,22 @@ def test_what_needs_linux_says_so_in_one_line(tmp_path: Path) -> None:
         assert done.returncode == 2
         assert done.stdout == ""
         assert done.stderr.startswith(f"error: make {target} needs Linux (on Windows: WSL)\nmake: ***")
+
+
+def test_what_make_serve_and_make_test_import_works_on_macos() -> None:
+    """`make lint` checks the types of these modules for macOS: functions that only Linux has are errors."""
+    (line,) = re.findall(r"^ON_MACOS := (.+)$", MAKEFILE, re.MULTILINE)
+    tests = tomllib.loads(Path("pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["testpaths"]
+    assert {"tools.local", *(path.replace("/", ".") for path in tests)} <= set(line.split())
+
+    graph = grimp.build_graph(
+        "clients", "functions", "image_pipeline", "image_processing", "tests", "tools", cache_dir=None
+    )
+    roots = {module for module in graph.modules if f"{module}.".startswith(tuple(f"{name}." for name in line.split()))}
+    imported = roots.union(*(graph.find_upstream_modules(root) for root in roots))
+    layers = {"image_pipeline": "layers/pipeline/", "image_processing": "layers/processing/"}
+    files = [Path(layers.get(name.split(".")[0], "") + name.replace(".", "/") + ".py") for name in sorted(imported)]
+    code = {file: file.read_text() for file in files if file.exists()}
+    assert len(code) > 150
+    only_linux = re.compile(r"""["'](?:/proc|/sys|/dev/shm)\b""")
+    assert not [file for file, text in code.items() if only_linux.search(text)]
