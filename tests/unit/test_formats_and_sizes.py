@@ -40,5 +40,6 @@ def test_each_format_is_described(row: ImageFormat) -> None:
     assert f"\n- {row} (`{row.media_type}`): " in API
 
 
-def test_each_size_is_described() -> None:
-    assert "`size` is " + any_of(f"`{size}` ({size.pixels} pixels)" for size in ThumbnailSize) in API
+@pytest.mark.parametrize("size", ThumbnailSize)
+def test_each_size_is_described(size: ThumbnailSize) -> None:
+    assert f"\n- `{size}`: {size.pixels} \N{MULTIPLICATION SIGN} {size.pixels} pixels\n" in API
