@@ -61,9 +61,10 @@ def access(each: Declared) -> Iterator[str]:
     """SAM copies the access of a route from here. A method that is missing here has no authentication at all."""
     paths = properties("Api")["DefinitionBody"]["paths"]
     clients = paths["/api/images"]["get"]
-    for method in (name.lower() for name in each.methods):
-        if paths.get(each.route.path, {}).get(method) != clients:
-            yield f"template.yaml: Api: DefinitionBody: paths: add `{each.route.path}: {{{method}: *clients}}`"
+    missing = [name.lower() for name in each.methods if paths.get(each.route.path, {}).get(name.lower()) != clients]
+    if missing:
+        methods = ", ".join(f"{method}: *clients" for method in missing)
+        yield f"template.yaml: Api: DefinitionBody: paths: add `{each.route.path}: {{{methods}}}`"
 
 
 def log_group(each: Declared) -> Iterator[str]:
