@@ -23,7 +23,6 @@ def without(content: bytes, marker: int) -> bytes:
 
 
 def first_scan(content: bytes) -> int:
-    """Return the offset of the first scan."""
     place = _START
     while content[place + 1] != 0xDA:
         place = _end(content, place)

@@ -66,7 +66,6 @@ class Statement:
 
 
 def roles(described: Template) -> dict[str, str]:
-    """Return the role of each function."""
     return {
         name: resource["Properties"]["Role"]["Fn::GetAtt"][0]
         for name, resource in described["Resources"].items()

@@ -186,7 +186,6 @@ class Pipeline:
 
 
 def stored() -> list[Item]:
-    """Return all items of the table."""
     pages = clients.dynamodb().get_paginator("scan").paginate(TableName=settings.table_name(), ConsistentRead=True)
     return [table.deserialize(item) for page in pages for item in page["Items"]]
 

@@ -33,7 +33,6 @@ class Hostile:
 
 
 def files() -> list[Hostile]:
-    """Return the whole corpus."""
     return [*_bombs(), *_damaged(), *_kinds(), *_metadata(), *_polyglots(), *_names()]
 
 

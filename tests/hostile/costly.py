@@ -33,7 +33,6 @@ class CostlyFile:
 
 
 def costly_files() -> list[CostlyFile]:
-    """Return all costly files."""
     return [*_pngs(), *_png_chunks(), *_jpegs(), *_jpeg_segments()]
 
 

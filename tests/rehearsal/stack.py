@@ -112,7 +112,6 @@ class Stack:
         raise DeploymentError("the stack is still in progress")
 
     def outputs(self) -> dict[str, str]:
-        """Return the outputs."""
         (stack,) = boto3.client("cloudformation").describe_stacks(StackName=NAME)["Stacks"]
         return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
 
@@ -123,7 +122,6 @@ class Stack:
 
     @property
     def api_id(self) -> str:
-        """The id of the REST API."""
         return self.resources()["Api"]
 
     @property

@@ -51,7 +51,6 @@ def counts() -> tuple[int, int]:
 
 @pytest.fixture
 def captioned(monkeypatch: pytest.MonkeyPatch) -> list[Image.Image]:
-    """The images that were captioned."""
     images: list[Image.Image] = []
     caption = Captioner.caption
 

@@ -251,7 +251,6 @@ def test_the_code_emits_every_metric_of_ours_that_an_alarm_names(capsys: pytest.
 
 
 def shown_metrics(namespace: str) -> set[Metric]:
-    """Return the metrics on the dashboard."""
     described = template.read_option("monitoring", {"CreateDashboard": "true"})["Resources"]["Dashboard"]
     body = described["Properties"]["DashboardBody"]["Fn::Sub"]
     metrics = [metric for widget in json.loads(body)["widgets"] for metric in widget["properties"]["metrics"]]

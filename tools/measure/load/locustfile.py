@@ -48,7 +48,6 @@ class Client(HttpUser):
 
     @task(3)
     def search(self) -> None:
-        """Search for a word."""
         self.client.get("/api/images?q=photo&limit=20", name="search")
 
     @task(3)
@@ -58,5 +57,4 @@ class Client(HttpUser):
 
     @task(1)
     def statistics(self) -> None:
-        """Read the statistics."""
         self.client.get("/api/stats", name="statistics")
