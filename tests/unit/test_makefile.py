@@ -74,3 +74,11 @@ def test_what_make_serve_and_make_test_import_works_on_macos() -> None:
     assert len(code) > 150
     only_linux = re.compile(r"""["'](?:/proc|/sys|/dev/shm)\b""")
     assert not [file for file, text in code.items() if only_linux.search(text)]
+
+
+def test_shellcheck_reads_every_script() -> None:
+    (checked,) = re.findall(r"\$\(BIN\)/shellcheck (.+)", MAKEFILE)
+    folders = [Path(name) for name in (".ci", "clients", "functions", "layers", "options", "tests", "tools")]
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    scripts = [str(file) for file in files if re.match(rb"#!.*\b(?:ba)?sh\b", file.read_bytes()[:40])]
+    assert sorted(scripts) == sorted(checked.split())

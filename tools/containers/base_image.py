@@ -17,7 +17,7 @@ from docker.errors import DockerException, ImageNotFound
 
 from tools.containers.errors import ContainersError
 
-ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}.get(platform.machine(), "x86_64")
+ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
 REPOSITORY = "public.ecr.aws/lambda/python"
 # The Dockerfile uses the first. SAM runs zip functions in the second.
 TAGS = ("3.13", f"3.13-{ARCHITECTURE}")
@@ -99,7 +99,7 @@ def _import_debian(client: docker.DockerClient) -> None:
     """Make an image of the Debian release that has the Python version of the functions."""
     if os.geteuid() != 0 or not shutil.which("debootstrap"):
         raise ContainersError(
-            f"{REPOSITORY}:{TAGS[0]} cannot be pulled. To build a stand-in, run this as root with debootstrap "
+            f"{REPOSITORY}:{TAGS[0]} cannot be pulled. To build a stand-in, run this as root on Linux with debootstrap "
             "(apt-get install debootstrap)"
         )
     with TemporaryDirectory() as folder:
