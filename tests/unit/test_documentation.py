@@ -34,6 +34,11 @@ def test_the_first_line_says_for_whom_the_page_is(page: Path) -> None:
     assert (title[:2], empty, first[:4]) == ("# ", "", "For ")
 
 
+@pytest.mark.parametrize("page", [*Path("docs").glob("*.md")], ids=str)
+def test_the_readme_leads_to_each_page(page: Path) -> None:
+    assert f"({page})" in Path("README.md").read_text()
+
+
 def anchors(page: Path) -> set[str]:
     """Return the anchors that GitHub gives to the headings of a page."""
     headings = re.findall(r"^#+ (.*)", page.read_text(), re.MULTILINE)

@@ -1,10 +1,12 @@
 """functions/show_page/openapi.json matches the declarations of the handlers."""
 
+import re
 from typing import Any
 
 import jsonschema
 
 from tests.contract import examples
+from tools import template
 from tools.docs import openapi
 from tools.docs.openapi_examples import SUCCESSES
 
@@ -26,6 +28,15 @@ def test_every_response_has_examples_that_match_its_schema() -> None:
         assert content["examples"]
         for example in content["examples"].values():
             jsonschema.validate(example["value"], {**content["schema"], "components": document["components"]})
+
+
+def test_the_page_names_each_field_and_parameter() -> None:
+    document, page = openapi.document(), (template.ROOT / "docs" / "api.md").read_text()
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    names = {parameter["name"] for operation in operations for parameter in operation.get("parameters", [])}
+    names |= {name for schema in document["components"]["schemas"].values() for name in schema.get("properties", {})}
+    missing = {name for name in names if not re.search(rf"""["`{{?=]{name}\b""", page)}
+    assert not missing, f"docs/api.md: add {sorted(missing)}"
 
 
 def test_the_examples_of_successes_are_those_of_the_contract() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from image_pipeline.errors import InvalidRequestError
+from image_pipeline.http import cors
 from image_pipeline.http.handler import Route, status_of
 from tests.events import EVENTS
 from tests.routes import Declared, declared
@@ -55,6 +56,11 @@ def events_of_api_gateway(each: Declared) -> Iterator[str]:
 def preflight(each: Declared) -> Iterator[str]:
     if ("OPTIONS", each.route.path) not in routes_of("AnswerPreflightFunction"):
         yield f"template.yaml: AnswerPreflightFunction: Events: add `{each.name}: {event_line(each, 'OPTIONS')}`"
+
+
+def method_of_other_origins(each: Declared) -> Iterator[str]:
+    if each.route.method not in cors._METHODS.split(", "):  # noqa: SLF001
+        yield f"layers/pipeline/image_pipeline/http/cors.py: _METHODS: add {each.route.method} of {each.route.path}"
 
 
 def access(each: Declared) -> Iterator[str]:
@@ -152,6 +158,7 @@ PIECES: list[Callable[[Declared], Iterator[str]]] = [
     function,
     events_of_api_gateway,
     preflight,
+    method_of_other_origins,
     access,
     log_group,
     role,
@@ -174,7 +181,7 @@ def test_each_declared_route_is_complete(piece: Callable[[Declared], Iterator[st
 @pytest.mark.parametrize("piece", PIECES)
 def test_a_piece_that_is_missing_is_named(piece: Callable[[Declared], Iterator[str]]) -> None:
     path = "/api/images/{image_id}/nothing"
-    lines = list(piece(Declared("get_nothing", Route("GET", path, (InvalidRequestError,), HTTPStatus.OK))))
+    lines = list(piece(Declared("get_nothing", Route("PATCH", path, (InvalidRequestError,), HTTPStatus.OK))))
     assert lines
     assert all(re.match(r"[\w./]+: ", line) for line in lines)
     assert any(text in line for line in lines for text in ("GetNothing", "get_nothing", "getNothing", path))
