@@ -267,14 +267,14 @@ needs-linux:
 
 .venv-lambda/installed: requirements-dev.txt $(RUNTIME_REQUIREMENTS) pyproject.toml
 	@$(call create_venv,.venv-lambda,$(LAMBDA_PYTHON))
-	@echo 'Installing what the unit tests need with Python 3.13 (once; about a minute)'
+	@echo 'Installing what the unit tests need with Python 3.13 (once)'
 	@$(call install_development,.venv-lambda)
 	@touch $@
 
 # The emulator of AWS runs the functions as processes of its own Python, so it has their packages.
 .venv-rehearsal/installed: Makefile $(RUNTIME_REQUIREMENTS)
 	@$(call create_venv,.venv-rehearsal,$(LAMBDA_PYTHON))
-	@echo 'Installing the emulator of AWS, and what the functions need (once; half a minute)'
+	@echo 'Installing the emulator of AWS, and what the functions need (once)'
 	@$(call install,.venv-rehearsal,ministack==1.5.33)
 	@$(call install,.venv-rehearsal,$(LOCKED))
 	@touch $@
@@ -321,7 +321,7 @@ TOOL_PACKAGES_aws := awscli==1.46.3
 
 .venv-checkov/installed .venv-audit/installed .venv-load/installed .venv-aws/installed: .venv-%/installed: Makefile
 	@$(call create_venv,.venv-$*,$(PYTHON))
-	@echo 'Installing $(TOOL_PACKAGES_$*) (once; about a minute)'
+	@echo 'Installing $(TOOL_PACKAGES_$*) (once)'
 	@$(call install,.venv-$*,$(TOOL_PACKAGES_$*))
 	@touch $@
 
