@@ -9,8 +9,10 @@ import boto3
 import pytest
 
 from image_pipeline import settings
+from image_pipeline.models import ThumbnailSize
 from image_pipeline.observability import logger
 from image_pipeline.storage import table
+from image_processing import pictures
 from tests.in_process import aws, new_clients, quiet, services_read_once, table_definition, variables
 from tests.oidc_issuer import issuer
 from tests.permissions import refused, watching
@@ -38,6 +40,12 @@ def within_the_roles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 def upload_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set the only variable that reading a form needs. The stand-in for AWS takes more time."""
     monkeypatch.setenv("MAX_UPLOAD_BYTES", "4500000")
+
+
+@pytest.fixture
+def up_to_medium(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decode as if there were no larger thumbnail: the test names the size to which an image is reduced."""
+    monkeypatch.setattr(pictures, "ThumbnailSize", [ThumbnailSize.SMALL, ThumbnailSize.MEDIUM])
 
 
 @pytest.fixture
