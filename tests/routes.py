@@ -1,9 +1,10 @@
 """The routes of the API as their functions declare them, and the names that follow from a folder in functions/."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from inspect import unwrap
+from typing import Any
 
 from image_pipeline.http import handler
 from tools import template
@@ -24,6 +25,10 @@ class Declared:
         return logical_name(self.folder)
 
     @property
+    def handler(self) -> Callable[..., Any]:
+        return handler_in(self.folder)
+
+    @property
     def function(self) -> str:
         return f"{self.name}Function"
 
@@ -41,9 +46,13 @@ class Declared:
 def declared() -> Iterator[Declared]:
     """Yield the route of each function that has one."""
     for folder in FOLDERS:
-        operation = unwrap(import_module(f"functions.{folder}.app").lambda_handler)
-        if route := handler.ROUTES.get(operation):
+        if route := handler.ROUTES.get(unwrap(handler_in(folder))):
             yield Declared(folder, route)
+
+
+def handler_in(folder: str) -> Callable[..., Any]:
+    found: Callable[..., Any] = import_module(f"functions.{folder}.app").lambda_handler
+    return found
 
 
 def logical_name(folder: str) -> str:
