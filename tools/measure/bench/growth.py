@@ -7,10 +7,12 @@ words of the searches are in enough images of the first hundred.
 """
 
 import os
+import socket
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,9 +22,8 @@ from matplotlib import pyplot as plt
 from tqdm import tqdm
 
 from image_pipeline.storage import clients, keys, records, search_index, table, terms
-from tools.containers import storage
+from tools.containers import dynamodb_local, storage
 from tools.local.sample_images import sample_image, store_sample
-from tools.measure.bench.listing import table_of_images
 
 _SIZES = (100, 10_000, 1_000_000)
 _LIMIT = 50
@@ -46,17 +47,16 @@ _SEARCHES = {
 
 def main() -> None:
     """Print and draw the median time of each read at each size, and its ratio to the smallest size."""
-    with table_of_images(0):
-        template = _finished_item()
+    with _dynamodb() as url:
         reads = {}
         for size in _SIZES:
             os.environ["TABLE_NAME"] = f"images-{size}"
-            storage.create_table(os.environ["AWS_ENDPOINT_URL_DYNAMODB"], os.environ["TABLE_NAME"])
+            storage.create_table(url, os.environ["TABLE_NAME"])
             # With several streams, each write to DynamoDB Local gets slower with the records in all of them.
             clients.dynamodb().update_table(
                 TableName=os.environ["TABLE_NAME"], StreamSpecification={"StreamEnabled": False}
             )
-            reads[size] = _reads(_fill(template, size))
+            reads[size] = _reads(_fill(size))
         medians = _milliseconds(reads)
     print(f"median of {_ROUNDS} calls in ms; {_LIMIT} images per page\n")
     print("| read | " + " | ".join(f"{size:,} images" for size in _SIZES) + " | largest / smallest |")
@@ -77,19 +77,29 @@ def _reads(image_id: str) -> dict[str, Callable[[], object]]:
     return reads
 
 
-def _finished_item() -> table.Item:
-    """Store an image as an upload does, and return its item."""
-    record = sample_image()
-    store_sample(record)
-    item = table.find(keys.image(record.image_id))
-    assert item is not None
-    return item
+@contextmanager
+def _dynamodb() -> Iterator[str]:
+    """Run a DynamoDB Local for this process until the block ends. Yields its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL_DYNAMODB": url,
+        "RETENTION_DAYS": "0",
+    }
+    with dynamodb_local.run(None, "127.0.0.1", port):
+        yield url
 
 
-def _fill(template: table.Item, images: int) -> str:
+def _fill(images: int) -> str:
     """Write images and count some of them. Return the id of one."""
     for _ in range(_COUNTED):
         store_sample(record := sample_image())
+    template = table.find(keys.image(record.image_id))
+    assert template is not None
 
     def write(number: int) -> None:
         table.write_batch([item for at in range(number, number + _BATCH) for item in _items(template, at)])
