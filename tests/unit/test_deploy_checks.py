@@ -147,12 +147,12 @@ def test_this_machine_builds_for_its_own_processor(monkeypatch: pytest.MonkeyPat
     assert f"set Architecture={wanted}" in text
 
 
-def test_the_template_is_valid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_template_is_checked_by_sam(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        sam, "SAM", str(script("sam", '[ "$*" = "validate --lint --config-env default --region eu-west-1" ]'))
+    )
     assert not checks.valid_template(SETTINGS).is_problem
-    broken = tmp_path / "sam"
-    broken.write_text("#!/bin/sh\necho 'Error: [E3012] ...' >&2; exit 1")
-    broken.chmod(0o755)
-    monkeypatch.setattr(sam, "SAM", str(broken))
+    script("sam", "echo 'Error: [E3012] ...' >&2; exit 1")
     assert checks.valid_template(SETTINGS).text == "correct template.yaml: Error: [E3012] ..."
 
 
