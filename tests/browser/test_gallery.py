@@ -251,9 +251,7 @@ def test_a_file_above_the_limit_is_not_sent(site: Site, page: Page, tmp_path: Pa
     with large.open("wb") as stream:
         stream.truncate(50_000_001)
     gallery.choose(large)
-    expect(gallery.failures).to_contain_text(
-        "50,000,001 bytes. Please choose one of at most 50,000,000 bytes."
-    )
+    expect(gallery.failures).to_contain_text("50,000,001 bytes. Please choose one of at most 50,000,000 bytes.")
     assert posted == []
 
 
