@@ -1,5 +1,7 @@
 """How the tests are divided between processes, and what all tests check."""
 
+import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # A test may name a group of its own.
         if not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group("http" if over_http else item.path.stem))
-        if over_http:
-            # Tracing makes gateway and stand-ins half as fast. The unit tests alone must reach the coverage.
+        if over_http or not _imports_our_code(item.path):
+            # Tracing makes a test half as fast. The unit tests alone must reach the coverage.
             item.add_marker("no_cover")
+
+
+@cache
+def _imports_our_code(path: Path) -> bool:
+    return bool(re.search(r"^from (functions|image_pipeline|image_processing)\b", path.read_text(), re.MULTILINE))
