@@ -1,4 +1,4 @@
-"""Upload all JPEGs and PNGs of a folder to the API, and write their captions into a CSV file."""
+"""Upload all pictures of a folder to the API, and write their captions into a CSV file."""
 
 import argparse
 import sys
@@ -12,13 +12,14 @@ from clients.upload_folder import files, report
 from clients.upload_folder.client import Client, UnreachableError
 from clients.upload_folder.journal import Entry, Journal
 from clients.upload_folder.uploader import Uploader
+from image_pipeline.models import MEDIA_TYPES, any_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Return its exit status: 0 if every file is a finished image."""
     parser = argparse.ArgumentParser("python -m clients.upload_folder", description=__doc__)
     parser.add_argument("url", help="base URL of the API")
-    parser.add_argument("folder", type=Path, help="folder with JPEGs and PNGs; subfolders are included")
+    parser.add_argument("folder", type=Path, help="folder with pictures; subfolders are included")
     parser.add_argument("--csv", type=Path, default=Path("captions.csv"), help="result (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=4, help="files at the same time (default: %(default)s)")
     options = parser.parse_args(arguments)
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{options.folder} is not a folder")
     pictures = list(files.pictures(options.folder))
     if not pictures:
-        parser.error(f"{options.folder} contains no .jpg, .jpeg or .png")
+        parser.error(f"{options.folder} contains no {any_of(f'.{extension}' for extension in MEDIA_TYPES)}")
     url = options.url.rstrip("/") + "/"
     client = Client(url)
     uploader = Uploader(client, Journal(options.csv.with_suffix(".journal"), url))

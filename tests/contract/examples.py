@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from image_pipeline.errors import ACCEPTED_FILES, any_of
-from image_pipeline.models import ThumbnailSize
+from image_pipeline.errors import ACCEPTED_FILES
+from image_pipeline.models import ThumbnailSize, any_of
 
 IMAGE: dict[str, Any] = {
     "image_status": "success",

@@ -6,8 +6,8 @@ from urllib.parse import urljoin
 import pytest
 import requests
 
-from image_pipeline.errors import any_of
 from image_pipeline.http.requests import CONTENT_TYPES
+from image_pipeline.models import any_of
 from tests.contract.client import TIMEOUT_SECONDS, Client
 from tests.contract.refusals import refusal
 from tests.pictures import scene_png

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from image_pipeline.errors import ACCEPTED_FILES, any_of
-from image_pipeline.models import ImageFormat, ThumbnailSize
+from image_pipeline.errors import ACCEPTED_FILES
+from image_pipeline.models import ImageFormat, ThumbnailSize, any_of
 
 ROOT = Path(__file__).parents[2]
 ADDED = Path(__file__).with_name("changes")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from functions.create_upload import app
-from image_pipeline.errors import any_of
 from image_pipeline.http.requests import CONTENT_TYPES
+from image_pipeline.models import any_of
 from image_pipeline.storage import keys
 from tests.events import load_event, send
 from tools.local.gateway import LocalContext

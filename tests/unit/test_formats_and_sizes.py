@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from image_pipeline.errors import ACCEPTED_FILES, UnsupportedImageError, any_of
-from image_pipeline.models import MEDIA_TYPES, ImageFormat, ThumbnailSize
+from image_pipeline.errors import ACCEPTED_FILES, UnsupportedImageError
+from image_pipeline.models import MEDIA_TYPES, ImageFormat, ThumbnailSize, any_of
 
 API = Path("docs/api.md").read_text()
 

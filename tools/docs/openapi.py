@@ -16,9 +16,9 @@ from openapi_spec_validator import validate
 from pydantic import ConfigDict, TypeAdapter, with_config
 from typing_extensions import is_typeddict
 
-from image_pipeline.errors import UNEXPECTED, ImageNotFoundError, PipelineError, any_of
+from image_pipeline.errors import UNEXPECTED, ImageNotFoundError, PipelineError
 from image_pipeline.http import bodies, handler, prompts, requests, schemas
-from image_pipeline.models import Detail, ImageFormat, ThumbnailSize
+from image_pipeline.models import Detail, ImageFormat, ThumbnailSize, any_of
 from image_pipeline.storage.claims import KEY_RETENTION
 from tools import template
 from tools.docs.openapi_examples import REFUSALS, SUCCESSES

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from image_pipeline.errors import ImageTooLargeError, InvalidRequestError, PipelineError, UndecodableImageError, any_of
+from image_pipeline.errors import ImageTooLargeError, InvalidRequestError, PipelineError, UndecodableImageError
 from image_pipeline.http import cursors, requests, schemas
-from image_pipeline.models import ThumbnailSize
+from image_pipeline.models import ThumbnailSize, any_of
 
 Examples = Mapping[str, Mapping[str, object]]
 

@@ -3,16 +3,7 @@
 http/handler.py gives each class its status code.
 """
 
-from collections.abc import Iterable
-
-from image_pipeline.models import ImageFormat, ThumbnailSize
-
-
-def any_of(names: Iterable[str]) -> str:
-    """Return "a or b" or "a, b or c"."""
-    *first, last = names
-    return f"{', '.join(first)} or {last}"
-
+from image_pipeline.models import ImageFormat, ThumbnailSize, any_of
 
 _SIZES = any_of(f"'{size}'" for size in ThumbnailSize)
 # As people write the names of the formats: by their file extensions.

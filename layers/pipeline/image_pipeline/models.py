@@ -1,6 +1,6 @@
 """The data that the pipeline works with: uploads, images, statistics."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -62,6 +62,12 @@ class ThumbnailSize(StrEnum):
         row._value_ = name
         row.pixels, row.is_in_every_image = pixels, is_in_every_image
         return row
+
+
+def any_of(names: Iterable[str]) -> str:
+    """Return "a or b" or "a, b or c"."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}"
 
 
 @dataclass(frozen=True)

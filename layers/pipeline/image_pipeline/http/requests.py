@@ -6,9 +6,9 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
-from image_pipeline.errors import ImageNotFoundError, InvalidRequestError, InvalidThumbnailSizeError, any_of
+from image_pipeline.errors import ImageNotFoundError, InvalidRequestError, InvalidThumbnailSizeError
 from image_pipeline.http import accept, cursors, file_names, prompts
-from image_pipeline.models import Detail, ImageFormat, ThumbnailSize
+from image_pipeline.models import Detail, ImageFormat, ThumbnailSize, any_of
 from image_pipeline.storage import keys
 
 Event = Mapping[str, Any]
