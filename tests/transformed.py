@@ -3,6 +3,7 @@
 tools/template.read decides the conditions beforehand. So it cannot show what a changed parameter reaches.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -33,10 +34,18 @@ def transform(described: Template, parameters: Mapping[str, object] | None = Non
 def transform_all(
     described: Template, parameters: Mapping[str, object] | None = None, image_uri: str = IMAGE_URI
 ) -> Template:
-    """Return the whole template that SAM makes of `described`, which is changed.
+    """Return the whole template that SAM makes of `described`.
 
     SAM itself uses the values of few parameters, such as UseCanary.
     """
+    transformed: Template = json.loads(_transformed(json.dumps([described, dict(parameters or {}), image_uri])))
+    return transformed
+
+
+@cache
+def _transformed(arguments: str) -> str:
+    # SAM takes 0.1 s, and many tests transform the same template.
+    described, parameters, image_uri = json.loads(arguments)
     for resource in described["Resources"].values():
         properties = resource.get("Properties", {})
         for name in {"CodeUri", "ContentUri"} & set(properties):
@@ -44,8 +53,7 @@ def transform_all(
         if properties.get("PackageType") == "Image":
             properties["ImageUri"] = image_uri
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1"))
-    transformed: Template = translator.translate(described, dict(parameters or {}))
-    return transformed
+    return json.dumps(translator.translate(described, parameters))
 
 
 @cache
