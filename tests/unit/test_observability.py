@@ -12,7 +12,7 @@ import pytest
 
 from functions.process_upload import app as process_upload
 from functions.upload_image import app as upload_image
-from image_pipeline import settings
+from image_pipeline import observability, settings
 from image_pipeline.errors import (
     CaptionError,
     DeadlineError,
@@ -224,7 +224,7 @@ def test_the_code_emits_every_metric_of_ours_that_an_alarm_names(capsys: pytest.
     for run in SCENARIOS.values():
         run()
     known = {metric for metric, _, _ in emitted(capsys.readouterr().out)}
-    declared = re.findall(r"(\w+)=\(MetricUnit", Path("layers/pipeline/image_pipeline/observability.py").read_text())
+    declared = re.findall(r"(\w+)=\(MetricUnit", Path(str(observability.__file__)).read_text())
     assert {name for name, _ in known} == set(declared), "each metric needs a scenario of this file"
     topic = {"AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms"}
     alarms = [

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from image_pipeline import observability
 from image_pipeline.storage import claims, clients, keys, search_index, table
 from tests.events import load_event, upload_event
 from tests.permissions import call
@@ -52,8 +53,7 @@ def outputs() -> Names:
 
 def metrics() -> Names:
     """Yield each metric with its dimensions, from the calls of _emit."""
-    source = template.ROOT / "layers" / "pipeline" / "image_pipeline" / "observability.py"
-    for node in ast.walk(ast.parse(source.read_text())):
+    for node in ast.walk(ast.parse(Path(str(observability.__file__)).read_text())):
         match node:
             case ast.Call(func=ast.Name("_emit"), args=[ast.Dict(keys=dimensions)], keywords=measurements):
                 by = ", ".join(str(key.value) for key in dimensions if isinstance(key, ast.Constant))
