@@ -120,6 +120,18 @@ def test_the_format_of_a_stored_image_stays_the_same(table_items: Items) -> None
     }
 
 
+def test_a_size_or_a_format_that_only_a_newer_version_has_does_not_hide_an_image() -> None:
+    record = sample_image(IMAGE_ID)
+    store_sample(record)
+    table.update(
+        keys.image(IMAGE_ID),
+        "SET thumbnails.gigantic = :new, metadata.#format = :new",
+        ExpressionAttributeNames={"#format": "format"},
+        ExpressionAttributeValues=table.serialize({":new": "new"}),
+    )
+    assert records.newest(1).records == [replace(record, metadata=replace(record.metadata, format="new"))]
+
+
 def test_a_record_never_replaces_another(table_items: Items) -> None:
     first = sample_image(IMAGE_ID)
     store_sample(first)
