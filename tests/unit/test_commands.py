@@ -212,6 +212,15 @@ def letter(start: str, end: str) -> str:
     )
 
 
+def dead_letter(stack: dict[str, str]) -> tuple[str, str]:
+    """Store IMAGE_ID, and send its record to the dead-letter queue of the stream. Return the queue and the message."""
+    store_sample(sample_image(IMAGE_ID))
+    _, _, [(number, _), *_] = stream_records()
+    url, body = stack["StreamDeadLetterQueue"], letter(number, number)
+    clients.sqs().send_message(QueueUrl=url, MessageBody=body)
+    return url, body
+
+
 def bodies(url: str) -> list[str]:
     """Return the visible messages of a queue."""
     found = clients.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
@@ -261,10 +270,7 @@ def test_more_odd_messages_than_one_call_returns_do_not_hide_a_good_one(stack: d
 def test_a_dead_letter_stays_if_the_stream_no_longer_has_its_records(
     code: str, monkeypatch: pytest.MonkeyPatch, stack: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store_sample(sample_image(IMAGE_ID))
-    _, _, [(number, _), *_] = stream_records()
-    url, body = stack["StreamDeadLetterQueue"], letter(number, number)
-    clients.sqs().send_message(QueueUrl=url, MessageBody=body)
+    url, body = dead_letter(stack)
 
     call = vars(BaseClient)["_make_api_call"]
 
@@ -284,10 +290,7 @@ def test_a_dead_letter_stays_if_the_stream_no_longer_has_its_records(
 def test_a_dead_letter_stays_if_the_queue_refuses_its_images(
     monkeypatch: pytest.MonkeyPatch, stack: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store_sample(sample_image(IMAGE_ID))
-    _, _, [(number, _), *_] = stream_records()
-    url, body = stack["StreamDeadLetterQueue"], letter(number, number)
-    clients.sqs().send_message(QueueUrl=url, MessageBody=body)
+    url, body = dead_letter(stack)
     refused = {"Failed": [{"Id": "0", "Code": "InternalError", "SenderFault": False}]}
     monkeypatch.setattr(clients.sqs(), "send_message_batch", lambda **_: refused)
     assert redrive.main([STACK]) == 1
@@ -301,7 +304,7 @@ def test_the_index_is_written_again(capsys: pytest.CaptureFixture[str]) -> None:
         store_sample(record)
     search_index.update(stored[0].image_id)
     entry = keys.term("cartoon", keys.listing_position(stored[0]))
-    boto3.resource("dynamodb").Table(settings.table_name()).delete_item(Key=entry)
+    table.write_batch([], [entry])
     assert reindex.main([STACK]) == 0
     assert "103 images are in the index" in capsys.readouterr().out
     found = search_index.search(["cartoon", "pictur"], 100, None)

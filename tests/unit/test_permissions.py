@@ -194,7 +194,7 @@ def checks_of_a_version(patch: Patch) -> None:
 
 
 def _invoke(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer as Lambda does whose only function is the upload function."""
+    """Stand in for a Lambda whose only function is the upload function."""
     response = call("UploadImageFunction", json.loads(arguments["Payload"]), 29)
     return {"StatusCode": 200, "Payload": BytesIO(json.dumps(response).encode())}
 

@@ -45,6 +45,11 @@ def counts() -> tuple[int, int]:
     return totals.success, totals.failure
 
 
+def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    later = time.time() + seconds
+    monkeypatch.setattr(time, "time", lambda: later)
+
+
 def failed() -> str | None:
     image = records.find(IMAGE_ID)
     assert isinstance(image, UnfinishedImage)
@@ -69,7 +74,6 @@ def test_a_file_becomes_a_finished_image(bucket_keys: Keys) -> None:
     assert counts() == (1, 0)
 
 
-@pytest.mark.usefixtures("aws")
 def test_the_caption_begins_with_the_prompt_of_the_request() -> None:
     claims.request(IMAGE_ID, "scene.png", "a small blue")
     send(scene_png())
@@ -92,8 +96,7 @@ def test_a_model_that_loads_slowly_only_delays_the_upload(monkeypatch: pytest.Mo
     assert counts() == (0, 0)
     assert failed() is None
     # The queue delivers the message again when the lease is over.
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 720)
+    pass_time(monkeypatch, 720)
     assert process() == []
     assert counts() == (1, 0)
 
@@ -185,8 +188,7 @@ def test_another_attempt_that_runs_keeps_the_message_in_the_queue() -> None:
 def test_an_attempt_that_died_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
     send(scene_png())
     claims.take(IMAGE_ID)
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 902)
+    pass_time(monkeypatch, 902)
     assert process() == []
     assert counts() == (1, 0)
 
@@ -205,8 +207,7 @@ def test_an_error_that_is_not_the_files_fault_is_tried_again(monkeypatch: pytest
     assert failed() is None
     assert uploaded()
     assert counts() == (0, 0)
-    now = time.time()
-    monkeypatch.setattr(time, "time", lambda: now + 902)
+    pass_time(monkeypatch, 902)
     assert process() == []
     assert counts() == (1, 0)
 
