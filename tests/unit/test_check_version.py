@@ -112,6 +112,8 @@ def raising(error: Exception) -> Callable[..., Any]:
 def test_both_pictures_get_captions_and_their_images_are_deleted(version: Version, table_items: Items) -> None:
     report = check()
     assert (report["passed"], report["reason"]) == (True, "")
+    assert json.loads(json.dumps(report)) == report
+    assert len(version.events) == 2
     assert [(each["name"], each["status"], each["caption"]) for each in report["pictures"]] == [
         ("check.jpg", 200, CAPTION),
         ("check.png", 200, CAPTION),
@@ -122,11 +124,6 @@ def test_both_pictures_get_captions_and_their_images_are_deleted(version: Versio
     for event in version.events:
         assert "requestTimeEpoch" not in event["requestContext"]
         assert event["isBase64Encoded"] is True
-
-
-def test_the_report_is_json(version: Version) -> None:
-    assert json.loads(json.dumps(check()))["passed"]
-    assert len(version.events) == 2
 
 
 @pytest.mark.parametrize(
@@ -175,7 +172,7 @@ def test_a_version_that_never_gets_ready_fails_after_three_minutes(version: Vers
 
 
 @pytest.mark.parametrize("error", [CaptionError(), ValueError("unexpected")], ids=repr)
-def test_a_version_that_responses_500_fails_at_once(
+def test_a_version_that_returns_500_fails_at_once(
     version: Version, monkeypatch: pytest.MonkeyPatch, clock: list[float], error: Exception
 ) -> None:
     monkeypatch.setattr(uploads, "process", raising(error))
