@@ -157,7 +157,7 @@ class TestTaken:
 
 
 class TestRefused:
-    def test_a_model_that_responses_questions(self, model: Path, refused: Callable[..., str]) -> None:
+    def test_a_model_that_answers_questions(self, model: Path, refused: Callable[..., str]) -> None:
         BlipForQuestionAnswering(BlipConfig.from_pretrained(model)).save_pretrained(model)
         assert "of the kind BlipForQuestionAnswering. Only a BLIP for captions" in refused(model)
         change(model / "config.json", architectures=None)

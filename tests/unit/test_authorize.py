@@ -192,7 +192,7 @@ def test_an_issuer_that_does_not_respond_is_an_error_and_no_permission(
         authorize(token)
 
 
-def test_an_issuer_that_responses_with_an_error_is_named_in_the_log(issuer: Issuer) -> None:
+def test_an_issuer_that_returns_an_error_is_named_in_the_log(issuer: Issuer) -> None:
     issuer.status = 503
     with pytest.raises(app.IssuerError, match="status 503 from"):
         authorize(issuer.token("first"))
