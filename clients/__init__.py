@@ -1,1 +1,1 @@
-"""Programs for users of the API. They know nothing of it but its URL."""
+"""Programs for users of the API. They know only its URL."""

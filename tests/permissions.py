@@ -135,7 +135,7 @@ def call(function: str, event: Mapping[str, Any], seconds: float = 120) -> Any:
 
 
 @contextmanager
-def elsewhere() -> Iterator[None]:
+def not_recording() -> Iterator[None]:
     """Do not count what happens until the block ends: something else does it while a function runs."""
     with _runs(None):
         yield

@@ -14,7 +14,7 @@ _PRIVATE = re.compile(
     r"X-Amz-|Signature=|https?://[^\"\s]*thumbnails|\"(?:caption|created_at|modified_at|original_name)\":"
 )
 # Shorter texts could be in a line by chance.
-_SHORTEST = 8
+_MIN_CHARACTERS = 8
 
 
 class Watch(logging.Handler):
@@ -36,7 +36,7 @@ class Watch(logging.Handler):
 
         def watched(text: str) -> str:
             cleaned = clean(text)
-            if len(cleaned) >= _SHORTEST:
+            if len(cleaned) >= _MIN_CHARACTERS:
                 self.texts.add(cleaned)
             return cleaned
 

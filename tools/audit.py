@@ -13,7 +13,7 @@ from typing import Any
 
 _PIP_AUDIT = Path(".venv-audit/bin/pip-audit")
 # Advisories that do not concern this project: their ids, each with the reason.
-_ACCEPTED: dict[str, str] = {}
+_IGNORED_ADVISORIES: dict[str, str] = {}
 # In the last line of pip-audit, if the network is the reason.
 _NO_NETWORK = re.compile("Connect|Proxy|Timeout")
 
@@ -21,7 +21,7 @@ _NO_NETWORK = re.compile("Connect|Proxy|Timeout")
 def main(arguments: Sequence[str]) -> int:
     """Audit each file. Return 1 if there is a vulnerability, if some packages were not found, or if pip-audit fails."""
     options = ["--disable-pip", "--require-hashes", "--format", "json", "--progress-spinner", "off"]
-    options += [f"--ignore-vuln={each}" for each in _ACCEPTED]
+    options += [f"--ignore-vuln={each}" for each in _IGNORED_ADVISORIES]
     failed = False
     for path in arguments:
         command: list[str | Path] = [_PIP_AUDIT, *options, "--requirement", path]

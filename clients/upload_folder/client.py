@@ -14,7 +14,7 @@ Json = dict[str, Any]
 _TIMEOUT_SECONDS = 60
 _TRIES = 12
 _MAX_PAUSE_SECONDS = 60
-# The API allows 20.
+# The longest `?wait=` that the API allows.
 _WAIT_SECONDS = 20
 _MAX_PROCESSING_SECONDS = 3600
 
@@ -35,7 +35,7 @@ class Client:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def send(self, method: str, path: str, **arguments: Any) -> requests.Response:  # noqa: ANN401
-        """Send a request, and return its response unless that asks for another try.
+        """Send a request, again as long as the response asks for another try. Return the last response.
 
         `path` is relative to the URL of the API, or a whole URL. Raises UnreachableError after 12 tries, and
         StoppedError.

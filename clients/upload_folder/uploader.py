@@ -87,7 +87,7 @@ class Uploader:
 
 
 def _result(response: requests.Response) -> Entry:
-    """Return what the journal keeps of a response of POST /api/images, or of a refusal."""
+    """Return what the journal stores about a response of POST /api/images."""
     if response.ok:
         return _outcome(response.json())
     try:

@@ -1,4 +1,4 @@
-"""OPTIONS of every route: what a page of another origin may send."""
+"""OPTIONS of every route: tells browsers what a page of another origin may send."""
 
 from http import HTTPStatus
 

@@ -24,7 +24,7 @@ _LEEWAY_SECONDS = 30
 _TIMEOUT_SECONDS = 3
 # A key that the issuer has withdrawn is trusted no longer than this.
 _FRESH_SECONDS = 900
-# Tokens with unknown keys make us ask the issuer at most this often.
+# Tokens with unknown keys cause at most one read of the public keys in this time.
 _PAUSE_SECONDS = 30
 
 
@@ -69,7 +69,7 @@ def verified(authorization: str) -> dict[str, Any]:
         raise jwt.InvalidTokenError("not a bearer token")
     header = jwt.get_unverified_header(token)
     key = _key(header.get("kid"))
-    # PyJWT checks the signature with the algorithm of the key, whatever the header of the token says.
+    # PyJWT checks the signature with the algorithm of the key, and ignores the algorithm that the token names.
     claims: dict[str, Any] = jwt.decode(
         token,
         key,
@@ -89,8 +89,8 @@ def verified(authorization: str) -> dict[str, Any]:
 def _key(key_id: str | None) -> jwt.PyJWK:
     """Return a key of the issuer. A new key is found within 30 s. A withdrawn one is forgotten within 15 minutes."""
     global _cached  # noqa: PLW0603 - kept for the next calls
-    longest_age = _FRESH_SECONDS if _cached and key_id in _cached.by_id else _PAUSE_SECONDS
-    if _cached is None or _cached.age > longest_age:
+    max_age = _FRESH_SECONDS if _cached and key_id in _cached.by_id else _PAUSE_SECONDS
+    if _cached is None or _cached.age > max_age:
         _cached = _read_keys()
     try:
         return _cached.by_id[key_id]

@@ -1,7 +1,7 @@
-"""Before uploads go to a new version of the upload function: send it two known pictures, and expect two captions.
+"""Checks a new version of the upload function before it gets uploads: two known pictures must get captions.
 
-CodeDeploy calls this function as the PreTraffic hook of a canary, `make deploy` after any other deployment. check.jpg
-and check.png are tools/exporter/samples/scene-03.png, as a JPEG with quality 90 and as it is.
+CodeDeploy calls this function as the PreTraffic hook of a canary. `make deploy` calls it after any other deployment.
+check.jpg and check.png are tools/exporter/samples/scene-03.png, once as a JPEG with quality 90, and once unchanged.
 """
 
 from pathlib import Path

@@ -31,11 +31,11 @@ _queue = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
 @logger.inject_lambda_context
 def lambda_handler(event: dict[str, Any], context: object) -> PartialItemFailureResponse:  # noqa: ARG001 - Lambda passes both
     if event["Records"][0]["eventSource"] == "aws:sqs":
-        return process_partial_response(event, _again, _queue)
-    return process_partial_response(event, _follow, _stream)
+        return process_partial_response(event, _follow_leftover, _queue)
+    return process_partial_response(event, _follow_record, _stream)
 
 
-def _follow(record: DynamoDBRecord) -> None:
+def _follow_record(record: DynamoDBRecord) -> None:
     image_id = keys.image_id(record["dynamodb"]["Keys"]["pk"]["S"])
     try:
         _settle(image_id)
@@ -44,7 +44,7 @@ def _follow(record: DynamoDBRecord) -> None:
         leftovers.send(image_id)
 
 
-def _again(record: SQSRecord) -> None:
+def _follow_leftover(record: SQSRecord) -> None:
     try:
         _settle(leftovers.image_of_message(record.body))
     except (StorageError, ValueError):

@@ -81,7 +81,7 @@ def _gallery() -> Response:
 
 
 def _document() -> dict[str, Any]:
-    """Return the OpenAPI document. It says what the clients of this stack need."""
+    """Return the OpenAPI document, with the security scheme of this stack."""
     document: dict[str, Any] = json.loads((_HERE / "openapi.json").read_text())
     if settings.api_auth() in _SCHEMES:
         document["components"]["securitySchemes"] = {"client": _SCHEMES[settings.api_auth()]}

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from image_pipeline.http.requests import MAX_WAIT_SECONDS
 from tests.hostile.corpus import files
 
-_SMALL = 20_000
-_IMAGES = sorted({hostile.content for hostile in files() if hostile.status == 200 and len(hostile.content) < _SMALL})
+_MAX_IMAGE_BYTES = 20_000
+_IMAGES = sorted(
+    {hostile.content for hostile in files() if hostile.status == 200 and len(hostile.content) < _MAX_IMAGE_BYTES}
+)
 
 for signature, media_type in ((b"\xff\xd8", "image/jpeg"), (b"\x89P", "image/png")):
     images = [content for content in _IMAGES if content.startswith(signature)]

@@ -43,13 +43,13 @@ FORM = (
     b'--b\r\nContent-Disposition: form-data; name="title"\r\n\r\nx\r\n--b--\r\n'
 )
 # The events that are damaged, if it is not the event with the name of the folder.
-EVENTS = {
+EVENT_NAMES = {
     # Its file is never decoded. test_damaged_images tests decoding, a thousand times faster.
     "upload_image": "upload_image_unsupported",
     "list_images": "list_images_page",
     "get_thumbnail": "get_thumbnail_small",
 }
-HANDLERS = {EVENTS.get(each.folder, each.folder): each.handler for each in declared()}
+HANDLERS = {EVENT_NAMES.get(each.folder, each.folder): each.handler for each in declared()}
 
 
 def survives(run: Callable[[], object], content: bytes) -> str:

@@ -131,11 +131,11 @@ def test_large_direct_uploads_fit_into_the_smallest_memory(make: Callable[[], by
 
 def test_the_highest_pixel_limit_fits_into_the_smallest_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     parameters = template.read()["Parameters"]
-    most_pixels = parameters["MaxImagePixels"]["MaxValue"]
-    monkeypatch.setenv("MAX_IMAGE_PIXELS", str(most_pixels))
-    status, (_, memory) = processed(costly.png_of_pixels(most_pixels // 1_000_000))
+    max_pixels = parameters["MaxImagePixels"]["MaxValue"]
+    monkeypatch.setenv("MAX_IMAGE_PIXELS", str(max_pixels))
+    status, (_, memory) = processed(costly.png_of_pixels(max_pixels // 1_000_000))
     assert status == 200
     assert FP32_PROCESS_BYTES + memory <= parameters["UploadMemorySize"]["MinValue"] * 1024**2
-    monkeypatch.setenv("MAX_IMAGE_PIXELS", str(most_pixels + 1))
+    monkeypatch.setenv("MAX_IMAGE_PIXELS", str(max_pixels + 1))
     with pytest.raises(settings.SettingError):
         settings.max_image_pixels()

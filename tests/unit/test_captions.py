@@ -88,7 +88,7 @@ def test_a_scene_is_captioned_with_more_confidence_than_noise() -> None:
     assert get_captioner().caption(noise).confidence < get_captioner().caption(scene).confidence
 
 
-def led_along(monkeypatch: pytest.MonkeyPatch, tokens: list[int]) -> None:
+def force_tokens(monkeypatch: pytest.MonkeyPatch, tokens: list[int]) -> None:
     """Make the decoder choose these tokens, one after the other, and then the end token."""
     end = json.loads((DEMO_MODEL / "model.json").read_text())["special_tokens"]["end"]
 
@@ -115,13 +115,13 @@ def led_along(monkeypatch: pytest.MonkeyPatch, tokens: list[int]) -> None:
 def test_a_loop_is_kept_once_and_ends_the_caption(
     monkeypatch: pytest.MonkeyPatch, wanted: list[int], kept: list[int]
 ) -> None:
-    led_along(monkeypatch, wanted)
+    force_tokens(monkeypatch, wanted)
     pixels = np.zeros((1, 3, 96, 96), np.float32)
     tokens, log_probabilities = get_captioner().tokens(pixels, 20, max_repeats=2)
     assert tokens == kept
     # Without a loop, the last one belongs to the token that ends the caption.
     assert len(log_probabilities) == len(kept) + (wanted == kept)
-    led_along(monkeypatch, wanted)
+    force_tokens(monkeypatch, wanted)
     assert get_captioner().tokens(pixels, 20)[0] == wanted
 
 

@@ -288,12 +288,12 @@ def test_all_checks_run_also_after_a_problem(script: Script, monkeypatch: pytest
     script("docker", "exit 1")
     monkeypatch.setattr(checks, "valid_template", lambda _: checks.Result("template", "stands for cfn-lint"))
     values = {name: value for name, value in DEFAULTS.items() if name != "MaxConcurrentWorkers"}
-    results = checks.everything(replace(SETTINGS, values=values), template.raw())
+    results = checks.run_all(replace(SETTINGS, values=values), template.raw())
     names = ["settings", "Docker", "python3.13", "processor", "template", "region", "credentials"]
     assert [result.name for result in results] == [*names, "concurrency", "stack"]
     assert [result.name for result in results if result.is_problem] == ["settings", "Docker"]
     for region, text in ((None, "REGION="), ("eu_west", "eu_west is no region")):
-        last = checks.everything(replace(SETTINGS, region=region), template.raw())[-1]
+        last = checks.run_all(replace(SETTINGS, region=region), template.raw())[-1]
         assert last.is_problem
         assert text in last.text
 

@@ -11,7 +11,7 @@ from image_pipeline.http import bodies
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event, send
-from tests.permissions import elsewhere
+from tests.permissions import not_recording
 from tools.local.gateway import LocalContext
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
@@ -103,7 +103,7 @@ def test_a_client_may_wait_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     def pause(seconds: float) -> None:
         pauses.append(seconds)
         if len(pauses) == 3:
-            with elsewhere():
+            with not_recording():
                 records.save(claim, sample_image(IMAGE_ID))
 
     monkeypatch.setattr(time, "sleep", pause)

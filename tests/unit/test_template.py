@@ -430,7 +430,7 @@ def refuse(**_: Any) -> None:
 
 
 # The events in which a function reads all its variables, if it is not the event with the name of its folder.
-TELLING_EVENTS = {
+EVENT_NAMES = {
     "upload_image": "upload_image_png",
     "list_images": "list_images_page",
     "get_thumbnail": "get_thumbnail_small",
@@ -467,7 +467,7 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
 
     for reader in ("_text", "_optional"):
         monkeypatch.setattr(settings, reader, recorded)
-    response = handler(load_event(TELLING_EVENTS.get(folder, folder)), LocalContext(function))
+    response = handler(load_event(EVENT_NAMES.get(folder, folder)), LocalContext(function))
     given = set(functions[function]["Properties"]["Environment"]["Variables"]) - UNREAD
     needed = {name for name in given if not name.startswith("POWERTOOLS_")}
     assert needed == read, f"template.yaml: {function}: add {sorted(read - needed)}, remove {sorted(needed - read)}"

@@ -14,7 +14,7 @@ import docker
 from tools import template
 from tools.containers import base_image, runtime_api, storage
 
-_BUILT = Path(".aws-sam/build").absolute()
+_BUILD_FOLDER = Path(".aws-sam/build").absolute()
 # One start shows that each function starts in each mode. The medians in docs/benchmarks.md need seven.
 _STARTS = int(os.environ.get("STARTS", "1"))
 _WARM_CALLS = 10
@@ -28,7 +28,7 @@ _EVENTS = {
 _INITIALIZATION = "AWS_LAMBDA_INITIALIZATION_TYPE"
 _START_MODES = {"on-demand": "on-demand", "provisioned": "provisioned-concurrency", "snapstart": "snap-start"}
 # The least that a function needs which calls both services with boto3.
-_BARE = """
+_BARE_FUNCTION = """
 import boto3
 boto3.client("dynamodb")
 boto3.client("s3")
@@ -52,9 +52,9 @@ class _Start:
 def table(client: docker.DockerClient) -> str:
     """Measure each function and a bare one, in turns. Return the medians as a table in Markdown."""
     with TemporaryDirectory() as folder:
-        Path(folder, "app.py").write_text(_BARE)
+        Path(folder, "app.py").write_text(_BARE_FUNCTION)
         cases = {"bare: boto3, two clients": (_zip(folder), "get_stats")}
-        cases |= {name: (_zip(str(_BUILT / name)), event) for name, event in _EVENTS.items()}
+        cases |= {name: (_zip(str(_BUILD_FOLDER / name)), event) for name, event in _EVENTS.items()}
         cases |= {
             f"UploadImageFunction, {mode}": (_upload(initialization), "upload_image_jpeg")
             for mode, initialization in _START_MODES.items()
@@ -75,7 +75,10 @@ def table(client: docker.DockerClient) -> str:
 
 
 def _zip(code: str) -> dict[str, Any]:
-    mounted = {code: {"bind": "/var/task", "mode": "ro"}, str(_BUILT / "PipelineLayer"): {"bind": "/opt", "mode": "ro"}}
+    mounted = {
+        code: {"bind": "/var/task", "mode": "ro"},
+        str(_BUILD_FOLDER / "PipelineLayer"): {"bind": "/opt", "mode": "ro"},
+    }
     memory = template.read()["Globals"]["Function"]["MemorySize"]
     return {
         "image": f"{base_image.REPOSITORY}:{base_image.TAGS[0]}",

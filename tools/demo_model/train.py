@@ -147,8 +147,8 @@ def train(
 ) -> None:
     """Train `model` in place. Every batch has new pictures."""
     rng = random.Random(seed)
-    _whiten_patch_embedding(model, _pixels(preprocess, [_random_scene(rng) for _ in range(480)]))
-    _chart_positions(model)
+    _initialise_patch_embedding(model, _pixels(preprocess, [_random_scene(rng) for _ in range(480)]))
+    _initialise_positions(model)
     optimizers = _optimizers(model)
     schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, _learning_rate(steps)) for optimizer in optimizers]
     model.train()
@@ -228,7 +228,7 @@ def _pixels(preprocess: Preprocessing, pictures: Iterable[Picture]) -> torch.Ten
     return torch.from_numpy(np.concatenate([preprocess(picture.image) for picture in pictures]))
 
 
-def _whiten_patch_embedding(model: BlipForConditionalGeneration, pixels: torch.Tensor) -> None:
+def _initialise_patch_embedding(model: BlipForConditionalGeneration, pixels: torch.Tensor) -> None:
     """Start the patch embedding with the leading principal components of patches of `pixels`, at equal variance."""
     patches = functional.unfold(pixels, PATCH_SIZE, stride=PATCH_SIZE).transpose(1, 2).flatten(0, 1)
     patches = patches - patches.mean(0)
@@ -240,7 +240,7 @@ def _whiten_patch_embedding(model: BlipForConditionalGeneration, pixels: torch.T
         weight.copy_(0.5 * leading.T.reshape(weight.shape))
 
 
-def _chart_positions(model: BlipForConditionalGeneration) -> None:
+def _initialise_positions(model: BlipForConditionalGeneration) -> None:
     """Start the position embedding with sines and cosines of the row and column of each patch.
 
     Its scale is that of the patch embedding.

@@ -1,4 +1,4 @@
-"""Check everything that a deployment needs, ask what only the user knows, build, deploy, and upload one picture."""
+"""Check run_all that a deployment needs, ask what only the user knows, build, deploy, and upload one picture."""
 
 import argparse
 import os
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _report([*checks.settings_file(settings, template.raw()), *_region_of_the_workflow(settings)])
             settings = replace(settings, region=settings.region or checks.own_region(settings))
             if options.doctor:
-                return _report(checks.everything(settings, template.raw()))
+                return _report(checks.run_all(settings, template.raw()))
             deployment.run(settings, interactive=sys.stdin.isatty(), yes=options.yes)
     except DeployError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -21,7 +21,7 @@ _CONFIG = Config(connect_timeout=10, read_timeout=20, retries={"total_max_attemp
 _MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 REGION = r"[a-z]{2,}(-[a-z]+)+-\d"
 # AWS keeps this number of concurrent executions for the functions that reserve none.
-_UNRESERVED = 100
+_MIN_UNRESERVED = 100
 # How many shards the stream of an on-demand table usually has at first.
 _SHARDS = 4
 
@@ -49,7 +49,7 @@ class Stack:
     outputs: Mapping[str, str] = field(default_factory=dict)
 
 
-def everything(settings: Settings, template: Template) -> list[Result]:
+def run_all(settings: Settings, template: Template) -> list[Result]:
     """Run all checks, also after one has found a problem."""
     results = [*settings_file(settings, template), docker(), python(), architecture(settings), valid_template(settings)]
     if not settings.region:
@@ -190,7 +190,7 @@ def quota(session: boto3.Session, settings: Settings, stack: Stack) -> Result:
         )
         return Result(name, text, is_problem=True, proposal=proposal)
     own = int(stack.parameters.get("MaxConcurrentUploads", 0))
-    free = int(limits["UnreservedConcurrentExecutions"]) + own - _UNRESERVED
+    free = int(limits["UnreservedConcurrentExecutions"]) + own - _MIN_UNRESERVED
     wanted, setting = _reserved(settings.values)
     if wanted > max(free, 0):
         text = (
@@ -212,7 +212,7 @@ def _reserved(values: Mapping[str, str]) -> tuple[int, str]:
 
 def _proposal(allowed: int, values: Mapping[str, str]) -> dict[str, str]:
     """Return the settings with which a small quota leaves two fifths of it to the API."""
-    if allowed >= _UNRESERVED:
+    if allowed >= _MIN_UNRESERVED:
         return {}
     proposed = {"MaxConcurrentUploads": "0"}
     if values["StartMode"] == "provisioned":

@@ -36,7 +36,7 @@ def run(settings: Settings, *, interactive: bool, yes: bool) -> None:
 def _checked(settings: Settings, *, interactive: bool, yes: bool) -> Settings:
     """Run all checks. Return the settings with those that fit the quota of the account, if the user agrees."""
     assumed = replace(settings, values={**settings.values, **_assumed(settings)}) if interactive else settings
-    results = checks.everything(assumed, template.raw())
+    results = checks.run_all(assumed, template.raw())
     if not (interactive or yes):
         text = "there is no terminal to ask on: add YES=1, which deploys without asking"
         results.append(checks.Result("answers", text, is_problem=True))

@@ -68,7 +68,7 @@ def try_out(session: boto3.Session, access: str, outputs: Mapping[str, str]) -> 
         started = time.monotonic()
         # With the key, another try after a lost response does not store a second image.
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Idempotency-Key": str(uuid.uuid4())}
-        uploaded = _patiently(client, form, headers)
+        uploaded = _send_until_ready(client, form, headers)
         seconds = time.monotonic() - started
         data = _checked(uploaded, "upload").json()["data"]
         _checked(client.send("DELETE", f"/api/images/{data['image_id']}"), "deletion")
@@ -79,7 +79,7 @@ def try_out(session: boto3.Session, access: str, outputs: Mapping[str, str]) -> 
     return f"{PICTURE.name} got its caption in {seconds:.1f} s and is deleted again: {data['caption']}"
 
 
-def _patiently(client: Client, form: bytes, headers: Mapping[str, str]) -> requests.Response:
+def _send_until_ready(client: Client, form: bytes, headers: Mapping[str, str]) -> requests.Response:
     for _ in range(_TRIES - 1):
         response = client.send("POST", "/api/images", form, headers)
         if response.status_code not in _TRY_AGAIN:

@@ -15,7 +15,7 @@ UNDECIDED_PROBLEM = (
 )
 # JwtIssuer of template.yaml until somebody names a real one.
 EXAMPLE_ISSUER = "https://issuer.example"
-_LIST = "CommaDelimitedList"
+_LIST_TYPE = "CommaDelimitedList"
 
 
 def problems(template: Template, values: Mapping[str, str], region: str | None = None) -> list[str]:
@@ -76,7 +76,7 @@ def _violations(described: dict[str, Any], value: str) -> Iterator[str]:
         yield f"must have at most {described['MaxLength']} characters"
     if len(value) < int(described.get("MinLength", 0)):
         yield f"must have at least {described['MinLength']} characters"
-    elements = value.split(",") if described["Type"] == _LIST else [value]
+    elements = value.split(",") if described["Type"] == _LIST_TYPE else [value]
     pattern = described.get("AllowedPattern")
     if pattern and not all(re.fullmatch(pattern, element) for element in elements):
         yield str(described.get("ConstraintDescription", f"must match {pattern}"))

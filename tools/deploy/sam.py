@@ -12,8 +12,8 @@ from tools.deploy.settings_file import Settings
 from tools.stopping import Stopped
 
 # The one that requirements-dev.txt names, beside this Python, or the one on PATH.
-_BESIDE = Path(sys.executable).with_name("sam")
-SAM = str(_BESIDE) if _BESIDE.exists() else shutil.which("sam") or "sam"
+_SAM_NEXT_TO_PYTHON = Path(sys.executable).with_name("sam")
+SAM = str(_SAM_NEXT_TO_PYTHON) if _SAM_NEXT_TO_PYTHON.exists() else shutil.which("sam") or "sam"
 
 
 def validate(settings: Settings) -> tuple[int, str]:

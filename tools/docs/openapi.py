@@ -159,20 +159,20 @@ _REQUESTS: dict[str, Json] = {
         },
     },
 }
-_ID_OF_ANSWER = {"image_id": "$response.body#/data/image_id"}
+_ID_OF_RESPONSE = {"image_id": "$response.body#/data/image_id"}
 _LINKS: dict[str, Json] = {
     "uploadImage": {
-        "image": {"operationId": "getImage", "parameters": _ID_OF_ANSWER, "description": "The image again."},
+        "image": {"operationId": "getImage", "parameters": _ID_OF_RESPONSE, "description": "The image again."},
         "thumbnail": {
             "operationId": "getThumbnail",
-            "parameters": {**_ID_OF_ANSWER, "size": "small"},
+            "parameters": {**_ID_OF_RESPONSE, "size": "small"},
             "description": "A fresh URL of its small thumbnail.",
         },
-        "deletion": {"operationId": "deleteImage", "parameters": _ID_OF_ANSWER, "description": "Delete the image."},
+        "deletion": {"operationId": "deleteImage", "parameters": _ID_OF_RESPONSE, "description": "Delete the image."},
     },
     "createUpload": {
-        "image": {"operationId": "getImage", "parameters": _ID_OF_ANSWER, "description": "The state of the image."},
-        "deletion": {"operationId": "deleteImage", "parameters": _ID_OF_ANSWER, "description": "Delete the image."},
+        "image": {"operationId": "getImage", "parameters": _ID_OF_RESPONSE, "description": "The state of the image."},
+        "deletion": {"operationId": "deleteImage", "parameters": _ID_OF_RESPONSE, "description": "Delete the image."},
     },
 }
 # The responses of API Gateway itself: before it calls a function, or if a function gives no response.

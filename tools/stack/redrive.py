@@ -18,7 +18,7 @@ from tools.stack import deployed, stream_failures
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-_MOVED = ("UploadsDeadLetterQueue", "LeftoversDeadLetterQueue")
+_MOVABLE_QUEUES = ("UploadsDeadLetterQueue", "LeftoversDeadLetterQueue")
 _STREAM, _LEFTOVERS = "StreamDeadLetterQueue", "LeftoversQueue"
 # SQS moves messages in the background. After so long, this command no longer waits for it.
 _MAX_WAIT_SECONDS = 60
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("stack", help="name of the deployed stack")
     options = parser.parse_args(arguments)
-    done = [_move(name, deployed.resource(options.stack, name)) for name in _MOVED]
+    done = [_move(name, deployed.resource(options.stack, name)) for name in _MOVABLE_QUEUES]
     done.append(_resend(deployed.resource(options.stack, _STREAM), deployed.resource(options.stack, _LEFTOVERS)))
     return 0 if all(done) else 1
 

@@ -16,7 +16,7 @@ from image_pipeline.storage import keys, search_index, table
 from image_pipeline.threads import ThreadPool
 from tools.stack import deployed
 
-_AT_ONCE = 16
+_THREADS = 16
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     values = deployed.outputs(options.stack)
     os.environ["TABLE_NAME"] = values["TableName"]
     image_ids = [record.image_id for record in deployed.images()]
-    with ThreadPool(_AT_ONCE) as pool:
+    with ThreadPool(_THREADS) as pool:
         for _ in tqdm(pool.map(_rebuild, image_ids), total=len(image_ids), unit="image"):
             pass
     print(f"{len(image_ids):,} images are in the index")
@@ -61,7 +61,7 @@ def _without_item(image_ids: Sequence[str]) -> list[str]:
     An item precedes the files, so an upload that is running has one. An expired item is not gone yet: DynamoDB still
     removes it, and then FollowImagesFunction deletes the files.
     """
-    with ThreadPool(_AT_ONCE) as pool:
+    with ThreadPool(_THREADS) as pool:
         items = pool.map(table.find, map(keys.image, image_ids))
         return [image_id for image_id, item in zip(image_ids, items, strict=True) if item is None]
 

@@ -27,7 +27,7 @@ _HIDDEN_SECONDS = 900
 _WAIT_SECONDS = 1
 # DynamoDB may return pages without records. A range that still has no end after so many is given up.
 _MAX_PAGES = 1000
-_GONE = {"TrimmedDataAccessException", "ResourceNotFoundException"}
+_GONE_CODES = {"TrimmedDataAccessException", "ResourceNotFoundException"}
 
 
 class RecordsGoneError(Exception):
@@ -111,7 +111,7 @@ def image_ids(batch: Batch) -> list[str]:
     try:
         found = {record["dynamodb"]["Keys"]["pk"]["S"]: None for record in _records(batch) if _is_image(record)}
     except ClientError as error:
-        if error.response["Error"]["Code"] in _GONE:
+        if error.response["Error"]["Code"] in _GONE_CODES:
             raise RecordsGoneError from error
         raise
     return [keys.image_id(partition_key) for partition_key in found]

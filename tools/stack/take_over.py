@@ -10,7 +10,7 @@ from tools import template
 
 _FOLDER = Path("build/take_over")
 # This property refers to another resource. The first deployment after the import adds it.
-_LATER = "NotificationConfiguration"
+_ADDED_LATER = "NotificationConfiguration"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,7 +45,7 @@ def _retained(names: dict[str, dict[str, str]]) -> dict[str, Any]:
         # An import needs one of the older values.
         resource["DeletionPolicy"] = "Retain"
         resource.pop("DependsOn", None)
-        resource["Properties"].pop(_LATER, None)
+        resource["Properties"].pop(_ADDED_LATER, None)
     text = json.dumps(resources)
     used = {name: value for name, value in described["Parameters"].items() if f'{{"Ref": "{name}"}}' in text}
     return {"AWSTemplateFormatVersion": "2010-09-09", "Parameters": used, "Resources": resources}

@@ -6,7 +6,7 @@ http/handler.py gives each class its status code.
 from image_pipeline.models import ImageFormat, ThumbnailSize, any_of
 
 _SIZES = any_of(f"'{size}'" for size in ThumbnailSize)
-# As people write the names of the formats: by their file extensions.
+# The formats as messages name them: by their usual file extensions, such as JPG.
 ACCEPTED_FILES = any_of(row.extensions[0].upper() for row in ImageFormat)
 
 # The message for everything that has no error class.

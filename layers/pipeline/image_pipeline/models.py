@@ -87,7 +87,8 @@ class Upload:
 class ImageMetadata:
     """Facts about the uploaded file. Width and height are in pixels, after EXIF orientation is applied.
 
-    `format` is the name of an ImageFormat. While a new version is deployed, it may be one that this version lacks.
+    `format` is the name of an ImageFormat. While a new version is deployed, it may be a format that this version does
+    not know.
     """
 
     width: int
@@ -112,8 +113,8 @@ class ImageRecord:
     """A finished image.
 
     `thumbnails` maps each size to an S3 key; an old image may lack a size that is new. `caption_prompt` is empty if the
-    client gave none. `caption_confidence` is from 0 to 1, and None for images of older versions. `dominant_color` is
-    such as "#a9572a", and None for transparent images and those of older versions.
+    client gave none. `caption_confidence` is from 0 to 1, and None for images of older versions. `dominant_color` looks
+    like "#a9572a". It is None for transparent images and those of older versions.
     """
 
     image_id: str

@@ -18,7 +18,7 @@ logger = Logger()
 
 
 def record_success(way: Way, seconds: float, decoding_seconds: float, size_bytes: int) -> None:
-    """Emit the metrics of an image: its number, the times of all and of decoding alone, and the size of its file."""
+    """Emit the metrics of an image: a count of one, the time of the upload, the time of decoding, and the file size."""
     _emit(
         {"way": way},
         ImagesProcessed=(MetricUnit.Count, 1),
@@ -36,7 +36,7 @@ def record_failure(way: Way) -> None:
 def record_version_fault() -> None:
     """Emit the metric of a failed upload that is a fault of ours, for this version of the function.
 
-    A canary is rolled back by it. Does nothing outside Lambda, where a function has no version.
+    An alarm on this metric rolls back a canary. Does nothing outside Lambda, where a function has no version.
     """
     if version := os.environ.get("AWS_LAMBDA_FUNCTION_VERSION"):
         # Versions of other functions have the same numbers.

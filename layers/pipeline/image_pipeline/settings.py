@@ -85,7 +85,7 @@ def jwt_issuer() -> str:
 
 
 def jwt_audiences() -> list[str]:
-    """Return the audiences of which a token must name one."""
+    """Return the accepted audiences. A token must name at least one of them."""
     return _text("JWT_AUDIENCE").split(",")
 
 
@@ -115,12 +115,12 @@ def keep_originals() -> bool:
 
 
 def max_image_pixels() -> int:
-    """Return the largest accepted image size. Above 89 million pixels, decoding needs too much memory."""
+    """Return the largest accepted number of pixels. Above 89 million pixels, decoding needs too much memory."""
     return _number("MAX_IMAGE_PIXELS", 1, 89_000_000)
 
 
 def max_direct_image_pixels() -> int:
-    """Return the largest accepted image size of a direct upload."""
+    """Return the largest accepted number of pixels of a direct upload."""
     return _number("MAX_DIRECT_IMAGE_PIXELS", 1, 250_000_000)
 
 

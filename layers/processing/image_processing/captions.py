@@ -34,7 +34,7 @@ _ENGINE_ERRORS = (engine.Fail, engine.RuntimeException, engine.InvalidArgument, 
 MAX_PROMPT_TOKENS = 100
 
 # ONNX Runtime raises its errors, so it does not need to print them.
-_FATAL = 4
+_LOG_FATAL = 4
 
 # The model is loaded in a thread of its own, so that a request can stop waiting for it.
 _LOADER = ThreadPoolExecutor(1, thread_name_prefix="model")
@@ -276,9 +276,9 @@ def usable_processors() -> int:
 
 def _session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _FATAL
+    options.log_severity_level = _LOG_FATAL
     options.intra_op_num_threads = usable_processors()
     # The threads of a session wait in a busy loop for its next operator. The encoder and the decoder are sessions of
-    # their own, so the threads of one would slow down the other for longer than its pauses are.
+    # their own, so waiting threads of one would slow down the other.
     options.add_session_config_entry("session.intra_op.spin_duration_us", "200")
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

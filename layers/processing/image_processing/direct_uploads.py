@@ -15,7 +15,7 @@ from image_pipeline.storage import claims, file_store, keys, records
 from image_processing import uploads
 
 # Another attempt would end in the same way.
-_FINAL = (FileNotUploadedError, ImageTooLargeError, UndecodableImageError, UnsupportedImageError)
+_FINAL_ERRORS = (FileNotUploadedError, ImageTooLargeError, UndecodableImageError, UnsupportedImageError)
 
 
 def process(key: str) -> None:
@@ -36,7 +36,7 @@ def process(key: str) -> None:
     else:
         try:
             uploads.process_claimed(Upload(original_name, file_store.get(image_id), prompt=prompt), claim)
-        except _FINAL as error:
+        except _FINAL_ERRORS as error:
             _fail(claim, original_name, error)
     # The record is stored, so a repeated message finds nothing to do.
     file_store.delete(image_id)

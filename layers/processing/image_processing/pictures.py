@@ -31,7 +31,7 @@ _TRANSPOSITIONS = {
 }
 _FIRST_SIDEWAYS = 5
 # The errors that Pillow raises on damaged files, found by fuzzing.
-_DAMAGED = (
+_PILLOW_ERRORS = (
     AssertionError,
     EOFError,
     IndexError,
@@ -81,7 +81,7 @@ def decode(
         raise ImageTooLargeError(f"The image has more than {max_pixels:,} pixels. {advice}")
     try:
         pixels = file.decode(reduction.least_sides(max(size.pixels for size in ThumbnailSize), caption_side))
-    except _DAMAGED as error:
+    except _PILLOW_ERRORS as error:
         raise UndecodableImageError from error
     width, height = file.width, file.height
     orientation = file.exif.orientation if file.exif else None
@@ -108,7 +108,7 @@ def _dates(file: File, received_at: datetime) -> tuple[datetime, datetime]:
     exif = file.exif or Exif(None, None, None, None)
     created = [exif.date_time_original, exif.date_time_digitized, exif.date_time, file.created]
     modified = dates.parse(exif.date_time, received_at)
-    modified = modified or (dates.sane(file.modified, received_at) if file.modified else None)
+    modified = modified or (dates.plausible(file.modified, received_at) if file.modified else None)
     told = [date for text in created if (date := dates.parse(text, received_at))]
     created_at = told[0] if told else modified
     return created_at or received_at, modified or created_at or received_at

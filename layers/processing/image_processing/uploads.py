@@ -28,7 +28,7 @@ from image_processing.captions import Caption
 from image_processing.pictures import Picture
 
 _LARGER_IMAGES = "Please scale it down, or send it with POST /api/uploads, which takes larger images."
-# What is kept of the time of a request after its caption: one call that stores the outcome, and a second for all else.
+# The time that is kept for the work after the caption: one call that stores the outcome, and 1 s for the rest.
 _SECONDS_AFTER_CAPTION = clients.MAX_CALL_SECONDS + 1
 
 
@@ -174,7 +174,7 @@ def _fail(claim: Claim, outcome: Literal["damaged", "failure"], original_name: s
 
 
 def _give_back(claim: Claim) -> None:
-    """End an upload that could not begin. If this fails, its items and files expire as those of one that died."""
+    """End an upload that could not begin. If this fails, its items and files expire."""
     try:
         claims.give_back(claim)
     except (StorageError, DeadlineError):

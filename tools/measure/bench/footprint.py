@@ -11,12 +11,12 @@ from tools.template import ROOT
 _PIPELINE = ROOT / "layers" / "pipeline" / "requirements.in"
 _PROCESSING = ROOT / "layers" / "processing" / "requirements.in"
 # The image has no huggingface-hub: tokenizers needs it only for downloads (layers/processing/overrides.txt).
-_ALONE = "tokenizers"
+_WITHOUT_REQUIREMENTS = "tokenizers"
 
 
 def of_ours(model: Path) -> int:
     """Return the bytes of the packages of the upload function and of its model folder."""
-    return _packages([*_pinned(_PROCESSING), *_pinned(_PIPELINE)], alone={_ALONE}) + _files(model)
+    return _packages([*_pinned(_PROCESSING), *_pinned(_PIPELINE)], alone={_WITHOUT_REQUIREMENTS}) + _files(model)
 
 
 def of_baseline(model: Path) -> int:

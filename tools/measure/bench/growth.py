@@ -31,7 +31,7 @@ _ROUNDS = 100
 _WARM_UP = 20
 _BATCH = 10
 # How many images are stored like uploads, so that the statistics are of several shards.
-_COUNTED = 50
+_COUNTED_IMAGES = 50
 _WRITERS = 4
 _PLOT = Path("docs/growth.png")
 
@@ -96,7 +96,7 @@ def _dynamodb() -> Iterator[str]:
 
 def _fill(images: int) -> str:
     """Write images and count some of them. Return the id of one."""
-    for _ in range(_COUNTED):
+    for _ in range(_COUNTED_IMAGES):
         store_sample(record := sample_image())
     template = table.find(keys.image(record.image_id))
     assert template is not None

@@ -26,7 +26,7 @@ _UNIT_BYTES = 1024
 # The functions that load the caption model. Their time is not measured here.
 CAPTIONING = {"UploadImageFunction", "ProcessUploadFunction"}
 # S3 charges nothing for these.
-_FREE = {"DeleteObject", "DeleteObjects"}
+_FREE_OPERATIONS = {"DeleteObject", "DeleteObjects"}
 
 
 @dataclass
@@ -97,7 +97,7 @@ def _usage_of(send: Callable[[str], None]) -> Usage:
         usage.aws_calls[getattr(running, "function", "")] += 1
         if model.service_model.service_name == "dynamodb":
             usage.units.update(dynamodb_units(model.name, json.loads(params["body"])))
-        elif model.service_model.service_name == "s3" and model.name not in _FREE:
+        elif model.service_model.service_name == "s3" and model.name not in _FREE_OPERATIONS:
             usage.units["s3_put" if model.name == "PutObject" else "s3_get"] += 1
         elif model.service_model.service_name == "sqs":
             usage.units["sqs_request"] += 1

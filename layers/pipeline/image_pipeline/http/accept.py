@@ -6,7 +6,7 @@ _QUALITY = re.compile(r"\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*", re.IGNO
 
 
 def prefers(accept: str, media_type: str, other: str) -> bool:
-    """Tell whether a client wants `media_type` more than `other`. Without a preference it does not."""
+    """Tell whether a client wants `media_type` more than `other`. Returns False if it prefers neither."""
     return _quality(accept, media_type) > _quality(accept, other)
 
 

@@ -14,7 +14,7 @@ _EXTENDED = re.compile(
     r"; *filename\* *= *(utf-?8|iso-8859-1)'[^'; ]*'((?:%[0-9a-f]{2}|[!#$&-:<-~])+) *(?:;|$)",
     re.IGNORECASE | re.ASCII,
 )
-_REMOVED = re.compile(
+_REMOVED_CHARACTERS = re.compile(
     "[\0-\x1f\x7f-\x9f"  # control characters
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # change the direction of text
     "\u2028\u2029\ufeff]"  # line separator, paragraph separator, byte order mark
@@ -22,7 +22,7 @@ _REMOVED = re.compile(
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # At most 255 characters. The cut does not split an emoji sequence, or a letter from its accent, unless one of them is
 # longer than 255 characters.
-_BEGINNING = re.compile(
+_FIRST_CHARACTERS = re.compile(
     ".{1,255}(?<!\u200d)(?![\u0300-\u036f\u200d\u20d0-\u20ff\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f])"
     "|.{1,255}"
 )
@@ -41,8 +41,8 @@ def cleaned(name: str) -> str:
     characters, because emoji and some scripts need them. Replaces lone surrogates, which are not valid in UTF-8.
     """
     name = _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", name)
-    name = _REMOVED.sub("", name.replace("\\", "/").rpartition("/")[2]).strip()
-    beginning = _BEGINNING.match(name)
+    name = _REMOVED_CHARACTERS.sub("", name.replace("\\", "/").rpartition("/")[2]).strip()
+    beginning = _FIRST_CHARACTERS.match(name)
     return beginning[0] if beginning else "unnamed"
 
 

@@ -5,7 +5,7 @@ import re
 from image_pipeline.errors import InvalidRequestError
 
 MAX_CHARACTERS = 100
-# Control characters, and halves of characters, which JSON can contain but UTF-8 cannot.
+# Control characters and lone surrogates. JSON can contain lone surrogates, but UTF-8 cannot.
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 

@@ -107,8 +107,8 @@ def details(event: Event) -> Sequence[Detail]:
 def wants_redirect(event: Event, media_type: str) -> bool:
     """Tell whether the client wants the file itself, of this media type, and not a JSON body with its URL.
 
-    `?redirect=1` and `?redirect=0` decide. Without them, the Accept header does: that of an `<img>` prefers images.
-    Raises InvalidRequestError for another value.
+    `?redirect=1` and `?redirect=0` decide. Without them, the Accept header decides. The Accept header of an `<img>`
+    prefers images. Raises InvalidRequestError for another value.
     """
     redirect = _query(event).get("redirect")
     if redirect not in {None, "0", "1"}:

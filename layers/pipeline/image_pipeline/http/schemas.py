@@ -162,7 +162,7 @@ class RequestedUpload(TypedDict):
 
 
 class ImageList(TypedDict):
-    """A page of the processed images, newest first. A page of a search may have none, and yet a next page."""
+    """A page of the processed images, newest first. A page of a search may be empty and still have a next page."""
 
     current_status: Literal["success"]
     content: dict[str, Image]

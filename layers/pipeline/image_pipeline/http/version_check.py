@@ -1,6 +1,6 @@
 """Sends known pictures to a version of the upload function, as API Gateway does, and deletes their images again.
 
-A version that fails this check would send errors to clients, or call their good files damaged.
+A version that fails this check would send errors to clients, or refuse good files as damaged.
 """
 
 import json
@@ -26,7 +26,7 @@ from image_pipeline.storage.versions import BrokenVersionError, NoResponseError
 TRY_SECONDS = 190
 _PAUSE_SECONDS = 3
 _BOUNDARY = "known-picture"
-# The service is starting or has no time, or an earlier try that got no response still runs.
+# 503: the service is starting or has too little time. 409: an earlier try, which got no response, is still running.
 _TRY_AGAIN = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.CONFLICT)
 
 
@@ -57,7 +57,7 @@ class _Response:
 def run(event: Mapping[str, Any], pictures: Mapping[str, bytes]) -> Report:
     """Check the version UPLOAD_VERSION_ARN with pictures, by file name.
 
-    If CodeDeploy asks, it is told the result in any case: the deployment would otherwise wait for an hour.
+    If CodeDeploy asks, it is told the result even after an error. Otherwise the deployment would wait for an hour.
     """
     passed = False
     try:
@@ -124,7 +124,7 @@ def _read(response: object) -> _Response:
 
 
 def _delete(key: str) -> None:
-    """Delete the image of an upload with this Idempotency-Key, also if it is not finished. It then never will be."""
+    """Delete the image of an upload with this Idempotency-Key, also if it is unfinished. It can then never finish."""
     try:
         if image_id := claims.image_of(key):
             records.delete(image_id)

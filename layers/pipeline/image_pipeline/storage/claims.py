@@ -215,7 +215,7 @@ def give_back(claim: Claim) -> None:
 
 
 def _require_success(request: table.Item, sha256: str) -> None:
-    """Raise the error that `claim` raises, unless the request item is of this file and ended with success."""
+    """Raise the error that `claim` raises, unless the request item belongs to this file and the upload succeeded."""
     if request["sha256"] != sha256:
         raise RequestKeyReusedError
     match request["status"]:

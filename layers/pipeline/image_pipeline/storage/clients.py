@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-# The longest that a call takes, with all its retries. botocore's own timeouts are 60 s per try.
+# A call takes at most this long, with all its retries. botocore's own timeouts are 60 s per try.
 MAX_CALL_SECONDS = 10
 _TIMEOUTS = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
 
-# The longest that a call of a function takes. It is one try, because a second one would call the function twice.
+# A call of a function takes at most this long. There is no retry, because it would call the function twice.
 MAX_INVOCATION_SECONDS = 65
 _CALLS_OF_FUNCTIONS = Config(
     connect_timeout=5,

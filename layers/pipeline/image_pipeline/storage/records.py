@@ -178,7 +178,7 @@ def newest(limit: int, before: str | None = None) -> Page:
     All shards are queried at the same time. At most one shard is queried twice, because two query results of one
     shard hold more than `limit` images. Raises StorageError.
     """
-    # Twice the average share of a shard: a second query is rare, and few items are read in vain.
+    # Twice the average share of a shard: a second query is rare, and few items are read without being needed.
     page_size = 2 * (limit // len(keys.LISTING_SHARDS) + 1)
     # Make the client before the threads start, because boto3 cannot make clients in several threads at once.
     clients.dynamodb()
@@ -270,9 +270,10 @@ def _query_listing(shard: int, page_size: int, before: str | None) -> Iterator[d
 
 
 def _published(event: str) -> dict[str, str]:
-    """Return the attributes from which EventsPipe makes an event (options/events.yaml). What applies overwrites them.
+    """Return the attributes from which EventsPipe makes an event (options/events.yaml).
 
-    Each item with an event has all of them, because AWS does not document what an event of a missing one looks like.
+    The caller overwrites the values that it has. Each item with an event has all attributes, because AWS does not
+    document what EventBridge makes of a missing one.
     """
     return {"event": event, "original_name": "", "caption": "", "error": ""}
 

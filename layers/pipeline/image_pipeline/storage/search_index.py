@@ -17,7 +17,7 @@ from image_pipeline.threads import ThreadPool
 MAX_READS = 2000
 _READS_AT_ONCE = 500
 # How many terms are compared to find the rarest.
-_COMPARED = 8
+_MAX_COMPARED_TERMS = 8
 
 
 def update(image_id: str, *, rebuild: bool = False) -> None:
@@ -54,7 +54,7 @@ def search(wanted: Sequence[str], limit: int, before: str | None) -> Page:
     is shorter, and the next page continues. Raises StorageError.
     """
     clients.dynamodb()
-    compared = wanted[:_COMPARED]
+    compared = wanted[:_MAX_COMPARED_TERMS]
     with ThreadPool(len(compared), thread_name_prefix="search") as pool:
         responses = dict(zip(compared, pool.map(lambda term: _entries(term, limit + 1, before), compared), strict=True))
     reads = sum(response["ScannedCount"] for response in responses.values())

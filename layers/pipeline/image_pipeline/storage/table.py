@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Item = dict[str, Any]
 
 _TRIES = 8
-# Of one BatchWriteItem.
+# DynamoDB accepts at most this many writes in one BatchWriteItem.
 _MAX_BATCH = 25
 # Another transaction or too much traffic caused the cancellation, so a later try may succeed. botocore does not retry
 # these.

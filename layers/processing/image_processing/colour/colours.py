@@ -18,7 +18,7 @@ _CICP_SRGB, _CICP_DISPLAY_P3 = bytes((1, 13, 0, 1)), bytes((12, 13, 0, 1))
 _UNIT = 100_000
 # Programs round the gamma and the primaries of sRGB in different ways.
 _SRGB_GAMMAS = range(45_000, 46_000)
-_NEAR = 1_000
+_PRIMARIES_TOLERANCE = 1_000
 _POSSIBLE_GAMMAS = range(_UNIT // 10, _UNIT * 10 + 1)
 
 # An ICC profile, or None for sRGB.
@@ -99,7 +99,10 @@ def _measured_space(gamma: int | None, chromaticities: icc.Chromaticities | None
 
 
 def _are_near_srgb(chromaticities: icc.Chromaticities) -> bool:
-    return all(abs(given - srgb) <= _NEAR for given, srgb in zip(chromaticities, icc.SRGB_PRIMARIES, strict=True))
+    return all(
+        abs(given - srgb) <= _PRIMARIES_TOLERANCE
+        for given, srgb in zip(chromaticities, icc.SRGB_PRIMARIES, strict=True)
+    )
 
 
 @cache

@@ -14,7 +14,7 @@ _SCALES = (1, 2, 4, 8)
 _BYTES_PER_PIXEL = 4
 _MAX_BYTES = 350_000_000
 # libjpeg fills missing pixels with about the middle value of each component.
-_MISSING = range(126, 131)
+_FILL_VALUES = range(126, 131)
 # Random pixel data, before the first restart marker and after each of them.
 _NOISE = bytes(range(1, 251)) * 4
 _MORE_DATA = _NOISE + b"".join(b"\xff" + bytes((0xD0 + number,)) + _NOISE for number in range(8))
@@ -63,16 +63,16 @@ def _is_complete(file: Jpeg, image: Image.Image) -> bool:
         case Check.LAST_PIXEL:
             last = image.getpixel((image.width - 1, image.height - 1))
             samples = last if isinstance(last, tuple) else (last,)
-            return any(sample not in _MISSING for sample in samples) or _has_no_use_for_more(file, _SCALES[-1])
+            return any(sample not in _FILL_VALUES for sample in samples) or _ignores_further_data(file, _SCALES[-1])
         case Check.COARSE:
-            return _has_no_use_for_more(file, _SCALES[-1])
+            return _ignores_further_data(file, _SCALES[-1])
         case Check.FINE:
             # The last scans refine the brightness. The difference only shows at full size.
-            return _has_no_use_for_more(file, 1, "L")
+            return _ignores_further_data(file, 1, "L")
 
 
-def _has_no_use_for_more(file: Jpeg, scale: int, mode: str | None = None) -> bool:
-    """Tell whether the image stays the same if random data follows its own data.
+def _ignores_further_data(file: Jpeg, scale: int, mode: str | None = None) -> bool:
+    """Tell whether random data after the image data leaves the image unchanged.
 
     If pixels are missing, libjpeg decodes them from the random data, and the image changes.
     """

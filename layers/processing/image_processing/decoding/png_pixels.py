@@ -11,7 +11,7 @@ from image_pipeline.errors import ImageTooLargeError
 from image_processing.decoding.reduction import Sides, reduced, strips
 from image_processing.files.png_structure import GRAY_ALPHA, RGB, Png
 
-_DEEP = 16
+_TWO_BYTE_DEPTH = 16
 # Inflating and unfiltering 100 MB of samples takes about half a second.
 _MAX_SAMPLE_BYTES = 300_000_000
 
@@ -27,7 +27,7 @@ def decode(file: Png, least: Sides) -> Image.Image:
     Raises ImageTooLargeError and errors of Pillow.
     """
     # Pillow keeps 8 of 16 bits in RGB. The other 8 are needed to tell which pixels have the transparent colour.
-    is_decoded_twice = file.transparent is not None and file.colour_type == RGB and file.bit_depth == _DEEP
+    is_decoded_twice = file.transparent is not None and file.colour_type == RGB and file.bit_depth == _TWO_BYTE_DEPTH
     if file.sample_bytes * (1 + is_decoded_twice) > _MAX_SAMPLE_BYTES:
         raise ImageTooLargeError(
             "A PNG of this size needs too much memory. Please save it as a JPEG, or with fewer bits per pixel."
@@ -82,9 +82,9 @@ def _low_bytes_match(file: Png) -> _Mask:
 
 def _as_decoded(colour: Sequence[int], bit_depth: int) -> Sequence[int]:
     """Return a colour as Pillow decodes it: with 8 bits per sample, except for gray with 1 or 16 bits."""
-    if bit_depth == _DEEP and len(colour) > 1:
+    if bit_depth == _TWO_BYTE_DEPTH and len(colour) > 1:
         return [sample >> 8 for sample in colour]
-    if bit_depth in {1, _DEEP}:
+    if bit_depth in {1, _TWO_BYTE_DEPTH}:
         return colour
     return [sample * 255 // ((1 << bit_depth) - 1) for sample in colour]
 

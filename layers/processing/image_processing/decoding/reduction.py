@@ -38,7 +38,7 @@ def factors(width: int, height: int, least: Sides) -> tuple[int, int]:
 def enough(image: Image.Image, least: Sides) -> Image.Image:
     """Return the image, reduced if it is at least twice as large as `least`.
 
-    So a larger thumbnail, or the input of a larger model, does not slow down the making of the others.
+    This keeps the other thumbnails fast if a larger thumbnail size, or a model with a larger input, is added.
     """
     both = factors(*image.size, least)
     return image if both == (1, 1) else image.reduce(both)

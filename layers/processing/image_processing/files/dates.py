@@ -25,12 +25,12 @@ def parse(text: str | None, received_at: datetime) -> datetime | None:
     if text is None:
         return None
     if match := _NUMBERS.match(text):
-        return sane([int(part or 0) for part in match.groups()], received_at)
+        return plausible([int(part or 0) for part in match.groups()], received_at)
     parts = parsedate(text)
-    return sane(parts[:6], received_at) if parts else None
+    return plausible(parts[:6], received_at) if parts else None
 
 
-def sane(parts: Sequence[int], received_at: datetime) -> datetime | None:
+def plausible(parts: Sequence[int], received_at: datetime) -> datetime | None:
     """Return the date with this year, month, day, hour, minute and second, in the time zone of `received_at`.
 
     Returns None if the date does not exist, is older than photography, or is in the future.

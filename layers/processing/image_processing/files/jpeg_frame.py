@@ -82,10 +82,10 @@ def read(marker: int, data: bytes) -> Frame:
     samplings = {component: (sampling >> 4, sampling & 15) for component, sampling, _ in components}
     if width == 0 or len(samplings) != number or not all(across and down for across, down in samplings.values()):
         raise UndecodableImageError
-    most_across = max(across for across, _ in samplings.values())
-    most_down = max(down for _, down in samplings.values())
+    max_across = max(across for across, _ in samplings.values())
+    max_down = max(down for _, down in samplings.values())
     blocks = {
-        component: -(-width * across // (most_across * _BLOCK_SIDE)) * -(-height * down // (most_down * _BLOCK_SIDE))
+        component: -(-width * across // (max_across * _BLOCK_SIDE)) * -(-height * down // (max_down * _BLOCK_SIDE))
         for component, (across, down) in samplings.items()
     }
     return Frame(marker, width, height, blocks)

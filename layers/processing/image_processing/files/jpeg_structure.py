@@ -120,7 +120,7 @@ def _segments(content: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         if marker == _SOS:
             end = _END_OF_SCAN.search(content, place)
             scan_end = end.start() if end else len(content)
-            # A cut scan may end with the first half of a stuffed byte. The end marker behind it would then be misread.
+            # A cut scan may end with the first half of a stuffed byte. The end marker after it would then be misread.
             segment += content[place:scan_end].rstrip(b"\xff")
             place = scan_end
         yield marker, segment, data

@@ -20,7 +20,7 @@ _HEADER = struct.Struct(">2I5B")
 _CHUNK_START = struct.Struct(">I4s")
 _CRC = struct.Struct(">I")
 # The ancillary chunks that are used. Of each kind, the first undamaged one counts.
-_USED = {b"tRNS", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf", b"tIME"}
+_USED_CHUNKS = {b"tRNS", b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"eXIf", b"tIME"}
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _CREATION_TIME = b"Creation Time"
 # ImageMagick wrote EXIF as hexadecimal text before PNG had a chunk for EXIF.
@@ -101,7 +101,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
         place = start + length + _CRC.size
         data = content[start : start + length]
         # Pixel data has a second checksum, by zlib. Chunks that are not used need none.
-        is_checked = name in _USED or name in _TEXTS or name in {b"IHDR", b"PLTE"}
+        is_checked = name in _USED_CHUNKS or name in _TEXTS or name in {b"IHDR", b"PLTE"}
         yield name, data, is_checked and content[place - _CRC.size : place] == _CRC.pack(zlib.crc32(name + data))
 
 
@@ -156,7 +156,7 @@ def _profile(data: bytes) -> bytes | None:
 
 def _keep(found: dict[bytes, bytes], name: bytes, data: bytes) -> None:
     """Add a chunk to `found` by its name, or a text by its keyword, if it is used and the first of its kind."""
-    if name in _USED:
+    if name in _USED_CHUNKS:
         found.setdefault(name, data)
         return
     keyword, _, text = data.partition(b"\0")
@@ -164,7 +164,7 @@ def _keep(found: dict[bytes, bytes], name: bytes, data: bytes) -> None:
         return
     is_compressed = name == b"zTXt"
     if name == b"iTXt":
-        # Before the text come: is it compressed, the method, a language, the keyword in that language.
+        # These fields come before the text: compression flag, compression method, language, translated keyword.
         is_compressed = text[:1] == b"\1"
         text = text[1:2] + text[2:].split(b"\0", 2)[-1]
     elif name == b"tEXt":
