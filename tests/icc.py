@@ -16,7 +16,7 @@ def of_inks(*inks: tuple[int, int, int]) -> bytes:
     for amounts in product((0, 1), repeat=len(inks)):
         printed = [ink for ink, amount in zip(inks, amounts, strict=True) if amount]
         colour = [paper + sum(ink[at] - paper for ink in printed) for at, paper in enumerate(_PAPER)]
-        # Without light there is only black, so the colour axes are zero.
+        # Black has no colour, so its colour axes are zero.
         corners += bytes(colour if colour[0] > 0 else (0, 128, 128))
     identity_matrix = struct.pack(">9i", *(65536 * (at % 4 == 0) for at in range(9)))
     ramp = bytes(range(256))

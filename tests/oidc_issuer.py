@@ -48,7 +48,10 @@ class Issuer:
         return jwt.encode(self.claims(**changes), key, algorithm, {"kid": key_id})
 
     def claims(self, **changes: Any) -> dict[str, Any]:
-        """Return the claims of a valid token with changes. Times are seconds from now. None leaves out a claim."""
+        """Return the claims of a valid token with changes.
+
+        Times are seconds from now. A claim that is None is left out.
+        """
         claims: dict[str, Any] = {"iss": self.url, "aud": AUDIENCE, "sub": "a-user", "iat": 0, "exp": 3600} | changes
         now = int(time.time())
         return {

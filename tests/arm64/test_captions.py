@@ -48,5 +48,5 @@ def test_captions_on_arm64_are_those_of_x86(model: Path, variables: dict[str, st
     here = captions([sys.executable], [], settings)
     assert len(here) >= 38
     assert {name: text for name, (text, _) in there.items()} == {name: text for name, (text, _) in here.items()}
-    # The sums of floats have another order there, and in int8 a rounding changes now and then.
+    # arm64 adds floats in another order, so in int8 a rounding sometimes differs.
     assert [confidence for _, confidence in there.values()] == pytest.approx([p for _, p in here.values()], abs=0.01)

@@ -29,7 +29,7 @@ __all__ = ["issuer"]
 HOST = "127.0.0.1"
 # A machine that also runs other tests can be slow.
 expect.set_options(timeout=15_000)
-# Without these, Chromium connects to its maker.
+# Without these, Chromium connects to Google.
 _OFFLINE = [
     "--disable-background-networking",
     "--disable-component-update",
@@ -94,7 +94,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, expected_errors: list[str]) -> Iterator[Page]:
-    """A new page. At its end there was no unexpected error, and no request to another host."""
+    """A new page. The test fails if there was an unexpected error, or a request to another host."""
     with browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce") as context:
         opened = context.new_page()
         errors: list[str] = []

@@ -20,7 +20,7 @@ _FOCUS = """() => {
 
 
 def tab_to(page: Page, text: str) -> None:
-    """Press Tab until the element has the focus that has this text, id or alternative text."""
+    """Press Tab until the element with this text, id or alternative text has the focus."""
     for _ in range(30):
         page.keyboard.press("Tab")
         if text in page.evaluate(_FOCUS):
@@ -29,7 +29,7 @@ def tab_to(page: Page, text: str) -> None:
 
 
 def test_everything_works_with_the_keyboard_alone(site: Site, page: Page) -> None:
-    # Chromium reports file choosers from now on. Otherwise the key could be faster than the order to report them.
+    # Chromium reports file choosers from now on. Otherwise the key could arrive before Chromium begins to report them.
     page.on("filechooser", lambda _: None)
     gallery = Gallery(page, site.url)
     page.keyboard.press("Tab")

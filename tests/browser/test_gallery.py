@@ -49,7 +49,7 @@ def test_photographs_and_scenes_become_cards(site: Site, page: Page) -> None:
 
 @only_root
 def test_a_late_response_does_not_change_the_order_of_the_cards(site: Site, page: Page) -> None:
-    # The second file is sent when the first is processed, and the page hears of the second one first.
+    # The second file is sent when the first file is processed. The page gets the second response first.
     page.add_init_script(
         """const send = XMLHttpRequest.prototype.send;
            let isFirst = true, sendSecond, hearOfFirst;
@@ -213,7 +213,7 @@ def test_each_refused_file_says_why(site: Site, page: Page) -> None:
     expect(gallery.failures.get_by_role("button", name="Try again")).to_be_hidden()
     gallery.choose(file("huge.png", encode(Image.new("1", (11_000, 10_001)), "PNG")))
     expect(gallery.failures).to_have_count(2)
-    # A direct upload takes more pixels than a form, but not that many.
+    # A direct upload accepts more pixels than a form, but this file has even more.
     expect(gallery.failures.first).to_contain_text("The image has more than 110,000,000 pixels.")
     expect(page.get_by_role("heading", name="Uploads")).to_have_text("Uploads, 2 failed")
     # The first file was refused before it was processed.

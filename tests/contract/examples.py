@@ -1,4 +1,4 @@
-"""The examples in the contract of the API. Only what lists the sizes or the formats follows from their tables."""
+"""The examples in the contract of the API. Only the lists of sizes and formats follow from their tables."""
 
 from typing import Any
 

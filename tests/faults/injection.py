@@ -17,7 +17,7 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 
 from image_pipeline.storage import clients
 
-# What botocore makes of a response: the HTTP response with its parsed body, or the error.
+# The result of a request in botocore: the HTTP response with its parsed body, or the error.
 Received = tuple[Any, Exception | None]
 
 

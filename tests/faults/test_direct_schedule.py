@@ -20,7 +20,7 @@ from tests.faults.test_uploads import CONTENT, DAMAGED
 from tools.local.gateway import LocalContext
 
 UPLOADS = SCHEDULES
-# As UploadsQueue has it: then a message goes to the dead-letter queue.
+# The maxReceiveCount of UploadsQueue. After so many deliveries, a message goes to the dead-letter queue.
 DELIVERIES = 5
 
 
@@ -101,7 +101,7 @@ def test_every_upload_ends_once(pipeline: Pipeline) -> None:
     assert keys(settings.uploads_bucket()) == []
     left = {key.partition("/")[0] for key in pages(settings.bucket_name())}
     assert finished <= left
-    # What a killed worker has stored after a deletion goes when the item of the deleted image expires.
+    # Files that a killed worker stored after a deletion are deleted when the item of the deleted image expires.
     for image_id in left - finished:
         follow(image_id)
     assert {key.partition("/")[0] for key in pages(settings.bucket_name())} == finished

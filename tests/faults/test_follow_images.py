@@ -107,7 +107,7 @@ def test_the_stream_reports_expired_images_and_the_filter_passes_them(pipeline: 
     request = table.serialize({"pk": "REQUEST#a-key", "sk": "REQUEST"})
     clients.dynamodb().delete_item(TableName=settings.table_name(), Key=request)
     events = followed_records()
-    # The stored image joins the search index; the killed one has left files.
+    # The stored image is added to the search index. The upload that was killed has left files.
     assert sorted(event["eventName"] for event in events) == ["MODIFY", "REMOVE"]
     assert follow({"Records": events})
     assert [record.image_id for record in search_index.search(["png"], 10, None).records] == list(pipeline.acknowledged)

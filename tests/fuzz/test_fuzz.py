@@ -42,7 +42,7 @@ FORM = (
     b"\x89PNG\r\n\x1a\n....\r\n"
     b'--b\r\nContent-Disposition: form-data; name="title"\r\n\r\nx\r\n--b--\r\n'
 )
-# The events that are damaged, if it is not the event with the name of the folder.
+# The event that is damaged for each function. Other functions use the event with the name of their folder.
 EVENT_NAMES = {
     # Its file is never decoded. test_damaged_images tests decoding, a thousand times faster.
     "upload_image": "upload_image_unsupported",

@@ -55,7 +55,7 @@ class Person:
     passed: int = 0
 
     def wait_for(self, text: str) -> None:
-        """Read until `text` comes, after the last answer."""
+        """Read until `text` comes, after the last typed line."""
         deadline = time.monotonic() + _SECONDS
         while text not in self.read[self.passed :]:
             assert time.monotonic() < deadline, f"{text!r} did not come:\n{self.read}"
@@ -95,7 +95,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Desk:
+class Workspace:
     """A folder with a samconfig.toml, in which the command runs."""
 
     folder: Path

@@ -12,7 +12,7 @@ import boto3
 import pytest
 import requests
 
-from tests.integration.deploying import ACCOUNT, CHECKED, SMALL_ACCOUNT, Desk, lambda_stand_in
+from tests.integration.deploying import ACCOUNT, CHECKED, SMALL_ACCOUNT, Workspace, lambda_stand_in
 from tools import template
 from tools.local import server
 from tools.local.access import API_KEY
@@ -35,8 +35,8 @@ parameter_overrides = [
 capabilities = "CAPABILITY_IAM CAPABILITY_AUTO_EXPAND"
 """
 REGION = "eu-west-1"
-WHO = "API_KEY, JWT, AWS_IAM or NONE: "
-MakeDesk = Callable[..., Desk]
+ACCESS_QUESTION = "API_KEY, JWT, AWS_IAM or NONE: "
+MakeWorkspace = Callable[..., Workspace]
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +47,13 @@ def api(request: pytest.FixtureRequest) -> Iterator[LocalApi]:
 
 
 @pytest.fixture
-def desk(api: LocalApi, tmp_path: Path) -> Iterator[MakeDesk]:
-    """Return a function that prepares the folder, the account, and what a deployment results in."""
+def workspace(api: LocalApi, tmp_path: Path) -> Iterator[MakeWorkspace]:
+    """Return a function that makes the folder, the account, and the outputs of the stub."""
     with ExitStack() as stack:
 
         def make(
             limit: dict[str, int] = ACCOUNT, checked: dict[str, Any] = CHECKED, key_id: str = "", **settings: str
-        ) -> Desk:
+        ) -> Workspace:
             lines = [f"    \"{name}='{value}'\"," for name, value in (DEFAULTS | UNDECIDED | settings).items()]
             (tmp_path / "samconfig.toml").write_text(SETTINGS.format(lines="\n".join(lines)))
             programs = tmp_path / "bin"
@@ -68,14 +68,14 @@ def desk(api: LocalApi, tmp_path: Path) -> Iterator[MakeDesk]:
             if key_id:
                 outputs["FirstApiKeyId"] = key_id
             url = stack.enter_context(lambda_stand_in(limit, checked))
-            return Desk(tmp_path, stub, {"AWS_ENDPOINT_URL_LAMBDA": url, "STUB_OUTPUTS": json.dumps(outputs)})
+            return Workspace(tmp_path, stub, {"AWS_ENDPOINT_URL_LAMBDA": url, "STUB_OUTPUTS": json.dumps(outputs)})
 
         yield make
     boto3.client("cloudformation", region_name=REGION).delete_stack(StackName="a-stack")
 
 
-def test_a_first_deployment_in_a_new_account(desk: MakeDesk, api: LocalApi) -> None:
-    at = desk(SMALL_ACCOUNT)
+def test_a_first_deployment_in_a_new_account(workspace: MakeWorkspace, api: LocalApi) -> None:
+    at = workspace(SMALL_ACCOUNT)
     before = requests.get(f"{api.url}/api/stats", timeout=10).json()["data"]
     with at.person() as person:
         person.answer("Region: ", "")
@@ -84,10 +84,10 @@ def test_a_first_deployment_in_a_new_account(desk: MakeDesk, api: LocalApi) -> N
         person.wait_for("PROBLEM  concurrency   the account has 10 concurrent executions: set MaxConcurrentWorkers=2")
         person.answer("Write these values to samconfig.toml? [y/N]: ", "y")
         person.wait_for("NONE      anybody who knows the URL can upload, read and delete images, and you pay for it")
-        person.answer(WHO, "")
+        person.answer(ACCESS_QUESTION, "")
         person.wait_for("There is no default.")
-        person.answer(WHO, "nobody")
-        person.answer(WHO, "NONE")
+        person.answer(ACCESS_QUESTION, "nobody")
+        person.answer(ACCESS_QUESTION, "NONE")
         person.wait_for("CloudFormation stack changeset")
         person.answer("Deploy this changeset? [y/N]: ", "y")
         ended = person.end()
@@ -112,8 +112,8 @@ def test_a_first_deployment_in_a_new_account(desk: MakeDesk, api: LocalApi) -> N
     assert at.settings.startswith("# A comment.\n")
 
 
-def test_a_second_deployment_asks_nothing_but_the_change_set(desk: MakeDesk) -> None:
-    at = desk(ApiAuth="NONE", UseCanary="true")
+def test_a_second_deployment_asks_nothing_but_the_change_set(workspace: MakeWorkspace) -> None:
+    at = workspace(ApiAuth="NONE", UseCanary="true")
     first = at.alone("--region", REGION, "--yes")
     assert first.status == 0, first.output
     # The canary has tried out the version itself.
@@ -128,10 +128,10 @@ def test_a_second_deployment_asks_nothing_but_the_change_set(desk: MakeDesk) -> 
     assert at.settings == before
 
 
-def test_tokens_need_an_issuer_and_nothing_is_uploaded_without_one(desk: MakeDesk, api: LocalApi) -> None:
-    at = desk()
+def test_tokens_need_an_issuer_and_nothing_is_uploaded_without_one(workspace: MakeWorkspace, api: LocalApi) -> None:
+    at = workspace()
     with at.person("--region", REGION) as person:
-        person.answer(WHO, "jwt")
+        person.answer(ACCESS_QUESTION, "jwt")
         person.answer("Issuer: ", "issuer.test")
         person.wait_for("Please type a URL that begins with https://.")
         person.answer("Issuer: ", "https://issuer.test/")
@@ -145,24 +145,24 @@ def test_tokens_need_an_issuer_and_nothing_is_uploaded_without_one(desk: MakeDes
         assert line in at.settings
 
 
-def test_ctrl_c_at_a_question_changes_nothing(desk: MakeDesk) -> None:
-    at = desk()
+def test_ctrl_c_at_a_question_changes_nothing(workspace: MakeWorkspace) -> None:
+    at = workspace()
     before = at.settings
     with at.person("--region", REGION) as person:
-        person.interrupt(WHO)
+        person.interrupt(ACCESS_QUESTION)
         ended = person.end()
     assert (ended.status, at.settings) == (130, before)
     assert ended.output.endswith("\nstopped\n")
     with at.person("--region", REGION) as person:
-        person.wait_for(WHO)
+        person.wait_for(ACCESS_QUESTION)
         person.press(b"\x04")  # Ctrl-D
         ended = person.end()
     assert (ended.status, at.settings) == (1, before)
     assert "error: the questions were not answered: nothing was changed" in ended.output
 
 
-def test_ctrl_c_during_the_build_lets_sam_clean_up(desk: MakeDesk) -> None:
-    at = desk()
+def test_ctrl_c_during_the_build_lets_sam_clean_up(workspace: MakeWorkspace) -> None:
+    at = workspace()
     at.environment["STUB_WAITS"] = "build"
     with at.person("--region", REGION, "--auth", "NONE") as person:
         person.interrupt("the stub of SAM runs build")
@@ -173,8 +173,8 @@ def test_ctrl_c_during_the_build_lets_sam_clean_up(desk: MakeDesk) -> None:
     assert [command.split()[0] for command in at.sam_commands] == ["validate", "build"]
 
 
-def test_without_a_terminal_each_missing_answer_is_named(desk: MakeDesk) -> None:
-    at = desk()
+def test_without_a_terminal_each_missing_answer_is_named(workspace: MakeWorkspace) -> None:
+    at = workspace()
     before = at.settings
     ended = at.alone()
     assert ended.status == 1
@@ -187,9 +187,9 @@ def test_without_a_terminal_each_missing_answer_is_named(desk: MakeDesk) -> None
     assert {command.split()[0] for command in at.sam_commands} == {"validate"}
 
 
-def test_a_version_without_captions_fails_the_command(desk: MakeDesk) -> None:
+def test_a_version_without_captions_fails_the_command(workspace: MakeWorkspace) -> None:
     failed = {"name": "known.jpg", "seconds": 28.0, "status": 503, "caption": None}
-    at = desk(checked={"passed": False, "pictures": [failed], "reason": "the JPEG got no caption"}, ApiAuth="NONE")
+    at = workspace(checked={"passed": False, "pictures": [failed], "reason": "the JPEG got no caption"}, ApiAuth="NONE")
     ended = at.alone("--region", REGION, "--yes")
     assert ended.status == 1
     assert "known.jpg: no caption, status 503" in ended.output
@@ -197,16 +197,16 @@ def test_a_version_without_captions_fails_the_command(desk: MakeDesk) -> None:
 
 
 @pytest.mark.parametrize("command", ["build", "deploy"])
-def test_a_failure_of_sam_says_what_to_do(desk: MakeDesk, command: str) -> None:
-    at = desk(ApiAuth="NONE")
+def test_a_failure_of_sam_says_what_to_do(workspace: MakeWorkspace, command: str) -> None:
+    at = workspace(ApiAuth="NONE")
     at.environment["STUB_FAILS"] = command
     ended = at.alone("--region", REGION, "--yes")
     assert ended.status == 1
     assert f"error: sam {command} failed: correct what it says above" in ended.output
 
 
-def test_the_doctor_changes_nothing(desk: MakeDesk) -> None:
-    at = desk(SMALL_ACCOUNT)
+def test_the_doctor_changes_nothing(workspace: MakeWorkspace) -> None:
+    at = workspace(SMALL_ACCOUNT)
     before = at.settings
     ended = at.alone("--doctor", "--region", REGION)
     assert (ended.status, at.settings) == (1, before)
@@ -219,9 +219,9 @@ def test_the_doctor_changes_nothing(desk: MakeDesk) -> None:
 
 
 @pytest.mark.parametrize("api", ["API_KEY"], indirect=True)
-def test_without_a_terminal_everything_can_be_given(desk: MakeDesk) -> None:
+def test_without_a_terminal_everything_can_be_given(workspace: MakeWorkspace) -> None:
     key = boto3.client("apigateway", region_name=REGION).create_api_key(name="first", value=API_KEY)
-    at = desk(SMALL_ACCOUNT, key_id=key["id"])
+    at = workspace(SMALL_ACCOUNT, key_id=key["id"])
     ended = at.alone("--region", REGION, "--auth", "API_KEY", "--yes")
     assert ended.status == 0, ended.output
     assert "coffee.jpg got its caption in" in ended.output

@@ -76,7 +76,7 @@ def test_an_interrupted_upload_goes_on_without_duplicates(api: Client, folder: P
             process.send_signal(interruption)
             ended = process.communicate(timeout=60)
         assert process.returncode == status, ended
-    # The local API leaves the parts of a form that was cut to the garbage collector.
+    # The local API does not close the parts of a form that was cut. The garbage collector does.
     gc.collect()
     with start(api, folder, result) as process:
         output, _ = process.communicate(timeout=120)

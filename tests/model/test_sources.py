@@ -33,7 +33,7 @@ Export = Callable[..., int]
 
 @pytest.fixture(scope="session")
 def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two pictures. One of them has an ending in capitals."""
+    """Two pictures. The file extension of one is in capitals."""
     folder = tmp_path_factory.mktemp("samples")
     shutil.copy(SAMPLES / "scene-01.png", folder)
     Image.open(SAMPLES / "scene-02.png").convert("RGB").save(folder / "SCENE-02.JPEG", "JPEG")
@@ -137,7 +137,7 @@ class TestTaken:
         assert export(model) == 0
         sentence = [vocabulary[word] for word in ("a", "star", "'", "s", "circle")]
         assert Captioner(exported).text(sentence) == "a star's circle"
-        # Only a comparison of texts notices that the cleaning is missing.
+        # Without the cleaning, only the texts differ, and the export must notice that.
         monkeypatch.setattr(loading, "_CLEANED", ())
         assert export(model) == 1
 

@@ -148,7 +148,7 @@ def transformed(
 
 
 def adapted(described: template.Template, url: str, model: Path) -> None:
-    """Change the template as `sam build` and `sam package` do, and where the emulator is another place than AWS.
+    """Change the template as `sam build` and `sam package` do, and where the emulator differs from AWS.
 
     Functions that are images become zip functions, because images need Docker. Their packages are in the Python of
     the emulator. Presigned URLs lead to the emulator.
@@ -234,7 +234,10 @@ def _image(model: Path) -> bytes:
 
 @cache
 def layer() -> bytes:
-    """Return the layer, made by its own Makefile. A program gets it from its test, which has made it already."""
+    """Return the layer, made by its own Makefile.
+
+    A program that a test starts gets the layer that the test has made.
+    """
     if made := os.environ.get(LAYER_FILE):
         return Path(made).read_bytes()
     with TemporaryDirectory() as folder:

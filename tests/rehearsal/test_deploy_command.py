@@ -12,7 +12,7 @@ import boto3
 import pytest
 import requests
 
-from tests.integration.deploying import Desk
+from tests.integration.deploying import Workspace
 from tests.rehearsal.stack import LAYER_FILE, Stack, layer
 from tools import emulator
 from tools.template import ROOT
@@ -25,7 +25,7 @@ MANAGED_TEMPLATE = {
     "Resources": {"SamCliSourceBucket": {"Type": "AWS::S3::Bucket"}},
     "Outputs": {"SourceBucket": {"Value": {"Ref": "SamCliSourceBucket"}}},
 }
-WHO = "API_KEY, JWT, AWS_IAM or NONE: "
+ACCESS_QUESTION = "API_KEY, JWT, AWS_IAM or NONE: "
 CONFIRM = "Deploy this changeset? [y/N]: "
 
 
@@ -47,7 +47,7 @@ def managed(aws: str) -> Iterator[None]:  # noqa: ARG001 - the emulator is neede
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def workspace(tmp_path: Path) -> Workspace:
     """A folder with the templates, and samconfig.toml as it is in the repository."""
     for name in ("samconfig.toml", "template.yaml"):
         shutil.copy(ROOT / name, tmp_path)
@@ -60,17 +60,17 @@ def desk(tmp_path: Path) -> Desk:
         program.chmod(0o755)
     (tmp_path / "layer.zip").write_bytes(layer())
     own = {"REAL_SAM": str(SAM), LAYER_FILE: str(tmp_path / "layer.zip"), "SAM_CLI_POLL_DELAY": "0.5"}
-    return Desk(tmp_path, stub, own)
+    return Workspace(tmp_path, stub, own)
 
 
 @pytest.mark.usefixtures("managed")
-def test_plain_sam_deploy_publishes_nothing_while_access_is_undecided(desk: Desk, stack: Stack) -> None:
+def test_plain_sam_deploy_publishes_nothing_while_access_is_undecided(workspace: Workspace, stack: Stack) -> None:
     for command in ("build", "deploy --no-confirm-changeset --region us-east-1"):
         done = subprocess.run(
-            [desk.stub, *command.split()],
+            [workspace.stub, *command.split()],
             check=False,
-            cwd=desk.folder,
-            env=os.environ | desk.environment | {"PYTHONPATH": str(ROOT), "SAM_CLI_TELEMETRY": "0"},
+            cwd=workspace.folder,
+            env=os.environ | workspace.environment | {"PYTHONPATH": str(ROOT), "SAM_CLI_TELEMETRY": "0"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -81,11 +81,11 @@ def test_plain_sam_deploy_publishes_nothing_while_access_is_undecided(desk: Desk
 
 
 @pytest.mark.usefixtures("managed")
-def test_a_stack_is_deployed_changed_and_refused(desk: Desk, stack: Stack) -> None:
-    with desk.person() as person:
+def test_a_stack_is_deployed_changed_and_refused(workspace: Workspace, stack: Stack) -> None:
+    with workspace.person() as person:
         person.answer("Region: ", emulator.REGION)
-        person.answer(WHO, "")
-        person.answer(WHO, "NONE")
+        person.answer(ACCESS_QUESTION, "")
+        person.answer(ACCESS_QUESTION, "NONE")
         person.wait_for("CloudFormation stack changeset")
         person.wait_for("UploadImageFunction")
         person.answer(CONFIRM, "y")
@@ -95,17 +95,17 @@ def test_a_stack_is_deployed_changed_and_refused(desk: Desk, stack: Stack) -> No
     assert "check.png: a small red cross" in ended.output
     assert "coffee.jpg got its caption in" in ended.output
     assert requests.get(f"{stack.api_url}/api/images", timeout=10).json()["data"] == "No image has been processed yet."
-    first = desk.settings
+    first = workspace.settings
     assert '"ApiAuth=NONE",' in first
 
-    with desk.person() as person:
+    with workspace.person() as person:
         person.answer(CONFIRM, "")
         ended = person.end()
     assert ended.status == 1
     assert "nothing was deployed" in ended.output
 
-    ended = desk.alone("--auth", "API_KEY", "--yes")
+    ended = workspace.alone("--auth", "API_KEY", "--yes")
     assert ended.status == 0, ended.output
     assert "coffee.jpg got its caption in" in ended.output
     assert requests.get(f"{stack.api_url}/api/images", timeout=10).status_code == 403
-    assert desk.settings == first.replace("ApiAuth=NONE", "ApiAuth=API_KEY", 1)
+    assert workspace.settings == first.replace("ApiAuth=NONE", "ApiAuth=API_KEY", 1)

@@ -35,9 +35,9 @@ def sections() -> dict[str, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a samconfig.toml of its own, and links to everything else in the repository."""
-    folder = tmp_path_factory.mktemp("desk")
+    folder = tmp_path_factory.mktemp("workspace")
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
     link(ROOT, folder, but={".git", ".gitignore", ".venv", "samconfig.toml"})
@@ -62,16 +62,18 @@ def link(source: Path, target: Path, but: set[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def printed(desk: Path, aws: str) -> dict[str, str]:
+def printed(workspace: Path, aws: str) -> dict[str, str]:
     """What the commands of each section print, by its number. All run in one shell, and none may fail."""
     lines = [line for number, blocks in sections().items() for line in (f"echo '=== {number}'", *blocks)]
-    log = desk / "log.txt"
+    log = workspace / "log.txt"
     with log.open("w") as output:
         done = subprocess.run(
             ["bash", "-eu", "-o", "pipefail", "-c", "\n".join(lines)],
             check=False,
-            cwd=desk,
-            env=os.environ | emulator.environment(aws) | {"PYTHONPATH": str(ROOT), LAYER_FILE: str(desk / "layer.zip")},
+            cwd=workspace,
+            env=os.environ
+            | emulator.environment(aws)
+            | {"PYTHONPATH": str(ROOT), LAYER_FILE: str(workspace / "layer.zip")},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -99,8 +101,8 @@ def test_each_command_does_what_the_page_says(printed: dict[str, str]) -> None:
 
 
 @pytest.mark.usefixtures("printed")
-def test_nothing_is_left(desk: Path) -> None:
-    assert (desk / "samconfig.toml").read_text() == (ROOT / "samconfig.toml").read_text()
+def test_nothing_is_left(workspace: Path) -> None:
+    assert (workspace / "samconfig.toml").read_text() == (ROOT / "samconfig.toml").read_text()
     names = [bucket["Name"] for bucket in boto3.client("s3").list_buckets()["Buckets"]]
     assert names == [ARTIFACTS]
     assert not boto3.client("dynamodb").list_tables()["TableNames"]

@@ -287,7 +287,7 @@ def test_a_missing_setting_is_told_too(codedeploy: Stubber, monkeypatch: pytest.
 
 def test_codedeploy_is_told_before_lambda_ends_the_function() -> None:
     timeout = template.functions(template.read())["CheckVersionFunction"]["Timeout"]
-    # Three calls find and delete the image of the last try, one tells CodeDeploy.
+    # Three calls find and delete the image of the last try. One call tells CodeDeploy.
     calls = 4 * clients.MAX_CALL_SECONDS
     assert version_check.TRY_SECONDS + clients.MAX_INVOCATION_SECONDS + calls <= timeout
 

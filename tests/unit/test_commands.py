@@ -239,7 +239,7 @@ def test_the_images_of_the_streams_dead_letters_go_to_the_queue(
     _, _, found = stream_records()
     at = [number for number, key in found if key["sk"] == "IMAGE"]
     url = stack["StreamDeadLetterQueue"]
-    # A poison message at the head, odd ones between good ones.
+    # An unreadable message comes first. Others are between valid messages.
     endless = letter(at[0], str(int(at[-1]) + 999_999))
     odd = ["no JSON", "{}", "[]", '{"DDBStreamBatchInfo": null}', letter("x", "1"), endless]
     for body in (*odd[:3], letter(at[0], at[1]), *odd[3:5], letter(at[3], at[3]), odd[5]):

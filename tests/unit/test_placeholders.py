@@ -14,7 +14,7 @@ def dominant(content: bytes) -> str | None:
 
 
 def test_the_largest_group_of_similar_colours_wins() -> None:
-    # Of each single colour, there are fewer pixels than red ones. Together, the blue ones are more.
+    # No single blue has as many pixels as red. All blues together have more.
     image = Image.new("RGB", (512, 512), "red")
     for x in range(300):
         image.paste((0, 0, 200 + x // 15), (x, 0, x + 1, 512))

@@ -186,7 +186,7 @@ def event_of(name: str, image_id: str) -> dict[str, Any]:
 
 
 def follow(event: dict[str, Any]) -> list[Any]:
-    """Return the records that failed."""
+    """Return the ids of the records that failed."""
     return [*follow_images.lambda_handler(event, LocalContext("FollowImagesFunction"))["batchItemFailures"]]
 
 

@@ -429,7 +429,7 @@ def refuse(**_: Any) -> None:
     raise ClientError({"Error": {"Code": "SlowDown"}}, "DeleteObject")
 
 
-# The events in which a function reads all its variables, if it is not the event with the name of its folder.
+# The event in which each function reads all its variables. Others use the event with the name of their folder.
 EVENT_NAMES = {
     "upload_image": "upload_image_png",
     "list_images": "list_images_page",
@@ -462,7 +462,7 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
 
     def recorded(name: str) -> str:
         read.add(name)
-        # A variable that the template lacks is named below.
+        # The assertion below names a variable that the template lacks.
         return os.environ.get(name, "1")
 
     for reader in ("_text", "_optional"):

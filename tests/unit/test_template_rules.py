@@ -67,7 +67,10 @@ def test_a_separate_policy_is_noticed(kind: str, attached: dict[str, Any]) -> No
 
 
 def identities(resource: dict[str, Any]) -> list[set[str]]:
-    """Return pointers to the properties that name a resource, if the template and not AWS chooses its name."""
+    """Return pointers to the properties that name a resource, if the template chooses its name.
+
+    AWS chooses the other names.
+    """
     described = schema(resource["Type"])
     kind = resource["Type"].rpartition(":")[2]
     found = [{pointer} for pointer in create_only(resource) if pointer.endswith(("/Name", f"/{kind}Name"))]

@@ -20,7 +20,7 @@ from tools.template import Template
 
 Parameter = dict[str, Any]
 Change = Callable[[Template], None]
-# One of them fits every pattern of a parameter.
+# Every pattern of a parameter accepts at least one of these texts.
 _TEXTS = (
     "https://one.example",
     "https://two.example",

@@ -22,7 +22,7 @@ REPOSITORY = "public.ecr.aws/lambda/python"
 # The Dockerfile uses the first. SAM runs zip functions in the second.
 TAGS = ("3.13", f"3.13-{ARCHITECTURE}")
 
-# The images that SAM makes of zip functions and their layers.
+# The images that SAM builds for zip functions and their layers.
 _SAM_REPOSITORY = "samcli/lambda-python"
 _STAND_IN = "lambda-python-stand-in:3.13"
 _DEBIAN = "debian-with-python:trixie"

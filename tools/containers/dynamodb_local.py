@@ -26,7 +26,7 @@ _OPTIONS = ["-inMemory", "-sharedDb"]
 
 @contextmanager
 def run(client: docker.DockerClient | None, host: str, port: int) -> Iterator[None]:
-    """Run an empty DynamoDB Local until the block ends. At first it may not answer yet.
+    """Run an empty DynamoDB Local until the block ends. At first it may not respond yet.
 
     It runs in a container if there is a Docker `client` that can pull its image, and otherwise as a process.
     Raises ContainersError.

@@ -1,4 +1,7 @@
-"""What can be checked before a deployment. Each check returns one line; that of a problem says what to do."""
+"""What can be checked before a deployment.
+
+Each check returns one line. If there is a problem, the line says what to do.
+"""
 
 import os
 import platform
@@ -81,7 +84,7 @@ def settings_file(settings: Settings, template: Template) -> list[Result]:
 
 
 def docker() -> Result:
-    """Check that the Docker engine answers."""
+    """Check that the Docker engine responds."""
     try:
         asked = subprocess.run(
             ["docker", "version", "--format", "{{.Server.Version}}"],
@@ -202,7 +205,7 @@ def quota(session: boto3.Session, settings: Settings, stack: Stack) -> Result:
 
 
 def _reserved(values: Mapping[str, str]) -> tuple[int, str]:
-    """Return what the stack takes from the concurrency of the account for itself, and the setting that says so."""
+    """Return the concurrency that the stack reserves, and the setting that causes this."""
     if limit := int(values["MaxConcurrentUploads"]):
         return limit, "MaxConcurrentUploads"
     if values["StartMode"] == "provisioned":
@@ -211,7 +214,7 @@ def _reserved(values: Mapping[str, str]) -> tuple[int, str]:
 
 
 def _proposal(allowed: int, values: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings with which a small quota leaves two fifths of it to the API."""
+    """Return settings for a small quota that leave two fifths of it to the API."""
     if allowed >= _MIN_UNRESERVED:
         return {}
     proposed = {"MaxConcurrentUploads": "0"}

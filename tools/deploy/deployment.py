@@ -54,7 +54,7 @@ def _checked(settings: Settings, *, interactive: bool, yes: bool) -> Settings:
 
 
 def _assumed(settings: Settings) -> dict[str, str]:
-    """Return valid values for what will be asked, for the checks before the questions."""
+    """Return a valid value for each open question, so that the checks can run before the questions."""
     values, assumed = settings.values, {}
     if values.get("ApiAuth") == rules.UNDECIDED:
         assumed["ApiAuth"] = "API_KEY"

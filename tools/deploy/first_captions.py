@@ -16,7 +16,7 @@ _CONFIG = Config(connect_timeout=10, read_timeout=330, retries={"total_max_attem
 def check(session: boto3.Session, function: str) -> None:
     """Call the function that uploads two pictures to the new version, and print their captions.
 
-    Raises DeployError if they did not both get one.
+    Raises DeployError unless both get a caption.
     """
     print("\nThe new version gets two pictures. The first of them starts an environment.", flush=True)
     try:

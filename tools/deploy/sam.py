@@ -11,7 +11,7 @@ from tools.deploy.errors import DeployError
 from tools.deploy.settings_file import Settings
 from tools.stopping import Stopped
 
-# The one that requirements-dev.txt names, beside this Python, or the one on PATH.
+# The `sam` of requirements-dev.txt, next to this Python, or else the `sam` on PATH.
 _SAM_NEXT_TO_PYTHON = Path(sys.executable).with_name("sam")
 SAM = str(_SAM_NEXT_TO_PYTHON) if _SAM_NEXT_TO_PYTHON.exists() else shutil.which("sam") or "sam"
 

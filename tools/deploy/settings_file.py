@@ -13,7 +13,7 @@ from tools.deploy.errors import DeployError
 
 PATH = Path("samconfig.toml")
 _NAME = re.compile(r"([A-Za-z0-9]+)=")
-# Sections in which such a list would hide that of `global`.
+# A list of parameters in one of these sections would replace the list of `global`.
 _COMMANDS = ("build", "deploy", "validate")
 
 
@@ -21,7 +21,7 @@ _COMMANDS = ("build", "deploy", "validate")
 class Settings:
     """The settings of an environment. `values` has the value of each parameter, as SAM reads its line.
 
-    `problems` says which lines SAM would read otherwise than they look.
+    `problems` names the lines that SAM reads differently from how they look.
     """
 
     environment: str

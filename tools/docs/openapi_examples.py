@@ -1,4 +1,4 @@
-"""Examples of answers for the OpenAPI document, by operation. A test checks each one against its schema."""
+"""Examples of responses for the OpenAPI document, by operation. A test checks each one against its schema."""
 
 from collections.abc import Mapping
 

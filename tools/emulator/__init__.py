@@ -1,7 +1,7 @@
 """An emulator of AWS on this machine: CloudFormation, API Gateway, Lambda and the rest, without Docker and an account.
 
 It is ministack, in an environment of its own (`make .venv-rehearsal/installed`), because the functions run as processes
-of the same Python. It is no AWS: docs/decisions.md names what it does not know.
+of the same Python. It is not AWS: docs/decisions.md names the features that it lacks.
 """
 
 import os

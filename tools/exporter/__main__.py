@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--edit-distance", type=float, default=Gate.token_edit_distance, help="gate: largest mean token edit distance"
     )
     options = parser.parse_args(arguments)
-    # An error is one line of ours.
+    # The libraries stay silent, so that an error prints one line: ours.
     for library in (transformers.logging, huggingface_hub.logging):
         library.set_verbosity_error()
     # Downloads take minutes and show progress. Loading takes seconds.

@@ -1,4 +1,4 @@
-"""Checks of a model folder in Hugging Face format that take no time, before any step that takes long."""
+"""Quick checks of a model folder in Hugging Face format, made before any slow step."""
 
 import json
 import zipfile

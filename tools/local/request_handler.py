@@ -1,4 +1,4 @@
-"""The request handler of the local servers: that of werkzeug, with two faults corrected."""
+"""The request handler of the local servers: werkzeug's handler, with two faults corrected."""
 
 import re
 from collections.abc import Iterator

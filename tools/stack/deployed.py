@@ -18,7 +18,7 @@ _BATCH = 10
 
 
 class MessageRefusedError(Exception):
-    """SQS did not take a message. Those before it are sent."""
+    """SQS refused a message. The messages before it are sent."""
 
 
 def outputs(name: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MOVABLE_QUEUES = ("UploadsDeadLetterQueue", "LeftoversDeadLetterQueue")
 _STREAM, _LEFTOVERS = "StreamDeadLetterQueue", "LeftoversQueue"
-# SQS moves messages in the background. After so long, this command no longer waits for it.
+# SQS moves messages in the background. After this time, the command no longer waits for it.
 _MAX_WAIT_SECONDS = 60
 
 

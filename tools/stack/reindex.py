@@ -1,8 +1,8 @@
 """Settle all images again: `python -m tools.stack.reindex STACK`. It can be repeated.
 
 Writes the search index of all finished images. Then it looks for files of images without an item, such as those whose
-deletion was missed, and sends their ids to LeftoversQueue: FollowImagesFunction deletes the files. So it makes up for
-each record of the table's stream that was lost.
+deletion was missed, and sends their ids to LeftoversQueue: FollowImagesFunction deletes the files. This repairs the
+effects of lost records of the table's stream.
 """
 
 import argparse

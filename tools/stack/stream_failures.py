@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
-# A message that is kept stays invisible for so long, so that the queue does not give it again to the same command.
+# A message that is kept stays invisible for this time, so that the queue does not give it again to the same command.
 _HIDDEN_SECONDS = 900
 _WAIT_SECONDS = 1
-# DynamoDB may return pages without records. A range that still has no end after so many is given up.
+# DynamoDB may return pages without records. A range without an end after this many pages is given up.
 _MAX_PAGES = 1000
 _GONE_CODES = {"TrimmedDataAccessException", "ResourceNotFoundException"}
 
@@ -52,7 +52,7 @@ class Batch:
 class Outcome:
     """What happened to the messages: how many were sent as how many images, and the ids of those that are kept.
 
-    `gone` are those whose records are no longer in the stream. `kept` has the reason of each other one.
+    `gone` has the ids of the messages whose records are no longer in the stream. `kept` has the reasons of the others.
     """
 
     sent: int = 0

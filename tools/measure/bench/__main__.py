@@ -107,7 +107,7 @@ def _prepare() -> tuple[Path, dict[str, Path]]:
     for name in PRECISIONS:
         _say(f"exporting it in {name}")
         exported[name] = SCRATCH / name
-        # Captions of random weights say nothing about a precision. So each is forced, and one sample is enough.
+        # Captions of random weights cannot be compared. So each precision is forced, and one sample is enough.
         options = ("--precision", name, "--samples", str(sample))
         run(WITH_TORCH, "tools.exporter", str(source), str(exported[name]), *options)
     return source, exported

@@ -10,7 +10,8 @@ from tools.template import ROOT
 
 _PIPELINE = ROOT / "layers" / "pipeline" / "requirements.in"
 _PROCESSING = ROOT / "layers" / "processing" / "requirements.in"
-# The image has no huggingface-hub: tokenizers needs it only for downloads (layers/processing/overrides.txt).
+# This package is counted without its requirements: it needs huggingface-hub only for downloads, so the image has none
+# (layers/processing/overrides.txt).
 _WITHOUT_REQUIREMENTS = "tokenizers"
 
 

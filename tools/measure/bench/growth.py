@@ -30,7 +30,7 @@ _LIMIT = 50
 _ROUNDS = 100
 _WARM_UP = 20
 _BATCH = 10
-# How many images are stored like uploads, so that the statistics are of several shards.
+# So many images are stored like uploads, so that several shards have statistics.
 _COUNTED_IMAGES = 50
 _WRITERS = 4
 _PLOT = Path("docs/growth.png")

@@ -22,7 +22,7 @@ OPENVINO_INT8 = "OpenVINO int8"
 # The precision of the weights of encoder and decoder; see tools/exporter/precisions.py.
 PRECISIONS = {"fp32": ("fp32", "fp32"), "int8-decoder": ("fp32", "int8"), "int8": ("int8", "int8")}
 _OUR_PRECISION = "int8"
-# Of Lambda functions, in megabytes: one vCPU, the default of template.yaml, two vCPUs.
+# Memory of Lambda functions, in megabytes: one vCPU, the default of template.yaml, two vCPUs.
 MEMORY_SIZES = (1769, 3008, 3538)
 _DEFAULT_MEMORY = 3008
 _MEGA, _GIGA, _MILLI = 1e6, 1e9, 1e3

@@ -1,4 +1,4 @@
-"""What one image makes AWS do: calls of functions and of services, counted while the local API processes it."""
+"""The usage of AWS by one image: calls of functions and services, counted while the local API processes it."""
 
 import json
 import math

@@ -10,10 +10,10 @@ import simpy
 from image_pipeline.storage import keys
 from tools.measure.simulate.parts import Bucket, Environments, Process, Queue, Seconds
 
-# Of a transaction: the item and the statistics cost twice, the copy in the index once (tools/measure/cost/usage.py).
+# A write in a transaction costs two units. Its copy in the index costs one (tools/measure/cost/usage.py).
 _STATISTICS_UNITS = 2
 _LISTING_UNITS = 1
-# As in storage/table.py.
+# The values of storage/table.py.
 _TRIES = 8
 _PAUSE = 0.02
 
