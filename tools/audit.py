@@ -14,7 +14,7 @@ from typing import Any
 _PIP_AUDIT = Path(".venv-audit/bin/pip-audit")
 # Advisories that do not concern this project: their ids, each with the reason.
 _IGNORED_ADVISORIES: dict[str, str] = {}
-# In the last line of pip-audit, if the network is the reason.
+# The last line of pip-audit contains this text if the network is the reason.
 _NO_NETWORK = re.compile("Connect|Proxy|Timeout")
 
 

@@ -35,7 +35,7 @@ class Client:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def send(self, method: str, path: str, **arguments: Any) -> requests.Response:  # noqa: ANN401
-        """Send a request, again as long as the response asks for another try. Return the last response.
+        """Send a request, repeat it while the response asks for another try, and return the last response.
 
         `path` is relative to the URL of the API, or a whole URL. Raises UnreachableError after 12 tries, and
         StoppedError.

@@ -20,7 +20,7 @@ def write_csv(path: Path, folder: Path, results: Mapping[Path, Entry]) -> None:
 
 
 def print_summary(folder: Path, results: Mapping[Path, Entry]) -> None:
-    """Print how many files have each status, and each file that is no finished image."""
+    """Print how many files have each status, and each file that is not a finished image."""
     counts = Counter(result["status"] for result in results.values())
     print("  ".join(f"{status}: {number}" for status, number in sorted(counts.items(), reverse=True)))
     for picture, result in sorted(results.items()):

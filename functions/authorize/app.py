@@ -16,7 +16,7 @@ import urllib3
 from image_pipeline import settings
 from image_pipeline.observability import logger
 
-# Only signatures with a key pair. With a shared secret (HS256), the public key of the issuer could sign.
+# Only algorithms with a key pair. If HS256 were allowed, anybody could sign a token with the public key as its secret.
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 _KEY_TYPES = ("RSA", "EC", "OKP")
 # The clocks of the issuer and of Lambda may differ a little.

@@ -108,7 +108,7 @@ def test_head_is_get_without_the_body(api: Client, uploaded: dict[str, Any], pat
         assert head.headers[name] == get.headers[name]
 
 
-def test_an_upload_is_answered_with_json_that_is_not_cached(api: Client) -> None:
+def test_the_response_to_an_upload_is_json_that_is_not_cached(api: Client) -> None:
     response = api.upload(scene_png(), "scene.png")
     assert response.headers["Content-Type"] == "application/json"
     assert response.headers["Cache-Control"] == "no-store"

@@ -163,7 +163,7 @@ def _png(width: int, height: int, bits: int, colour_type: int, extra: bytes = b"
     """Return a PNG whose rows all equal the first row, which is noise. They use the Paeth filter, the slowest one."""
     row = _noise(-(-width * bits * _SAMPLES[colour_type] // 8))
     equal = b"\4" + bytes(len(row))
-    # In blocks, because one call per row takes half a minute for 50 million rows.
+    # The rows are compressed in blocks, because one call per row takes half a minute for 50 million rows.
     block = max(1, _BLOCK_BYTES // len(equal)) * equal
     blocks, rest = divmod((height - 1) * len(equal), len(block))
     rows = _compressed([b"\0" + row, *[block] * blocks, block[:rest]])

@@ -44,7 +44,7 @@ def deploy() -> None:
     outputs = {name: {"Value": value} for name, value in json.loads(os.environ["STUB_OUTPUTS"]).items()}
     body = json.dumps({"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}, "Outputs": outputs})
     cloudformation = boto3.client("cloudformation")
-    # Created anew each time, because moto has no time of the last update.
+    # The stack is created again each time, because moto does not record the time of the last update.
     cloudformation.delete_stack(StackName=STACK)
     cloudformation.create_stack(StackName=STACK, TemplateBody=body)
 

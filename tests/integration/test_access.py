@@ -23,7 +23,7 @@ ROUTES = [
         for method in each.methods
     ),
 ]
-# With the key. A POST has no body here.
+# With the key, a POST gets 400, because it has no body here.
 STATUS = {"POST": 400}
 PUBLIC = [("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json"), ("OPTIONS", "/api/images")]
 NO_KEY = "This API key is missing or not valid. Please send a valid one in the header x-api-key."

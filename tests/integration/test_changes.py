@@ -51,7 +51,7 @@ SIZE = Change(
 
 
 def apply(change: Change, copy: Path) -> list[str]:
-    """Apply the change to the copy. Return the lines that are new or changed, without those of new files."""
+    """Apply the change to the copy. Return the lines that are new or changed, without the lines of new files."""
     changed = []
     for name, (old, new) in change.edits.items():
         before = (copy / name).read_text()

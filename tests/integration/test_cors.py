@@ -33,7 +33,7 @@ def test_responses_errors_and_gateway_responses_name_the_origin(shared: tuple[Cl
     assert allowed("GET", f"{api.url}/api/nothing") == ("*" if named else None)
 
 
-def test_preflights_are_answered(shared: tuple[Client, str | None]) -> None:
+def test_preflights_get_a_response(shared: tuple[Client, str | None]) -> None:
     api, named = shared
     for path, method in (("/api/images", "POST"), ("/api/uploads", "POST"), ("/api/images/an-id", "DELETE")):
         asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "idempotency-key"}

@@ -95,7 +95,7 @@ def test_a_model_of_full_size_is_checked_in_each_precision(exported_full_size: P
     assert exact["logit_difference"] <= 1e-3
     assert exact["identical_captions"] == exact["images"]
     # With random weights all logits are similar, so the small differences of int8 change captions.
-    # The gate is right to refuse int8 here.
+    # So the gate must refuse int8 here.
     assert reduced["logit_difference"] <= 0.5
     assert not reduced["passes"]
     assert model["precision"] == "fp32"

@@ -21,7 +21,7 @@ WITHOUT_KEY = {"test_readme", "test_examples", "test_forms", "test_limits", "tes
 
 
 def contract(stack: Stack, *files: Path, key: str = "") -> int:
-    """Run contract tests, all of them or those of some files. Return the exit status of pytest."""
+    """Run all contract tests, or only those of some files. Return the exit status of pytest."""
     variables = {"API_URL": stack.api_url, "API_MODEL": "demo", "API_KEY": key}
     # When a redirect is followed, the emulator leaves the first connection open.
     options = ["--quiet", "--show-capture=no", "-W", "ignore::pytest.PytestUnraisableExceptionWarning"]

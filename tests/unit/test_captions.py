@@ -119,7 +119,7 @@ def test_a_loop_is_kept_once_and_ends_the_caption(
     pixels = np.zeros((1, 3, 96, 96), np.float32)
     tokens, log_probabilities = get_captioner().tokens(pixels, 20, max_repeats=2)
     assert tokens == kept
-    # Without a loop, the last one belongs to the token that ends the caption.
+    # Unless the caption was cut at a loop, the last log probability belongs to the token that ends the caption.
     assert len(log_probabilities) == len(kept) + (wanted == kept)
     force_tokens(monkeypatch, wanted)
     assert get_captioner().tokens(pixels, 20)[0] == wanted

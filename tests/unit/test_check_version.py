@@ -36,7 +36,7 @@ TIMEOUT = {"errorMessage": "2026-11-28T12:00:00Z 5f0c Task timed out after 29.00
 
 
 class Version:
-    """A version of the upload function in this process. The first calls have these `faults`; None is no fault."""
+    """A version of the upload function in this process. The first calls have these `faults`. None means no fault."""
 
     def __init__(self) -> None:
         self.faults: list[Any] = []

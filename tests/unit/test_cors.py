@@ -55,7 +55,7 @@ def test_an_error_names_the_origin_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cors_headers(response) == CORS
 
 
-def test_a_preflight_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preflight_gets_a_response(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALLOWED_ORIGINS", PAGE)
     event = load_event("answer_preflight")
     response = answer_preflight.lambda_handler(event, LocalContext("AnswerPreflightFunction"))

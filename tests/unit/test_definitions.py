@@ -58,7 +58,7 @@ def commands() -> set[str]:
     return {f"make {name}" for name in re.findall(r"^([a-z0-9-]+):.*## ", Path("Makefile").read_text(), re.MULTILINE)}
 
 
-# By the title of the first column of their tables.
+# The known names, by the title of the first column of their tables.
 EXISTING = {
     "": routes(),
     "parameter": set(template.raw()["Parameters"]),

@@ -26,7 +26,7 @@ def pipe() -> dict[str, Any]:
 def at(path: str, record: Any) -> Any:
     """Return the value at a JSON path such as $.dynamodb.NewImage. Raises KeyError if there is none.
 
-    AWS does not document what EventBridge makes of such a path.
+    AWS does not document how EventBridge resolves such a path.
     """
     for name in path.removeprefix("$.").split("."):
         record = record[name]

@@ -13,7 +13,7 @@ CONTRACTS = (ROOT / "pyproject.toml").read_text()
 
 
 def check(contracts: Path) -> subprocess.CompletedProcess[str]:
-    # In a process of its own, because import-linter turns off all other loggers.
+    # import-linter runs in another process, because it turns off all other loggers.
     command = [str(Path(sys.executable).with_name("lint-imports")), "--config", str(contracts), "--no-cache"]
     return subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
 

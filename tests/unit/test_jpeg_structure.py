@@ -119,7 +119,7 @@ class TestHeaders:
     def test_inks_are_inverted_only_with_an_adobe_header(self) -> None:
         content = jpeg(Image.new("CMYK", (64, 48), (0, 0, 0, 0)))
         assert colour(content) == (255, 255, 255)
-        # Without the header the same bytes mean full inks.
+        # Without the header, the same bytes mean the opposite: full inks.
         assert max(colour(without(content, 0xEE))) < 40
 
 

@@ -57,7 +57,7 @@ def every_event(patch: Patch) -> None:
     folders = {folder(function): function for function in roles(core())}
     events = [path.stem for path in sorted(EVENTS.glob("*.json")) if path.stem != "env.local"]
     for name in events:
-        # An event of get_image_caption is none of get_image.
+        # If several folders fit, the longest is right: events of get_image_caption also begin with get_image.
         function = folders[max((folder for folder in folders if name.startswith(folder)), key=len)]
         call(function, load_event(name))
         _remove_all_items()
@@ -178,11 +178,11 @@ def images_that_end(patch: Patch) -> None:
     assert call("DeleteImageFunction", load_event("delete_image"))["statusCode"] == 200
     for event in ("follow_images_deleted", "follow_images_removed", "follow_images_leftover"):
         assert call("FollowImagesFunction", load_event(event)) == {"batchItemFailures": []}
-    patch.setattr(clients.s3(), "delete_objects", _late)
+    patch.setattr(clients.s3(), "delete_objects", _refuse_deletion)
     assert call("FollowImagesFunction", load_event("follow_images_removed")) == {"batchItemFailures": []}
 
 
-def _late(**_: object) -> None:
+def _refuse_deletion(**_: object) -> None:
     raise ReadTimeoutError(endpoint_url="test")
 
 

@@ -16,7 +16,7 @@ NOW = datetime(2025, 3, 16, tzinfo=UTC)
 TIFF = exif((0x0112, 3, struct.pack("<H", 6)))
 TIME = struct.pack(">H5B", 2021, 5, 6, 7, 8, 9)
 PRIMARIES = struct.pack(">8I", 31270, 32900, 68000, 32000, 26500, 69000, 15000, 6000)
-WHOLE: dict[str, tuple[bytes, bytes, Any]] = {
+UNDAMAGED_CHUNKS: dict[str, tuple[bytes, bytes, Any]] = {
     "icc_profile": (b"iCCP", b"p\0\0" + zlib.compress(b"profile"), b"profile"),
     "modified": (b"tIME", TIME, (2021, 5, 6, 7, 8, 9)),
     "gamma": (b"gAMA", struct.pack(">I", 45455), 45455),
@@ -25,7 +25,7 @@ WHOLE: dict[str, tuple[bytes, bytes, Any]] = {
     "cicp": (b"cICP", bytes((12, 13, 0, 1)), bytes((12, 13, 0, 1))),
     "creation_time": (b"tEXt", b"Creation Time\x002021", "2021"),
 }
-NONE = png_structure.read(png(flat(1, 2, 3)))
+WITHOUT_CHUNKS = png_structure.read(png(flat(1, 2, 3)))
 
 
 def read(*ancillary: bytes, behind: bytes = b"") -> png_structure.Png:
@@ -41,32 +41,32 @@ def alpha(content: bytes) -> tuple[int, int]:
     return low, high
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("name", UNDAMAGED_CHUNKS)
 class TestChunks:
     def test_a_valid_chunk_is_read_before_and_after_the_pixels(self, name: str) -> None:
-        kind, data, expected = WHOLE[name]
+        kind, data, expected = UNDAMAGED_CHUNKS[name]
         assert getattr(read(chunk(kind, data)), name) == expected
         assert getattr(read(behind=chunk(kind, data)), name) == expected
 
     def test_a_chunk_with_a_wrong_checksum_is_left_out(self, name: str) -> None:
-        kind, data, expected = WHOLE[name]
-        assert read(chunk(kind, data, checksum=1)) == NONE
+        kind, data, expected = UNDAMAGED_CHUNKS[name]
+        assert read(chunk(kind, data, checksum=1)) == WITHOUT_CHUNKS
         assert getattr(read(chunk(kind, data, checksum=1), chunk(kind, data)), name) == expected
 
     def test_a_truncated_chunk_is_left_out(self, name: str) -> None:
-        kind, data, _ = WHOLE[name]
+        kind, data, _ = UNDAMAGED_CHUNKS[name]
         if name != "creation_time":
             assert not getattr(read(chunk(kind, data[:-1])), name) or name == "cicp"
         assert pictures.decode(png(flat(1, 2, 3), chunk(kind, data[:-1])), NOW, 10_000).metadata.width == 32
 
     def test_the_first_of_two_chunks_counts(self, name: str) -> None:
-        kind, data, expected = WHOLE[name]
+        kind, data, expected = UNDAMAGED_CHUNKS[name]
         other = data[:-1] + bytes((data[-1] ^ 1,))
         assert getattr(read(chunk(kind, data), chunk(kind, other)), name) == expected
 
     def test_the_decoder_does_not_get_the_chunk(self, name: str) -> None:
-        kind, data, _ = WHOLE[name]
-        assert read(chunk(kind, data)).content == NONE.content
+        kind, data, _ = UNDAMAGED_CHUNKS[name]
+        assert read(chunk(kind, data)).content == WITHOUT_CHUNKS.content
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ class TestChunks:
 )
 def test_useless_chunks_change_nothing(extra: bytes) -> None:
     file = read(extra)
-    assert file.content == NONE.content
+    assert file.content == WITHOUT_CHUNKS.content
     assert (file.icc_profile, file.exif, file.gamma, file.is_srgb, file.transparent) == (None, None, None, False, None)
 
 

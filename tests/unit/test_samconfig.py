@@ -53,7 +53,7 @@ def received(command: list[str], module: str) -> Mapping[str, Any]:
     with patch(f"samcli.commands.{module}.do_cli") as work:
         result = CliRunner().invoke(cli, command, env={"SAM_CLI_TELEMETRY": "0"})
     assert result.exit_code == 0, result.output
-    # Among the positional arguments is one dictionary with parameters, and others are empty.
+    # One positional argument is the dictionary of parameters. Other dictionaries are empty.
     found: list[dict[str, Any]] = [each for each in work.call_args.args if isinstance(each, dict)]
     return max(found, key=len)
 
@@ -208,6 +208,6 @@ def test_settings_that_cannot_be_deployed_are_refused(changes: dict[str, str | N
 def test_plain_sam_deploy_cannot_publish_by_accident() -> None:
     described = template.raw()["Parameters"]["ApiAuth"]
     assert rules.UNDECIDED not in described["AllowedValues"]
-    # For make local, which has no list.
+    # The default is for make local, which has no list.
     assert described["Default"] == "NONE"
     assert template.raw()["Parameters"]["JwtIssuer"]["Default"] == rules.EXAMPLE_ISSUER

@@ -30,7 +30,7 @@ Names = Iterator[str]
 
 
 def templates() -> Iterator[tuple[str, Template]]:
-    """Yield each template with what its names begin with."""
+    """Yield each template with the prefix of its names."""
     yield "", template.raw()
     for name in OPTIONS:
         yield f"{name}.", option(name)

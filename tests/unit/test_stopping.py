@@ -32,7 +32,7 @@ except stopping.Stopped:
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_a_command_cleans_up_once_and_returns_its_status(name: str, tmp_path: Path) -> None:
     (tmp_path / "stopped.py").write_text(_COMMAND.format(name=name))
-    # As all commands of the project run: -m. Only then Python ends by SIGINT after a KeyboardInterrupt inside exec.
+    # All commands of the project run with -m. Only with -m, a KeyboardInterrupt inside exec makes Python end by SIGINT.
     run = subprocess.run(
         [sys.executable, "-m", "stopped"],
         cwd=tmp_path,

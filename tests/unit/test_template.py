@@ -253,7 +253,7 @@ def test_a_canary_is_rolled_back_by_alarms_that_ring_within_minutes() -> None:
     alarms = [resources[alarm["Name"]["Ref"]]["Properties"] for alarm in group["AlarmConfiguration"]["Alarms"]]
     assert len(alarms) == 2
     for alarm in alarms:
-        # Of this version alone, and new with each version.
+        # Each version has its own alarms.
         assert "${Version}" in alarm["AlarmName"]["Fn::Sub"][0]
         assert {dimension["Name"] for dimension in alarm["Dimensions"]} & {"ExecutedVersion", "version"}
         assert alarm["Period"] * alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]) <= 180

@@ -81,7 +81,7 @@ def test_it_stops_while_it_waits(uploader: Uploader, clock: Clock, api: response
         uploader.upload(tmp_path / "a.png")
 
 
-# Of the function, and of API Gateway for less and for more than 10 MB.
+# The bodies of a 413: from the function, and from API Gateway for less and for more than 10 MB.
 @pytest.mark.parametrize("body", ['{"error": "too large"}', '{"message":"Request Too Long"}', "HTTP content length"])
 def test_a_file_that_is_too_large_for_a_form_goes_to_the_bucket(
     uploader: Uploader, api: responses.RequestsMock, tmp_path: Path, body: str

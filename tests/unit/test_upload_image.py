@@ -63,7 +63,7 @@ def test_an_empty_caption_is_a_failure(monkeypatch: pytest.MonkeyPatch, table_it
 
 
 @pytest.mark.parametrize(("image_format", "extension"), [("JPEG", "jpg"), ("PNG", "png")])
-def test_an_upload_is_answered_stored_and_counted(
+def test_an_upload_is_stored_counted_and_gets_a_response(
     image_format: str, extension: str, table_items: Items, bucket_keys: Keys
 ) -> None:
     status, body = post(load_event(f"upload_image_{image_format.lower()}"))

@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Lambda-Runtime-Aws-Request-Id", str(uuid4()))
         self.send_header("Lambda-Runtime-Deadline-Ms", str(int(time.time() * 1000) + _TIMEOUT_SECONDS * 1000))
         self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:123456789012:function:local")
-        # Without these two headers, AWS's client ends without a message.
+        # AWS's client exits without a message if one of these two headers is missing.
         self.send_header("Lambda-Runtime-Trace-Id", "Root=1-00000000-000000000000000000000000")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(event)))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 
 MOMENTUM = 0.95
-# Of the fifth-order Newton-Schulz iteration, from https://kellerjordan.github.io/posts/muon/
+# The coefficients of the fifth-order Newton-Schulz iteration, from https://kellerjordan.github.io/posts/muon/
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 

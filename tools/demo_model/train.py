@@ -110,7 +110,7 @@ def build_config(tokenizer: PreTrainedTokenizerFast) -> BlipConfig:
             "projection_dim": 64,
             "num_hidden_layers": 2,
             "num_attention_heads": 4,
-            # For the longest prompt and caption that the API permits.
+            # Enough for the longest prompt and caption that the API permits.
             "max_position_embeddings": 256,
             "max_length": 20,
             "initializer_range": 0.05,
@@ -130,7 +130,7 @@ def build_config(tokenizer: PreTrainedTokenizerFast) -> BlipConfig:
             "num_hidden_layers": 4,
             "num_attention_heads": 4,
             "image_size": IMAGE_SIZE,
-            # With patches of 16 pixels, as in BLIP-base, one patch contains a whole small shape, and its form is lost.
+            # BLIP-base has patches of 16 pixels. Here such a patch would contain a whole small shape and lose its form.
             "patch_size": PATCH_SIZE,
         },
         projection_dim=64,

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _given(options: argparse.Namespace) -> Settings:
-    """Return the settings of the file, with those of the command in their place."""
+    """Return the settings of the file. Options of the command replace them."""
     settings = settings_file.read(options.environment)
     given = {"ApiAuth": options.auth, "JwtIssuer": options.issuer, "JwtAudience": options.audience}
     values = {**settings.values, **{name: value for name, value in given.items() if value}}

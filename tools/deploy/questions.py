@@ -17,7 +17,7 @@ Who may use the API?
 
 
 def region() -> str:
-    """Ask in which region the stack is to be."""
+    """Ask for the region of the stack."""
     print("\nThe region of the stack, such as eu-west-1. It will stand in samconfig.toml.")
     while not re.fullmatch(REGION, answer := _ask("Region: ")):
         print("Please type the name of a region, such as eu-west-1.")

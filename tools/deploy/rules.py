@@ -6,8 +6,8 @@ from typing import Any
 
 from tools.template import Template
 
-# Stands in samconfig.toml until somebody decides who may use the API. CloudFormation refuses it, because it is none of
-# the allowed values; `sam build` and `sam local` take it like NONE.
+# The value in samconfig.toml until somebody decides who may use the API. CloudFormation refuses it, because it is not
+# an allowed value; `sam build` and `sam local` take it like NONE.
 UNDECIDED = "undecided"
 UNDECIDED_PROBLEM = (
     "ApiAuth is undecided: run make deploy AUTH=... with API_KEY, JWT, AWS_IAM or NONE (NONE: anybody may upload and "

@@ -73,7 +73,7 @@ class DecoderStep(nn.Module):
             hidden = layer.attention.output(context, hidden)
             hidden = layer.crossattention.output(self._attend(layer.crossattention.self, hidden, image), hidden)
             hidden = layer.feed_forward_chunk(hidden)
-        # With two dimensions, the product reads the tied embedding without making a transposed copy.
+        # A product of two dimensions reads the tied embedding without a transposed copy.
         return (self.head(hidden[:, -1]), *grown)
 
     def _attend(self, attention: nn.Module, hidden: Tensor, image: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ from image_processing.captions import MAX_PROMPT_TOKENS, Preprocessing
 from tools.exporter import ExportError, checks
 from tools.exporter.sources import Source
 
-# For the longest prompt and the longest caption. The first position is that of the token that begins every caption, and
-# the last token of a caption needs none.
+# Positions for the longest prompt and caption, with the token that begins every caption. The last token of a caption
+# needs no position.
 POSITIONS = MAX_PROMPT_TOKENS + MAX_CAPTION_TOKENS
 
 _BICUBIC = 3
@@ -39,7 +39,7 @@ def load_model(source: Source) -> BlipForConditionalGeneration:
             use_safetensors=is_safe,
             weights_only=True,
             output_loading_info=True,
-            # Without it, transformers prints a table and raises an error without details.
+            # Without this option, transformers prints a table and raises an error without details.
             ignore_mismatched_sizes=True,
         )
     except UnpicklingError as error:

@@ -25,7 +25,7 @@ from tools.stack import deployed
 
 # Any fixed id: it keeps our ids apart from others that are made from the same text.
 _NAMESPACE = UUID("6f1b1f5e-1d5c-4a39-9a55-4d2f0c7b7a10")
-# For one image: 2 s of a function with 3,008 MB, its requests, and the writes of DynamoDB.
+# The price of one image: 2 s of a function with 3,008 MB, its requests, and the writes of DynamoDB.
 _DOLLARS_PER_IMAGE = 2 * 3008 / 1024 * inputs.read()["prices"]["lambda_gb_second"] + 0.00003
 
 

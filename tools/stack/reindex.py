@@ -56,7 +56,7 @@ def _stored(buckets: Iterable[str]) -> set[str]:
 
 
 def _without_item(image_ids: Sequence[str]) -> list[str]:
-    """Return those of these images that have no item.
+    """Return the ids, out of these, that have no image item.
 
     An item precedes the files, so an upload that is running has one. An expired item is not gone yet: DynamoDB still
     removes it, and then FollowImagesFunction deletes the files.

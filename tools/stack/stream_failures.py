@@ -64,7 +64,7 @@ class Outcome:
 def resend(url: str, target: str) -> Outcome:
     """Send the image ids of the records that the messages of the queue `url` name to the queue `target`.
 
-    A message is deleted only after that. The others are visible again in the end.
+    A message is deleted after its ids are sent. At the end, the other messages are visible again.
     """
     sqs, outcome, kept = boto3.client("sqs"), Outcome(), list[str]()
     try:

@@ -110,7 +110,7 @@ class ServiceStartingError(PipelineError):
 
 
 def is_fault(error: Exception) -> bool:
-    """Tell whether an error is a fault of ours: not of the file or the request, and not the start of an environment.
+    """Tell whether an error is our fault, and not caused by the file, the request or the start of an environment.
 
     Such an error can roll back a new version of the upload function.
     """

@@ -21,7 +21,7 @@ _FINAL_ERRORS = (FileNotUploadedError, ImageTooLargeError, UndecodableImageError
 def process(key: str) -> None:
     """Process the uploaded file with this S3 key, and delete it. Does nothing if this has happened before.
 
-    A file that is no usable image makes the image fail, with a message for clients. Raises RequestRunningError while
+    If the file is not a usable image, the image fails with a message for clients. Raises RequestRunningError while
     another attempt runs. Raises CaptionError, StorageError, DeadlineError and unexpected errors. After each of these,
     another attempt may succeed.
     """

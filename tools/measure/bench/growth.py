@@ -35,7 +35,7 @@ _COUNTED_IMAGES = 50
 _WRITERS = 4
 _PLOT = Path("docs/growth.png")
 
-# In every image, in every second image, and in every second image of the first hundred.
+# The words in every image, in every second image, and in every second image of the first hundred.
 _FREQUENT, _COMMON, _RARE = "photograph", "dog", "zebra"
 _SEARCHES = {
     "search, a frequent word": [_FREQUENT],

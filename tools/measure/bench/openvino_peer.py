@@ -67,7 +67,7 @@ def main(folder: str, photographs: str, tokens: str) -> None:
 
 
 def _compile(model: BlipForConditionalGeneration, pixels: list[Floats]) -> list[openvino.CompiledModel]:
-    # OpenVINO converts the operators of torch, not those of ONNX Runtime that stand for them in our graphs.
+    # OpenVINO cannot convert the ONNX Runtime operators of our graphs, so the operators of torch are used here.
     for operator in (Attention, CachedAttention):
         operator.apply = partial(operator.forward, None)
     text = model.config.text_config

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Outcome = Literal["success", "damaged", "failure"]
 
 KEY_RETENTION = timedelta(hours=24)
-# As long as the queue keeps a message about the file.
+# The queue keeps a message about the file for the same time.
 REQUEST_RETENTION = timedelta(days=4)
 # Lambda runs no function longer than this.
 _MAX_FUNCTION_SECONDS = 900

@@ -95,7 +95,7 @@ def exists(image_id: str) -> bool:
 
 
 def get_all(image_ids: Sequence[str]) -> list[ImageRecord]:
-    """Return those of these images that are finished, in the same order. At most 100. Raises StorageError."""
+    """Return the finished images among these ids, in the same order. At most 100. Raises StorageError."""
     if not image_ids:
         return []
     items = table.find_all([keys.image(image_id) for image_id in image_ids])
@@ -309,7 +309,7 @@ def _from_attributes(item: Mapping[str, Any]) -> ImageRecord:
         thumbnails={size: item["thumbnails"][size] for size in ThumbnailSize if size in item["thumbnails"]},
         caption=item["caption"],
         caption_model=CaptionModel(**item["caption_model"]),
-        # Items of older versions have none of these three.
+        # Items of older versions lack the next three attributes.
         caption_prompt=item.get("caption_prompt", ""),
         caption_confidence=item.get("caption_confidence"),
         dominant_color=item.get("dominant_color"),

@@ -4,7 +4,7 @@ import re
 from unicodedata import normalize
 
 _WORD = re.compile(r"[^\W_]+")
-# These words are in so many captions that they find nothing.
+# These words are in so many captions that a search for them is useless.
 _TOO_COMMON = {
     *("a", "an", "and", "are", "as", "at", "by", "for", "from", "in", "is", "it", "its", "of", "on", "or", "that"),
     *("the", "there", "this", "to", "with"),

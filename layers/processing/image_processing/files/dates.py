@@ -19,7 +19,7 @@ _EARLIEST_YEAR = 1826
 def parse(text: str | None, received_at: datetime) -> datetime | None:
     """Return the date and time at the beginning of `text`, or None if there is no possible one.
 
-    Reads the form of EXIF and similar ones, and the form of e-mail (RFC 5322), which the PNG specification suggests.
+    Reads the format of EXIF and similar formats, and the format of e-mail (RFC 5322), which PNG suggests.
     Ignores time zones: the result shows what the clock of the camera showed.
     """
     if text is None:
