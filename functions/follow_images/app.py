@@ -1,4 +1,4 @@
-"""The stream of the table: keeps the search index, and deletes the files of images that are gone.
+"""Follows the stream of the table: updates the search index, and deletes the files of deleted images.
 
 An upload that dies half-way leaves an item that expires after an hour. DynamoDB then removes the item.
 

@@ -15,11 +15,11 @@ from py_compile import PycInvalidationMode
 # The AWS services that the functions call.
 _SERVICES = ("codedeploy", "dynamodb", "lambda", "s3", "sqs")
 # 1980-01-01, the earliest time that a zip file can have. With equal times, equal content has an equal digest.
-_TIME = 315532800
+_FILE_TIME = 315532800
 
 
 def pack(folder: Path) -> None:
-    """Prepare `folder`, in place."""
+    """Change `folder` in place, as the module describes."""
     shutil.rmtree(folder / "bin", ignore_errors=True)
     for name in ("tests", "__pycache__"):
         for found in [path for path in folder.rglob(name) if path.is_dir()]:
@@ -33,7 +33,7 @@ def pack(folder: Path) -> None:
     for path in [*folder.rglob("*"), folder]:
         # Lambda runs the code as another user.
         path.chmod(0o755 if path.is_dir() else 0o644)
-        os.utime(path, (_TIME, _TIME))
+        os.utime(path, (_FILE_TIME, _FILE_TIME))
 
 
 def _remove_other_services(data: Path) -> None:

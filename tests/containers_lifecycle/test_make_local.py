@@ -52,7 +52,7 @@ def ports_in_use() -> set[int]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    """After each test the same containers run as before it. No network, open port or stand-in image is left."""
+    """After each test the same containers run as before it. No network, open port or stand-in image remains."""
     before = containers()
     yield
     assert containers() == before

@@ -10,7 +10,7 @@ from tests.contract.client import Client
 from tests.contract.refusals import refusal
 from tests.pictures import encode, scene_png
 
-BYTES = 4_500_000
+MAX_BYTES = 4_500_000
 TOO_MANY_BYTES = (
     "The file is larger than 4,500,000 bytes. Please send it with POST /api/uploads, which takes larger files."
 )
@@ -35,19 +35,19 @@ def declaring(width: int, height: int) -> bytes:
 @pytest.mark.usefixtures("not_counted")
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
 def test_a_file_over_the_limit_is_refused(api: Client, image_format: str) -> None:
-    assert refusal(api.upload(of_length(BYTES + 1, image_format), "large")) == (413, TOO_MANY_BYTES)
+    assert refusal(api.upload(of_length(MAX_BYTES + 1, image_format), "large")) == (413, TOO_MANY_BYTES)
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
 def test_a_file_at_the_limit_is_accepted(api: Client, image_format: str) -> None:
-    assert api.uploaded(of_length(BYTES, image_format), "large")["metadata"]["size_bytes"] == BYTES
+    assert api.uploaded(of_length(MAX_BYTES, image_format), "large")["metadata"]["size_bytes"] == MAX_BYTES
 
 
 @pytest.mark.usefixtures("not_counted")
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
 def test_an_image_over_the_limit_is_refused(api: Client, image_format: str) -> None:
     content = encode(Image.new("L" if image_format == "JPEG" else "1", (10_000, 5_001)), image_format)
-    assert len(content) < BYTES
+    assert len(content) < MAX_BYTES
     assert refusal(api.upload(content, "wide")) == (413, TOO_MANY_PIXELS)
 
 

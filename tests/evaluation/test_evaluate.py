@@ -14,7 +14,7 @@ from tools.demo_model import scenes
 from tools.local.server import DEMO_MODEL
 from tools.measure import evaluate
 
-COUNT = 12
+SCENE_COUNT = 12
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = random.Random("evaluation")
     (folder / "images").mkdir()
     content: dict[str, Any] = {"images": [], "annotations": []}
-    for number in range(COUNT):
+    for number in range(SCENE_COUNT):
         scene = scenes.random_scene(rng)
         scenes.draw(scene, rng).save(folder / "images" / f"{number}.png")
         content["images"].append({"id": number, "file_name": f"{number}.png"})
@@ -54,7 +54,7 @@ def test_the_command_prints_a_table(folder: Path, capsys: pytest.CaptureFixture[
     arguments = [str(folder / "images"), str(folder / "captions.json"), str(DEMO_MODEL), str(folder / "other")]
     assert evaluate.main(arguments) == 0
     progress, _, header, first, second = capsys.readouterr().out.splitlines()
-    assert progress == f"fp32: {COUNT} of {COUNT} images, 0 s left"
+    assert progress == f"fp32: {SCENE_COUNT} of {SCENE_COUNT} images, 0 s left"
     assert header.split() == ["model", "precision", "CIDEr-D", "BLEU-4", "equal", "ms"]
     assert first.split()[:2] == ["demo", "fp32"]
     assert first.split()[4] == "100.0%"
@@ -87,7 +87,7 @@ def test_missing_captions_images_models_and_java(
 ) -> None:
     images, captions = folder / "images", folder / "captions.json"
     assert "No such file" in refused(capsys, images, tmp_path / "none.json", DEMO_MODEL)
-    assert f"{COUNT} of {COUNT} images do not exist" in refused(capsys, tmp_path, captions, DEMO_MODEL)
+    assert f"{SCENE_COUNT} of {SCENE_COUNT} images do not exist" in refused(capsys, tmp_path, captions, DEMO_MODEL)
     assert "is not a usable model folder" in refused(capsys, images, captions, tmp_path)
     one = {"images": [{"id": 1, "file_name": "0.png"}], "annotations": [{"image_id": 1, "caption": "a"}]}
     (tmp_path / "one.json").write_text(json.dumps(one))

@@ -13,7 +13,7 @@ from tests.pictures import encode
 from tools.demo_model import scenes
 from tools.local import server
 
-UPLOADS = 200
+UPLOAD_COUNT = 200
 INDEX_SECONDS = 300
 
 
@@ -29,7 +29,7 @@ def image_ids(url: str) -> set[str]:
 
 def test_eight_clients_at_once_lose_nothing() -> None:
     rng = Random(8)
-    pictures = [encode(scenes.draw(scenes.random_scene(rng))) for _ in range(UPLOADS)]
+    pictures = [encode(scenes.draw(scenes.random_scene(rng))) for _ in range(UPLOAD_COUNT)]
     with server.run() as api, ThreadPoolExecutor(8) as pool:
 
         def upload(number: int) -> str:
@@ -39,7 +39,7 @@ def test_eight_clients_at_once_lose_nothing() -> None:
             image_id: str = response.json()["data"]["image_id"]
             return image_id
 
-        acknowledged = set(pool.map(upload, range(UPLOADS)))
+        acknowledged = set(pool.map(upload, range(UPLOAD_COUNT)))
         listed = image_ids(f"{api.url}/api/images?limit=100")
         # The index follows the table, in the background.
         end = time.monotonic() + INDEX_SECONDS
@@ -48,14 +48,14 @@ def test_eight_clients_at_once_lose_nothing() -> None:
         statistics = requests.get(f"{api.url}/api/stats", timeout=60).json()["data"]
         items = boto3.resource("dynamodb").Table(os.environ["TABLE_NAME"]).scan()["Items"]
 
-    assert len(acknowledged) == UPLOADS
+    assert len(acknowledged) == UPLOAD_COUNT
     assert listed == acknowledged
     assert found == acknowledged
     assert Counter(item["sk"] for item in items if str(item["pk"]).startswith("IMAGE#")) == {
-        "IMAGE": UPLOADS,
-        "TERMS": UPLOADS,
+        "IMAGE": UPLOAD_COUNT,
+        "TERMS": UPLOAD_COUNT,
     }
-    assert (statistics["success"], statistics["failure"]) == (UPLOADS, 0)
+    assert (statistics["success"], statistics["failure"]) == (UPLOAD_COUNT, 0)
     records = [item for item in items if item["sk"] == "IMAGE"]
     # Sums of decimals are exact, so they must be equal.
     total = sum(Decimal(str(shard["total_processing_time"])) for shard in items if shard["sk"] == "STATS")

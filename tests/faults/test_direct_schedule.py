@@ -21,7 +21,7 @@ from tools.local.gateway import LocalContext
 
 UPLOADS = SCHEDULES
 # The maxReceiveCount of UploadsQueue. After so many deliveries, a message goes to the dead-letter queue.
-DELIVERIES = 5
+MAX_DELIVERIES = 5
 
 
 class Chaos:
@@ -78,7 +78,7 @@ def test_every_upload_ends_once(pipeline: Pipeline) -> None:
         for number, image_id in waiting:
             received[number] += 1
             if not deliver(pipeline, image_id, Chaos(rng, image_id, deleted)):
-                if received[number] < DELIVERIES:
+                if received[number] < MAX_DELIVERIES:
                     again.append((number, image_id))
                 else:
                     dead_letters += 1

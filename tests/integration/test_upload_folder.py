@@ -21,7 +21,7 @@ from tools.demo_model import scenes
 
 __all__ = ["api"]
 
-FILES = 12
+FILE_COUNT = 12
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Scenes in two folders, one of them twice, a file of 5 MB, a damaged file, and files of other kinds."""
     path, rng = tmp_path_factory.mktemp("pictures"), Random(12)
     (path / "more").mkdir()
-    drawn = [encode(scenes.draw(scenes.random_scene(rng))) for _ in range(FILES)]
+    drawn = [encode(scenes.draw(scenes.random_scene(rng))) for _ in range(FILE_COUNT)]
     for number, content in enumerate(drawn):
         (path / ("more" if number % 2 else ".") / f"{number}.PNG").write_bytes(content)
     (path / "again.png").write_bytes(drawn[0])
@@ -82,15 +82,15 @@ def test_an_interrupted_upload_goes_on_without_duplicates(api: Client, folder: P
         output, _ = process.communicate(timeout=120)
     # The damaged file is a failure.
     assert process.returncode == 1
-    assert f"success: {FILES + 2}  failure: 1" in output.decode()
+    assert f"success: {FILE_COUNT + 2}  failure: 1" in output.decode()
     assert "damaged.jpg  failure: The image is damaged or incomplete" in output.decode()
     with result.open() as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}
-    assert len(rows) == FILES + 3
+    assert len(rows) == FILE_COUNT + 3
     assert rows["0.PNG"]["image_id"] == rows["again.png"]["image_id"]
     assert all(row["caption"] for row in rows.values() if row["status"] == "success")
     images = listed(api)
-    assert len(images) == FILES + 1
+    assert len(images) == FILE_COUNT + 1
 
     # Another run finds nothing to do.
     with start(api, folder, result) as process:

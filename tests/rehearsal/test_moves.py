@@ -11,7 +11,7 @@ ON = {"PublishEvents": "true", "DomainName": "images.example.com", "CertificateA
 
 
 def before(described: Template) -> None:
-    """Put the named resources where they stood before: in template.yaml itself."""
+    """Put the named resources back into template.yaml itself, where they were before."""
     resources = described["Resources"]
     for nested in ("Events", "Edge"):
         del resources[nested]

@@ -23,7 +23,7 @@ def forgotten_model() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def function_name(new_clients: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
-    # Lambda always sets it.
+    # Lambda always sets this variable.
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "UploadImageFunction")
 
 

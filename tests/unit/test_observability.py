@@ -240,7 +240,7 @@ def test_the_code_emits_every_metric_of_ours_that_an_alarm_names(capsys: pytest.
     }
     assert ours
     assert ours <= known
-    # A widget names functions by references.
+    # Widgets refer to functions by Ref.
     functions = {("function", "${UploadImageFunction}"), ("function", "${ProcessUploadFunction}")}
     shown = {
         (name, frozenset(("function", "UploadImageFunction") if pair in functions else pair for pair in dimensions))

@@ -277,7 +277,7 @@ def statement_of(described: Template, role: str, sid: str) -> dict[str, Any]:
 
 
 def broken(role: str, sid: str, **changes: object) -> Template:
-    """Return the template with another statement of a role. Aliases of YAML are copies in it."""
+    """Return the template with another statement of a role. YAML aliases in the template are copied first."""
     described: Template = json.loads(json.dumps(core()))
     statement_of(described, role, sid).update(changes)
     return described

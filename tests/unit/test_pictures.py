@@ -15,12 +15,12 @@ from tests.pictures import OTHER_FORMATS, encode, opened
 
 PHOTOS = Path(__file__).parent.parent / "photos"
 NOW = datetime(2025, 3, 16, 7, 9, 26, 500_000, UTC)
-LIMIT = 50_000_000
+MAX_PIXELS = 50_000_000
 RED, BLUE = (220, 30, 30), (30, 40, 220)
 
 
 def decoded(content: bytes) -> pictures.Picture:
-    return pictures.decode(content, NOW, LIMIT)
+    return pictures.decode(content, NOW, MAX_PIXELS)
 
 
 def two_halves(width: int = 80, height: int = 40) -> Image.Image:

@@ -170,7 +170,7 @@ def test_a_caption_that_begins_late_because_the_model_was_loading_is_no_failure(
     monkeypatch.setattr(Captioner, "caption", late)
     assert upload(29)[:2] == (503, STARTING)
     assert table_items("") == []
-    # The next request finds the model loaded, so its time is its own.
+    # Now the model is loaded, so a request that takes too long is a failure.
     assert upload(29)[:2] == (503, TOO_LONG)
     assert [item["status"] for item in table_items("IMAGE#")] == ["failure"]
 

@@ -133,7 +133,7 @@ def objects() -> Names:
             yield f"{variable}: {re.sub('[0-9a-f-]{36}', '<image id>', found['Key'])}"
 
 
-# What breaks on a deployed stack if a name disappears.
+# The damage to a deployed stack if a name disappears.
 KINDS: dict[Callable[[], Names], str] = {
     resources: "an update deletes the resource, or fails: a table and a bucket stay behind with all images",
     parameters: "samconfig.toml of an existing stack can no longer be deployed",

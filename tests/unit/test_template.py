@@ -338,7 +338,7 @@ def test_uploads_have_a_lower_limit_than_other_requests(resources: Resources) ->
 
 
 def test_no_gateway_response_is_declared_that_api_gateway_ignores() -> None:
-    # AWS documents that this gateway response cannot be customised.
+    # According to AWS, this gateway response cannot be customised.
     assert "REQUEST_TOO_LARGE" not in template.raw()["Resources"]["Api"]["Properties"]["GatewayResponses"]
 
 

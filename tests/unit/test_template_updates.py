@@ -1,6 +1,6 @@
 """Proves that a parameter with another value reaches everything that it names, when a stack is updated.
 
-Most properties change in place. Two things are copies of an earlier state, so something must make a new copy: the
+Most properties change in place. Two resources are copies of an earlier state, so each change must make a new copy: the
 deployment of the API, which the stage serves, and the version of the upload function, to which alias `live` leads.
 """
 
@@ -155,7 +155,7 @@ def unreached_by_versions(change: Change | None = None) -> set[str]:
 
 
 def description(transformed: Template, version: str) -> str:
-    """Return the template of the text that makes a version new."""
+    """Return the template of the text that causes a new version."""
     text = transformed["Resources"][version]["Properties"].get("Description", {"Fn::Sub": ""})["Fn::Sub"]
     assert isinstance(text, str)
     return text
@@ -173,7 +173,7 @@ def longest(parameter: Parameter) -> int | None:
 
 
 def faults_of_descriptions(change: Change | None = None) -> Iterator[str]:
-    """Tell what is wrong with the texts that make versions new."""
+    """Tell what is wrong with the texts that cause new versions."""
     transformed = transform_all(described(change))
     resources, parameters = transformed["Resources"], transformed["Parameters"]
     limit = _lambda().shape_for("Description").metadata["max"]
@@ -227,7 +227,7 @@ def test_the_alias_gets_each_parameter_of_its_function() -> None:
 
 
 def forget(parameter: str) -> Change:
-    """Return a change that takes a parameter out of the text that makes versions new."""
+    """Return a change that removes a parameter from the text that causes new versions."""
 
     def change(raw: Template) -> None:
         properties = raw["Resources"]["UploadImageFunction"]["Properties"]

@@ -40,10 +40,10 @@ _CHOICES: dict[str, list[str]] = {
     "Redirect": ["0", "1"],
     "ThumbnailSize": [*ThumbnailSize],
 }
-# The names of groups in the reference, by the second part of a path, if that part itself is not the name.
+# Group names in the reference, by the second part of a path. Other groups have that part as their name.
 _TAGS = {"uploads": "Direct uploads", "stats": "Statistics"}
 _KEY_HOURS = KEY_RETENTION // timedelta(hours=1)
-_LIMIT = {"type": "integer", "minimum": 1, "maximum": requests.MAX_PAGE_SIZE, "default": requests.DEFAULT_PAGE}
+_LIMIT = {"type": "integer", "minimum": 1, "maximum": requests.MAX_PAGE_SIZE, "default": requests.DEFAULT_PAGE_SIZE}
 _DETAILS = {
     "name": "details",
     "in": "query",
@@ -202,7 +202,7 @@ def document() -> Json:
     paths: dict[str, Json] = defaultdict(dict)
     for name, properties in sorted(template.functions(template.read()).items()):
         operation = inspect.unwrap(template.handler(properties))
-        # The pages are not part of the API. HEAD is described by one sentence of the description.
+        # The pages are not part of the API. One sentence of the description is about HEAD.
         if route := handler.ROUTES.get(operation):
             operation_id = name[0].lower() + name[1:].removesuffix("Function")
             paths[route.path][route.method.lower()] = _operation(operation_id, route, operation)
@@ -217,7 +217,7 @@ def document() -> Json:
             ),
             "license": {"name": package["license-expression"], "identifier": package["license-expression"]},
         },
-        # Relative to the document, which the API serves.
+        # This URL is relative to the document, which the API serves itself.
         "servers": [{"url": ".", "description": "This API"}],
         "paths": dict(sorted(paths.items())),
         "components": {

@@ -25,7 +25,7 @@ MAX_TOKENS = 20
 SAMPLES = Path(__file__).parent / "samples"
 AUTO = "auto"
 # The graphs are written twice, to store the weights next to them, and once more in int8.
-_ROOM = 2.5
+_ROOM_FACTOR = 2.5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -154,7 +154,7 @@ def _require_room(folder: Path, weights: Path) -> None:
     """Require that drafts can be written to `folder`. Raises ExportError, and OSError if it cannot be written."""
     with tempfile.TemporaryFile(dir=folder):
         pass
-    needed = _ROOM * sum(path.stat().st_size for path in checks.weights(weights))
+    needed = _ROOM_FACTOR * sum(path.stat().st_size for path in checks.weights(weights))
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ExportError(f"{folder} has {free / 1e9:.1f} GB of free space; the export needs {needed / 1e9:.1f} GB")

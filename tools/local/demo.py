@@ -26,7 +26,7 @@ class DemoError(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """A file to upload, and its correct caption: what the demo model should say about it."""
+    """A file to upload, and the caption that the demo model should write."""
 
     name: str
     content: bytes

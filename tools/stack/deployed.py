@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectTypeDef
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
-_PAGE = 100
+_PAGE_SIZE = 100
 # The largest batch that SQS accepts.
-_BATCH = 10
+_MAX_BATCH = 10
 
 
 class MessageRefusedError(Exception):
@@ -35,10 +35,10 @@ def resource(name: str, logical_id: str) -> str:
 
 def images() -> Iterator[ImageRecord]:
     """Yield all finished images, newest first. TABLE_NAME must be set."""
-    page = records.newest(_PAGE)
+    page = records.newest(_PAGE_SIZE)
     yield from page.records
     while page.end:
-        page = records.newest(_PAGE, page.end)
+        page = records.newest(_PAGE_SIZE, page.end)
         yield from page.records
 
 
@@ -50,9 +50,9 @@ def objects(bucket: str, prefix: str = "") -> "Iterator[ObjectTypeDef]":
 
 def send(url: str, bodies: Sequence[str]) -> None:
     """Send messages to a queue. Raises MessageRefusedError, and the errors of botocore."""
-    for start in range(0, len(bodies), _BATCH):
+    for start in range(0, len(bodies), _MAX_BATCH):
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
-            {"Id": str(at), "MessageBody": body} for at, body in enumerate(bodies[start : start + _BATCH])
+            {"Id": str(at), "MessageBody": body} for at, body in enumerate(bodies[start : start + _MAX_BATCH])
         ]
         response = clients.sqs().send_message_batch(QueueUrl=url, Entries=entries)
         if response.get("Failed"):

@@ -11,7 +11,8 @@ from image_pipeline import settings
 
 # Time for the response to reach API Gateway, and for a small difference between the clocks.
 _MARGIN_MS = 1_000
-# API Gateway waits at most 300 s. An event with an older request is a test event, so only Lambda's limit counts.
+# API Gateway waits at most 300 s. If the request of an event is older, it is a test event, and only Lambda's limit
+# counts.
 _OLDEST_REQUEST_MS = 600_000
 
 _ends_at: ContextVar[float] = ContextVar("ends_at", default=math.inf)

@@ -10,10 +10,7 @@ T = TypeVar("T")
 
 
 class ThreadPool(ThreadPoolExecutor):
-    """A thread pool whose tasks run with the context variables of the thread that submits them.
-
-    One of these variables is the deadline.
-    """
+    """A thread pool whose tasks have the context variables of the thread that submits them, such as the deadline."""
 
     def submit(self, task: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         context = copy_context()

@@ -6,7 +6,7 @@ from image_processing.pictures import Picture
 
 _SAMPLE = (64, 64)
 _GROUPS = 8
-_OPAQUE = 128
+_MIN_ALPHA = 128
 
 
 def dominant_color(picture: Picture) -> str | None:
@@ -20,6 +20,6 @@ def dominant_color(picture: Picture) -> str | None:
     counts = {group: count for group, count in enumerate(grouped.histogram()) if count}
     for group in sorted(counts, key=counts.__getitem__, reverse=True):
         red, green, blue, alpha = palette[4 * group : 4 * group + 4]
-        if alpha >= _OPAQUE:
+        if alpha >= _MIN_ALPHA:
             return f"#{red:02x}{green:02x}{blue:02x}"
     return None

@@ -26,9 +26,9 @@ from tools.containers import dynamodb_local, storage
 from tools.local.sample_images import sample_image, store_sample
 
 _SIZES = (100, 10_000, 1_000_000)
-_LIMIT = 50
+_PAGE_SIZE = 50
 _ROUNDS = 100
-_WARM_UP = 20
+_WARM_UP_READS = 20
 _BATCH = 10
 # So many images are stored like uploads, so that several shards have statistics.
 _COUNTED_IMAGES = 50
@@ -58,7 +58,7 @@ def main() -> None:
             )
             reads[size] = _reads(_fill(size))
         medians = _milliseconds(reads)
-    print(f"median of {_ROUNDS} calls in ms; {_LIMIT} images per page\n")
+    print(f"median of {_ROUNDS} calls in ms; {_PAGE_SIZE} images per page\n")
     print("| read | " + " | ".join(f"{size:,} images" for size in _SIZES) + " | largest / smallest |")
     print("|---" * (len(_SIZES) + 2) + "|")
     for name, times in medians.items():
@@ -68,12 +68,12 @@ def main() -> None:
 
 def _reads(image_id: str) -> dict[str, Callable[[], object]]:
     reads: dict[str, Callable[[], object]] = {
-        "list": partial(records.newest, _LIMIT),
+        "list": partial(records.newest, _PAGE_SIZE),
         "image": partial(records.get, image_id),
         "statistics": records.statistics,
     }
     for name, words in _SEARCHES.items():
-        reads[name] = partial(search_index.search, [terms.of(word)[0] for word in words], _LIMIT, None)
+        reads[name] = partial(search_index.search, [terms.of(word)[0] for word in words], _PAGE_SIZE, None)
     return reads
 
 
@@ -136,7 +136,7 @@ def _items(template: table.Item, number: int) -> list[table.Item]:
 def _milliseconds(reads: dict[int, dict[str, Callable[[], object]]]) -> dict[str, list[float]]:
     """Return the median time of each read from each table. The tables take turns, so that they meet the same noise."""
     seconds: dict[tuple[str, int], list[float]] = {}
-    for _ in tqdm(range(_WARM_UP + _ROUNDS), unit="round", mininterval=10):
+    for _ in tqdm(range(_WARM_UP_READS + _ROUNDS), unit="round", mininterval=10):
         for size, calls in reads.items():
             os.environ["TABLE_NAME"] = f"images-{size}"
             for name, call in calls.items():
@@ -144,7 +144,8 @@ def _milliseconds(reads: dict[int, dict[str, Callable[[], object]]]) -> dict[str
                 call()
                 seconds.setdefault((name, size), []).append(time.perf_counter() - start)
     return {
-        name: [statistics.median(seconds[name, size][_WARM_UP:]) * 1000 for size in reads] for name in reads[_SIZES[0]]
+        name: [statistics.median(seconds[name, size][_WARM_UP_READS:]) * 1000 for size in reads]
+        for name in reads[_SIZES[0]]
     }
 
 

@@ -15,7 +15,7 @@ _STATISTICS_UNITS = 2
 _LISTING_UNITS = 1
 # The values of storage/table.py.
 _TRIES = 8
-_PAUSE = 0.02
+_PAUSE_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,10 @@ class System:
                 self.outcome.finished.append((arrived, self.env.now - arrived))
                 self.stream.put()
                 return
-            yield self.env.timeout(self._random.uniform(0, _PAUSE * 2**tries))
+            yield self.env.timeout(self._random.uniform(0, _PAUSE_SECONDS * 2**tries))
         self.outcome.refused["503, table"] += 1
 
     def _follow(self, _: float) -> Process:
         yield self.env.timeout(self.limits.follow_seconds)
         while not self._frequent_term.take():
-            yield self.env.timeout(self._random.uniform(0, _PAUSE * 4))
+            yield self.env.timeout(self._random.uniform(0, _PAUSE_SECONDS * 4))

@@ -12,7 +12,7 @@ from image_pipeline.models import Detail, ImageFormat, ThumbnailSize, any_of
 from image_pipeline.storage import keys
 
 Event = Mapping[str, Any]
-DEFAULT_PAGE = 50
+DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 100
 MAX_KEY_CHARACTERS = 255
 MAX_SEARCH_CHARACTERS = 200
@@ -50,8 +50,8 @@ def thumbnail_size(event: Event) -> ThumbnailSize:
 
 
 def page_limit(event: Event) -> int:
-    """Return the value of `?limit=`, or DEFAULT_PAGE. Raises InvalidRequestError."""
-    text = _query(event).get("limit", str(DEFAULT_PAGE))
+    """Return the value of `?limit=`, or DEFAULT_PAGE_SIZE. Raises InvalidRequestError."""
+    text = _query(event).get("limit", str(DEFAULT_PAGE_SIZE))
     if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_PAGE_SIZE:
         raise InvalidRequestError(f"Invalid limit. Please use a whole number from 1 to {MAX_PAGE_SIZE}.")
     return int(text)

@@ -44,7 +44,7 @@ def invoke(version: str, event: Mapping[str, Any]) -> Any:  # noqa: ANN401 - the
     if "FunctionError" not in response:
         return result
     message = f"{result.get('errorType', 'error')}: {result.get('errorMessage', '')}"[:_MAX_MESSAGE_CHARACTERS]
-    # Older environments of Lambda give a timeout no type.
+    # In older environments of Lambda, only the message shows that the error is a timeout.
     is_timeout = result.get("errorType") == "Sandbox.Timedout" or "Task timed out after" in message
     raise (NoResponseError if is_timeout else BrokenVersionError)(message)
 

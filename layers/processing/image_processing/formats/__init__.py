@@ -13,9 +13,9 @@ from image_processing.files.exif import Exif
 class File:
     """What is known of a file before its pixels are decoded.
 
-    `decode` gets the least sides that the picture must keep, and returns it in sRGB, in mode L, RGB or RGBA. It may
-    raise UndecodableImageError, ImageTooLargeError and errors of Pillow. `created` is a date as text, and `modified`
-    has year, month, day, hour, minute and second, in UTC: what the file says outside EXIF.
+    `decode` gets the smallest sides that the picture may have, and returns the picture in sRGB, in mode L, RGB or RGBA.
+    It may raise UndecodableImageError, ImageTooLargeError and errors of Pillow. `created` is a date as text, and
+    `modified` has year, month, day, hour, minute and second, in UTC: what the file says outside EXIF.
     """
 
     width: int
