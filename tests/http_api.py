@@ -1,6 +1,7 @@
 """The API for tests over HTTP: the API at API_URL if this variable is set, and otherwise a local API.
 
-API_KEY is the key of the API at API_URL, if it needs one.
+API_KEY is the key of the API at API_URL, if it needs one. Import the fixture in a conftest.py: in another file it would
+run until all tests have ended.
 """
 
 import os

@@ -4,7 +4,6 @@ The conftest.py of each folder imports all of them, because they use each other.
 """
 
 import os
-import sys
 from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 from botocore.loaders import JSONFileLoader
 from moto import mock_aws
-from moto.core.botocore_stubber import BotocoreStubber
 
 from image_pipeline.observability import logger
 from image_pipeline.storage import clients
@@ -28,24 +26,6 @@ def services_read_once() -> Iterator[None]:
     load = cache(partial(JSONFileLoader.load_file, JSONFileLoader()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", lambda _, path: load(path))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def moto_untraced() -> Iterator[None]:
-    """Do not trace moto. Coverage is that of our code, and moto takes twice as long while it is traced."""
-    respond = BotocoreStubber.__call__
-
-    def untraced(*arguments: Any, **options: Any) -> Any:
-        tracer = sys.gettrace()
-        sys.settrace(None)
-        try:
-            return respond(*arguments, **options)
-        finally:
-            sys.settrace(tracer)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(BotocoreStubber, "__call__", untraced)
         yield
 
 
@@ -86,7 +66,10 @@ def aws(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], table_defini
 
 @pytest.fixture
 def new_clients(aws: None) -> Iterator[None]:  # noqa: ARG001 - its environment is needed first
-    """For tests that change AWS clients or what they are made from. Other tests share clients, which saves time."""
+    """Make new AWS clients, for a test that changes clients or their settings.
+
+    Other tests share clients to save time.
+    """
     forget_clients()
     yield
     forget_clients()

@@ -15,13 +15,18 @@ import requests
 from PIL import Image
 
 from tests.contract.client import Client
-from tests.http_api import api
 from tests.pictures import encode
 from tools.demo_model import scenes
-
-__all__ = ["api"]
+from tools.local import server
 
 FILE_COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Client]:
+    """An API that ends with these tests, because the next ones may use moto, which has one state per process."""
+    with server.run() as running:
+        yield Client(running.url)
 
 
 @pytest.fixture(scope="module")

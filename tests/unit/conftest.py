@@ -13,7 +13,7 @@ from image_pipeline.models import ThumbnailSize
 from image_pipeline.observability import logger
 from image_pipeline.storage import table
 from image_processing import pictures
-from tests.in_process import aws, moto_untraced, new_clients, quiet, services_read_once, table_definition, variables
+from tests.in_process import aws, new_clients, quiet, services_read_once, table_definition, variables
 from tests.oidc_issuer import issuer
 from tests.permissions import refused, watching
 from tests.transformed import core
@@ -21,7 +21,6 @@ from tests.transformed import core
 __all__ = [
     "aws",
     "issuer",
-    "moto_untraced",
     "new_clients",
     "quiet",
     "services_read_once",

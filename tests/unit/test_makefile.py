@@ -1,5 +1,6 @@
 """The commands of the Makefile: what `make` prints, and what macOS and its make 3.81 need."""
 
+import os
 import re
 import subprocess
 import tomllib
@@ -22,8 +23,16 @@ NOT_ON_MACOS = re.compile(
 )
 
 
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    # As from a shell: `make test` tells the commands below it that they belong to it.
+    environment = {
+        name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+    }
+    return subprocess.run(["make", *arguments], check=False, capture_output=True, text=True, env=environment)
+
+
 def printed(target: str) -> str:
-    return subprocess.run(["make", "--silent", target], check=True, capture_output=True, text=True).stdout
+    return make("--silent", target).stdout
 
 
 def test_make_shows_eight_commands() -> None:
@@ -49,9 +58,7 @@ def test_what_needs_linux_says_so_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "uname").write_text("#!/bin/sh\necho Darwin\n")
     (tmp_path / "uname").chmod(0o755)
     for target in ("bench", "e2e", "test-arm64", "test-hostile"):
-        done = subprocess.run(
-            ["make", target, f"PATH={tmp_path}:/usr/bin:/bin"], check=False, capture_output=True, text=True
-        )
+        done = make(target, f"PATH={tmp_path}:/usr/bin:/bin")
         assert done.returncode == 2
         assert done.stdout == ""
         assert done.stderr.startswith(f"error: make {target} needs Linux (on Windows: WSL)\nmake: ***")
