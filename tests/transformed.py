@@ -1,4 +1,4 @@
-"""What SAM makes of template.yaml, with the conditions intact, and questions about the result.
+"""The result of SAM's transform of template.yaml, with its conditions, and functions that read it.
 
 tools/template.read decides the conditions beforehand. So it cannot show what a changed parameter reaches.
 """
@@ -26,7 +26,7 @@ _RENAMED_BY_SAM = {"AWS::ApiGateway::Deployment", "AWS::Lambda::Version", "AWS::
 
 
 def transform(described: Template, parameters: Mapping[str, object] | None = None) -> Resources:
-    """Return the resources that SAM makes of a template. See `transform_all`."""
+    """Return only the resources of `transform_all`."""
     resources: Resources = transform_all(described, parameters)["Resources"]
     return resources
 
@@ -34,9 +34,9 @@ def transform(described: Template, parameters: Mapping[str, object] | None = Non
 def transform_all(
     described: Template, parameters: Mapping[str, object] | None = None, image_uri: str = IMAGE_URI
 ) -> Template:
-    """Return the whole template that SAM makes of `described`.
+    """Return the whole template into which SAM transforms `described`.
 
-    SAM itself uses the values of few parameters, such as UseCanary.
+    Only a few parameters, such as UseCanary, are used by SAM itself.
     """
     transformed: Template = json.loads(_transformed(json.dumps([described, dict(parameters or {}), image_uri])))
     return transformed

@@ -1,4 +1,4 @@
-"""Hundreds of direct uploads with duplicated messages, files that are no images, killed workers, and deletions."""
+"""Hundreds of direct uploads with duplicated messages, files that are not images, killed workers, and deletions."""
 
 from collections import Counter
 from collections.abc import Callable

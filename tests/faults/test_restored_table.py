@@ -62,7 +62,7 @@ def test_a_stack_takes_over_a_restored_table(pipeline: Pipeline, monkeypatch: py
     for image_id in kept:
         for what in READERS:
             pipeline.check_read(what, image_id, *pipeline.read(what, image_id))
-    # Nobody had followed the stream at the time of the backup. `make reindex` writes what is missing.
+    # No function had followed the stream before the backup, so the index is incomplete. `make reindex` completes it.
     assert found("png") == set()
     for image_id in kept:
         search_index.update(image_id, rebuild=True)

@@ -1,4 +1,4 @@
-"""What the stand-in for AWS needs beyond moto, because a local API may run for days."""
+"""Additions to moto in the stand-in for AWS, because a local API may run for days."""
 
 import gc
 from typing import TYPE_CHECKING

@@ -116,7 +116,7 @@ def test_a_second_deployment_asks_nothing_but_the_change_set(workspace: MakeWork
     at = workspace(ApiAuth="NONE", UseCanary="true")
     first = at.alone("--region", REGION, "--yes")
     assert first.status == 0, first.output
-    # The canary has tried out the version itself.
+    # The canary has already checked the version.
     assert "first caption" not in first.output
     before = at.settings
     with at.person() as person:

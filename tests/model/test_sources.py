@@ -1,4 +1,4 @@
-"""What the exporter takes, and what it refuses in one line before any step that takes long."""
+"""The models that the exporter accepts, and those that it refuses in one line before any slow step."""
 
 import errno
 import json

@@ -26,7 +26,7 @@ NAME = "image-pipeline"
 MODEL = emulator.ROOT / "tools" / "demo_model" / "model"
 ARTIFACTS = "artifacts"
 LAYER_FILE = "LAYER_FILE"
-# The emulator does not know these types. tests/unit/test_template.py checks what becomes of them.
+# The emulator does not know these types. tests/unit/test_template.py checks the resources of these types.
 UNKNOWN_TYPES = {
     "AWS::ApplicationAutoScaling::ScalableTarget",
     "AWS::Budgets::Budget",
@@ -178,9 +178,9 @@ def adapted(described: template.Template, url: str, model: Path) -> None:
 
 
 def completed(transformed: template.Template, values: Mapping[str, str]) -> None:
-    """Add what the emulator does not read from the body of an API, and leave out what it does not know.
+    """Add settings that the emulator does not read from the body of an API, and remove unknown ones.
 
-    `values` are those of the parameters.
+    `values` has the value of each parameter.
     """
     resources = transformed["Resources"]
     for resource in resources.values():

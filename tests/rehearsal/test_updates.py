@@ -130,7 +130,7 @@ def test_two_parameters_that_share_a_resource_are_switched_on_and_off(deployed: 
 
 
 def update(stack: Stack, values: dict[str, str]) -> None:
-    """Update the stack, and check that what is deployed is what the template says for these values."""
+    """Update the stack, and check that the deployed resources match the template for these values."""
     stack.deploy(values)
     described = template.read(values)
     parameters = {name: str(parameter["Default"]) for name, parameter in described["Parameters"].items()}

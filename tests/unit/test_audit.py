@@ -38,7 +38,7 @@ def auditing(monkeypatch: pytest.MonkeyPatch, *responses: list[dict[str, Any]] |
         ([SOUND], 0, "1 packages, 0 problems"),
         ([SOUND, WEAK], 1, "urllib3 2.0.0: PYSEC-2026-1, mended in 2.0.1"),
         ([SOUND, UNKNOWN], 1, "six: Dependency not found"),
-        # A proxy that returns 404 to everything. pip-audit itself says "No known vulnerabilities found".
+        # A proxy returns 404 to everything. Then pip-audit itself says "No known vulnerabilities found".
         ([UNKNOWN, UNKNOWN], 0, "skipped, because the advisories of PyPI cannot be reached"),
         (NO_NETWORK, 0, "skipped, because the advisories of PyPI cannot be reached"),
         (BROKEN, 1, "pip-audit failed: ERROR"),

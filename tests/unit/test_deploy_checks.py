@@ -1,4 +1,4 @@
-"""What make doctor finds: each check, with what it says when it fails."""
+"""The checks of make doctor, and the message of each failure."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The tables of formats and sizes, what the contract needs of them, and the sentences that name each row."""
+"""The tables of formats and sizes: what the contract requires, and which sentences must name each row."""
 
 from pathlib import Path
 

@@ -27,7 +27,7 @@ from tools.template import Template
 Patch = pytest.MonkeyPatch
 Scenario = Callable[[Patch], object]
 
-# What no test can record, because the function itself does not do it: patterns of roles, actions and resources.
+# Permissions that no test can record, because AWS uses them for the function: patterns of roles, actions and resources.
 NOT_RECORDED = {
     ("*", "logs:*", "*Logs"): "Lambda writes the log",
     ("*", "xray:*", "[*]"): "Lambda and X-Ray's daemon send the traces",

@@ -1,4 +1,4 @@
-"""The check of the log that runs with every test finds what it looks for."""
+"""Every test also checks the log for private data. These tests show that the check finds it."""
 
 import logging
 

@@ -97,7 +97,7 @@ def statements(each: Declared) -> Iterator[dict[str, Any]]:
 
 
 def policies_of_options(each: Declared) -> Iterator[str]:
-    """Traces are for each function, the KMS keys for those that read or write what is stored."""
+    """Every function may write traces. Only functions that read or write stored data may use the KMS keys."""
     needed = {"UseTracing": "send_traces"}
     if any(re.search("ImagesTable|Bucket", str(statement["Resource"])) for statement in statements(each)):
         needed["HasKeys"] = "use_keys"
@@ -109,7 +109,7 @@ def policies_of_options(each: Declared) -> Iterator[str]:
 
 
 def variables(each: Declared) -> Iterator[str]:
-    """What `api_handler` reads itself. test_template.py compares the others with what the function reads."""
+    """The variables that `api_handler` reads. test_template.py compares the variables that the function reads."""
     given = properties(each.function).get("Environment", {}).get("Variables", {})
     for parameter in ("AllowedOrigins", "GatewayTimeoutSeconds"):
         variable = re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()

@@ -8,7 +8,7 @@ import pytest
 
 from tools.template import ROOT
 
-# Stops itself inside `exec`, and again while it cleans up.
+# The command sends the signal to itself inside `exec`, and again while it cleans up.
 _COMMAND = """
 import os, signal, sys
 from tools import stopping

@@ -354,7 +354,7 @@ def test_every_function_has_a_role_of_its_own_and_no_managed_policy(resources: R
 
 def test_no_action_and_no_resource_is_a_wildcard(resources: Resources) -> None:
     roles = of_type(resources, "AWS::IAM::Role")
-    # CloudWatch asks for all alarms, also if the call names some.
+    # CloudWatch needs the permission for all alarms, even if the call names only some.
     shift, check, read = statements(roles.pop("CanaryRole"))
     assert (check["Action"], check["Resource"]) == (
         "lambda:InvokeFunction",

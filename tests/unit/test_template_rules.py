@@ -27,7 +27,7 @@ def deployed(name: str, change: Change | None = None) -> Template:
     return described
 
 
-# Permissions stand in the role itself. CloudFormation attaches a separate policy at some time after the role exists,
+# Permissions are part of the role itself. CloudFormation attaches a separate policy at some time after the role exists,
 # and nothing that uses the role waits for it.
 
 
@@ -82,7 +82,7 @@ def identities(resource: dict[str, Any]) -> list[set[str]]:
 
 
 def colliding_names(described: Template) -> set[str]:
-    """Return the resources that keep their name when something else replaces them, and what replaces them."""
+    """Return each resource whose name would stay the same after a replacement, and the change that replaces it."""
     found = set()
     for name, resource in described["Resources"].items():
         for identity in identities(resource):

@@ -205,7 +205,7 @@ def faults_of_descriptions(change: Change | None = None) -> Iterator[str]:
 def test_the_stage_gets_each_parameter_of_the_api() -> None:
     used = used_in_the_deployment(transform_all(described()))
     assert {"ApiAuth", "AllowedOrigins"} <= used
-    # What the stage itself has changes in place.
+    # Properties of the stage itself change in place.
     assert not {"ThrottlingRateLimit", "UploadRateLimit", "AccessLogs"} & used
     assert unreached_by_the_stage() == set()
 

@@ -27,7 +27,7 @@ _EVENTS = {
 # How Lambda names the start modes of the upload function.
 _INITIALIZATION = "AWS_LAMBDA_INITIALIZATION_TYPE"
 _START_MODES = {"on-demand": "on-demand", "provisioned": "provisioned-concurrency", "snapstart": "snap-start"}
-# The least that a function needs which calls both services with boto3.
+# A minimal function that calls both services with boto3.
 _BARE_FUNCTION = """
 import boto3
 boto3.client("dynamodb")

@@ -175,7 +175,7 @@ _LINKS: dict[str, Json] = {
         "deletion": {"operationId": "deleteImage", "parameters": _ID_OF_RESPONSE, "description": "Delete the image."},
     },
 }
-# The responses of API Gateway itself: before it calls a function, or if a function gives no response.
+# The responses that API Gateway makes itself, before it calls a function or if the function gives no response.
 _GATEWAY = {
     HTTPStatus.TOO_MANY_REQUESTS: ("Too many requests.", "Too many requests. Please try again in a moment."),
     HTTPStatus.BAD_GATEWAY: ("A function failed without a response.", UNEXPECTED),

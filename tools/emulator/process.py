@@ -1,4 +1,4 @@
-"""The process of the emulator. It mends one fault of ministack 1.5.33.
+"""The process of the emulator. It corrects one fault of ministack 1.5.33.
 
 When a nested stack is updated, ministack forgets the attributes of its unchanged resources, so a GetAtt of one of them
 fails.

@@ -19,7 +19,7 @@ DATA_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"),
 )
 _CAPTIONER = "BlipForConditionalGeneration"
-# Git stores such a text instead of a large file.
+# Git LFS stores a text that begins like this instead of a large file.
 _LFS_POINTER = b"version https://git-lfs"
 
 

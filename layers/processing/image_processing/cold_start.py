@@ -24,7 +24,8 @@ def prepare() -> None:
         case "provisioned-concurrency":
             _warm_up()
         case "snap-start":
-            # Part of Lambda's Python runtime. No connection is open yet, so a restore has nothing to renew.
+            # This module is part of Lambda's Python runtime. No connection is open yet, so none must be renewed after a
+            # restore.
             from snapshot_restore_py import register_before_snapshot  # noqa: PLC0415
 
             register_before_snapshot(_warm_up)

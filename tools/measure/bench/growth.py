@@ -52,7 +52,7 @@ def main() -> None:
         for size in _SIZES:
             os.environ["TABLE_NAME"] = f"images-{size}"
             storage.create_table(url, os.environ["TABLE_NAME"])
-            # With several streams, each write to DynamoDB Local gets slower with the records in all of them.
+            # DynamoDB Local with several streams gets slower with each record in any of them.
             clients.dynamodb().update_table(
                 TableName=os.environ["TABLE_NAME"], StreamSpecification={"StreamEnabled": False}
             )

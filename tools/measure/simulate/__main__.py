@@ -82,7 +82,7 @@ def _row(name: str, rate: int, system: System, outcome: Outcome) -> str:
 
 
 def _after_a_step() -> dict[str, list[tuple[float, float]]]:
-    """Return the seconds of each image, by its arrival, when 100 images per second begin at once, by StartMode."""
+    """Return for each StartMode the arrival and the seconds of each image, if 100 images per second begin at once."""
     modes = {
         "on-demand": _limits(),
         "snapstart": _limits(mode="snapstart"),
@@ -92,7 +92,7 @@ def _after_a_step() -> dict[str, list[tuple[float, float]]]:
 
 
 def _backlogs() -> dict[str, list[tuple[float, int]]]:
-    """Return the length of the queue of direct uploads, for 50 images per second during a minute, by workers."""
+    """Return for each number of workers the length of the queue, for 50 direct uploads per second during a minute."""
     ramp = inputs.read()["limits"]["workers_per_minute"] / 60
     found = {}
     for most in (10, 50, 200):

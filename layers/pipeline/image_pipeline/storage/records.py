@@ -202,7 +202,7 @@ def statistics() -> Statistics:
 def _current(image_id: str) -> table.Item:
     """Return the image item. Raises ImageNotFoundError if there is none, or if it was deleted or has expired.
 
-    DynamoDB removes expired items up to some days later.
+    DynamoDB may remove expired items only days later.
     """
     item = table.find(keys.image(image_id))
     if item is None or item["status"] == "deleted" or _is_expired(item):
@@ -273,7 +273,7 @@ def _published(event: str) -> dict[str, str]:
     """Return the attributes from which EventsPipe makes an event (options/events.yaml).
 
     The caller overwrites the values that it has. Each item with an event has all attributes, because AWS does not
-    document what EventBridge makes of a missing one.
+    document the event if one is missing.
     """
     return {"event": event, "original_name": "", "caption": "", "error": ""}
 

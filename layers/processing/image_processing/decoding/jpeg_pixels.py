@@ -35,7 +35,7 @@ def decode(file: Jpeg, least: Sides) -> Image.Image:
 
 
 def _scale(file: Jpeg, least: Sides) -> int:
-    """Return the largest scale of the decoder that keeps `least`. A larger one is used if memory is short."""
+    """Return the largest divisor of the size that keeps `least`, or a larger divisor if memory is short."""
     if file.frame.is_lossless:
         return 1
     pixel_bytes = file.width * file.height * _BYTES_PER_PIXEL

@@ -16,10 +16,10 @@ Convert = Callable[[Image.Image, int], Image.Image]
 
 
 def least_sides(thumbnail_side: int, caption_side: int = 0) -> Sides:
-    """Return the least size of the image from which a thumbnail, and the square input of a caption, are made.
+    """Return the smallest sides of an image that is large enough for a thumbnail and for the square caption input.
 
-    It is nearly twice as long as the thumbnail and the input need. So a second reduction shows no aliasing
-    (docs/decisions.md). For a thumbnail of 512 pixels it is 960 x 720, which is enough for a caption side of 384.
+    They are nearly twice as long as the thumbnail and the input need. So a second reduction shows no aliasing
+    (docs/decisions.md). For a thumbnail of 512 pixels they are 960 x 720, which is enough for a caption side of 384.
     """
     side = max(thumbnail_side, _SHARED_SIDE)
     for_caption = caption_side * 15 // 8
@@ -27,7 +27,7 @@ def least_sides(thumbnail_side: int, caption_side: int = 0) -> Sides:
 
 
 def factors(width: int, height: int, least: Sides) -> tuple[int, int]:
-    """Return how many pixels become one, across and down, so that at least the sides `least` are left.
+    """Return how many pixels become one, horizontally and vertically. At least the sides `least` remain.
 
     The two factors may differ, because a panorama may be large on one side only.
     """
