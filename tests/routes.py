@@ -44,7 +44,6 @@ class Declared:
 
 
 def declared() -> Iterator[Declared]:
-    """Yield the route of each function that has one."""
     for folder in FOLDERS:
         if route := handler.ROUTES.get(unwrap(handler_in(folder))):
             yield Declared(folder, route)

@@ -1,4 +1,4 @@
-"""The pages for people, and the OpenAPI document. tests/browser uses them as people do."""
+"""The HTML pages and the OpenAPI document. tests/browser uses the pages in a browser."""
 
 import pytest
 import requests

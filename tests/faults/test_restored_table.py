@@ -1,4 +1,4 @@
-"""A table as DynamoDB restores it takes the place of the old one, on DynamoDB Local.
+"""Replaces the table by one as DynamoDB restores it from a backup, on DynamoDB Local.
 
 DynamoDB Local has no backups. The copy here has what AWS documents of a restored table: the items of that time and the
 index, but no stream, no TTL and no backups of its own. The steps are those of docs/operations.md.

@@ -39,8 +39,6 @@ CHECKED = {"passed": True, "pictures": PICTURES, "reason": None}
 
 @dataclass
 class Ended:
-    """A command that has ended."""
-
     status: int
     output: str
 

@@ -24,7 +24,7 @@ from tools.measure.random_blip import write_random_blip
 
 DEMO = Path(__file__).parent / "demo_blip"
 PHOTOS = Path(__file__).parent.parent / "photos"
-# How many samples the model of full size captions. It takes ten seconds for each.
+# The number of samples for the model of full size. Each sample takes ten seconds.
 PICTURES = int(os.environ.get("PICTURES", "4"))
 
 

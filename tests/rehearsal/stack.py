@@ -77,7 +77,6 @@ class Stack:
             raise DeploymentError(f"{status}: {'; '.join(reasons)}")
 
     def exists(self) -> bool:
-        """Tell whether there is a stack."""
         stacks = boto3.client("cloudformation").list_stacks()["StackSummaries"]
         return any(stack["StackName"] == NAME and stack["StackStatus"] != "DELETE_COMPLETE" for stack in stacks)
 

@@ -178,7 +178,7 @@ def configuration(function: Mapping[str, Any]) -> dict[str, Any]:
 def check_access(stack: Stack, auth: str) -> None:
     statistics = f"{stack.api_url}/api/stats"
     anonymous = requests.get(statistics, timeout=30)
-    # With AWS_IAM, API Gateway returns the same response without a signature as for a missing route.
+    # With AWS_IAM, a request without a signature gets the response of a missing route.
     assert anonymous.status_code == {"NONE": 200, "API_KEY": 403, "AWS_IAM": 404, "JWT": 401}[auth], anonymous.text
     if auth != "NONE":
         assert anonymous.json()["current_status"] == "failure"

@@ -27,10 +27,10 @@ def test_enough_pixels_are_left_for_the_largest_thumbnail(
 @pytest.mark.parametrize("size", [(1919, 1439), (1439, 1919), (960, 1439)])
 def test_pixels_that_are_just_enough_are_used_as_they_are(size: tuple[int, int]) -> None:
     image = Image.new("RGB", size)
-    assert reduction.enough(image, reduction.least_sides(512)) is image
+    assert reduction.reduced_if_large(image, reduction.least_sides(512)) is image
 
 
 def test_the_pixels_of_a_larger_thumbnail_are_reduced_for_a_smaller_one() -> None:
     image = Image.new("RGB", (2500, 1880))
-    assert reduction.enough(image, reduction.least_sides(1024)) is image
-    assert reduction.enough(image, reduction.least_sides(128)).size == (1250, 940)
+    assert reduction.reduced_if_large(image, reduction.least_sides(1024)) is image
+    assert reduction.reduced_if_large(image, reduction.least_sides(128)).size == (1250, 940)

@@ -70,7 +70,7 @@ def test_every_parameter_has_another_value_to_try() -> None:
 
 
 def used_in_the_deployment(transformed: Template) -> set[str]:
-    """Return the parameters that a deployment of the API freezes: those in any property of the API."""
+    """Return the parameters whose values a deployment of the API copies: those in any property of the API."""
     (api,) = of_type(transformed["Resources"], "AWS::ApiGateway::RestApi").values()
     return causes([api["Properties"]], transformed) & set(transformed["Parameters"])
 

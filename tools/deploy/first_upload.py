@@ -34,7 +34,7 @@ class Client:
     def send(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> requests.Response:
-        """Send one request."""
+        """Send one request, with the API key or the signature that `access` requires."""
         request = AWSRequest(method, self.url + path, headers=dict(headers or {}), data=body)
         if self.key:
             request.headers["x-api-key"] = self.key

@@ -92,7 +92,6 @@ def _broken_rules(template: Template, values: Mapping[str, str]) -> Iterator[str
 
 
 def _holds(condition: Mapping[str, Any], values: Mapping[str, str]) -> bool:
-    """Tell whether a condition of a rule holds."""
     ((operator, operand),) = condition.items()
     match operator:
         case "Fn::Equals":

@@ -18,7 +18,7 @@ _POINTS = 60
 
 
 def widgets() -> list[dict[str, Any]]:
-    """Return the widgets of the dashboard."""
+    """Return the widgets as options/monitoring.yaml defines them in CloudWatch's JSON."""
     described = template.read_option("monitoring", {"CreateDashboard": "true"})["Resources"]["Dashboard"]["Properties"]
     found: list[dict[str, Any]] = json.loads(described["DashboardBody"]["Fn::Sub"])["widgets"]
     return found

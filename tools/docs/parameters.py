@@ -22,7 +22,7 @@ These are changed most often: `ApiAuth`, `AllowedOrigins`, `Model`, `UploadMemor
 
 
 def text() -> str:
-    """Return the page."""
+    """Return the page as Markdown, with one table per group of parameters."""
     read = template.raw()
     groups = read["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
     return "\n".join([_HEAD, *(_section(group, read["Parameters"]) for group in groups)])

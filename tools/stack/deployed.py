@@ -22,7 +22,7 @@ class MessageRefusedError(Exception):
 
 
 def outputs(name: str) -> dict[str, str]:
-    """Return the outputs of a stack."""
+    """Return the outputs of a stack, by name. Raises ClientError if there is no such stack."""
     (described,) = boto3.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
 

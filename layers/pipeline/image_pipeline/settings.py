@@ -14,7 +14,7 @@ class SettingError(Exception):
 
 
 def table_name() -> str:
-    """Return the name of the DynamoDB table."""
+    """Return the name of the DynamoDB table. Raises SettingError under `sam local` without a table."""
     name = _text("TABLE_NAME")
     if is_sam_local() and name == TABLE_IN_TEMPLATE:
         raise SettingError(

@@ -96,7 +96,7 @@ def decode(
 
 def flatten(picture: Picture, caption_side: int = 0) -> Image.Image:
     """Return pixels in RGB for a caption model with an input of `caption_side`, with white behind transparent parts."""
-    pixels = reduction.enough(picture.pixels, reduction.least_sides(0, caption_side))
+    pixels = reduction.reduced_if_large(picture.pixels, reduction.least_sides(0, caption_side))
     if pixels.mode != "RGBA":
         return pixels.convert("RGB")
     background = Image.new("RGBA", pixels.size, _BACKGROUND)

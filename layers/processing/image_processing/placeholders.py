@@ -5,7 +5,7 @@ from PIL import Image
 from image_processing.pictures import Picture
 
 _SAMPLE = (64, 64)
-_GROUPS = 8
+_COLOUR_GROUPS = 8
 _MIN_ALPHA = 128
 
 
@@ -15,7 +15,7 @@ def dominant_color(picture: Picture) -> str | None:
     A sample of the pixels is put into groups of similar colours. The mean of the largest group is returned.
     """
     sample = picture.pixels.resize(_SAMPLE, Image.Resampling.NEAREST).convert("RGBA")
-    grouped = sample.quantize(_GROUPS, Image.Quantize.FASTOCTREE)
+    grouped = sample.quantize(_COLOUR_GROUPS, Image.Quantize.FASTOCTREE)
     palette = bytes(grouped.getpalette("RGBA") or [])
     counts = {group: count for group, count in enumerate(grouped.histogram()) if count}
     for group in sorted(counts, key=counts.__getitem__, reverse=True):

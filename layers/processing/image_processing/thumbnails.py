@@ -19,7 +19,7 @@ def make(picture: Picture, side: int) -> bytes:
     scale = min(1, side / max(width, height))
     shape = (max(1, round(width * scale)), max(1, round(height * scale)))
     # Pillow's own thumbnail() uses this gap. It reduces by averaging first, which is faster and looks the same.
-    pixels = reduction.enough(picture.pixels, reduction.least_sides(side))
+    pixels = reduction.reduced_if_large(picture.pixels, reduction.least_sides(side))
     small = pixels.resize(shape, Image.Resampling.LANCZOS, reducing_gap=2.0)
     small.info.clear()
     stream = BytesIO()

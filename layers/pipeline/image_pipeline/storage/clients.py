@@ -31,7 +31,7 @@ _CALLS_OF_FUNCTIONS = Config(
 )
 
 # boto3 signs presigned forms with an older version otherwise.
-_SIGNATURES = Config(signature_version="s3v4")
+_SIGNATURE_VERSION = Config(signature_version="s3v4")
 
 
 @cache
@@ -51,7 +51,7 @@ def dynamodb() -> "DynamoDBClient":
 @cache
 def s3() -> "S3Client":
     """Return the S3 client. Its calls raise DeadlineError when too little time is left."""
-    client = session().client("s3", config=_TIMEOUTS.merge(_SIGNATURES))
+    client = session().client("s3", config=_TIMEOUTS.merge(_SIGNATURE_VERSION))
     client.meta.events.register("before-call", _refuse_late_call)
     return client
 
@@ -72,7 +72,7 @@ def aws_lambda() -> "LambdaClient":
 
 @cache
 def codedeploy() -> "CodeDeployClient":
-    """Return the CodeDeploy client."""
+    """Return the CodeDeploy client. Its calls take at most MAX_CALL_SECONDS, whatever time is left."""
     return session().client("codedeploy", config=_TIMEOUTS)
 
 

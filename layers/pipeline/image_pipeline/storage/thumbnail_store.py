@@ -11,7 +11,7 @@ from image_pipeline.storage.presigning import presign
 
 
 def put(key: str, content: bytes) -> None:
-    """Store a thumbnail. Raises StorageError."""
+    """Store a JPEG or PNG under this S3 key, with its media type. Raises StorageError."""
     try:
         s3().put_object(Bucket=settings.bucket_name(), Key=key, Body=content, ContentType=media_type(key))
     except (ClientError, BotoCoreError) as error:
@@ -47,5 +47,5 @@ def presigned_url(key: str) -> str:
 
 
 def media_type(key: str) -> str:
-    """Return the media type of the thumbnail with this key."""
+    """Return the media type that the extension of an S3 key stands for."""
     return MEDIA_TYPES[key.rpartition(".")[2]]

@@ -26,7 +26,7 @@ def srgb_curve() -> bytes:
 
 
 def gray_profile(curve: bytes) -> bytes:
-    """Return a profile for gray images."""
+    """Return a profile for gray images. `curve` is a tag such as srgb_curve()."""
     return _profile(b"GRAY", {b"kTRC": curve})
 
 

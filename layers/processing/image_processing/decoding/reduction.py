@@ -35,7 +35,7 @@ def factors(width: int, height: int, least: Sides) -> tuple[int, int]:
     return max(1, width // across), max(1, height // down)
 
 
-def enough(image: Image.Image, least: Sides) -> Image.Image:
+def reduced_if_large(image: Image.Image, least: Sides) -> Image.Image:
     """Return the image, reduced if it is at least twice as large as `least`.
 
     This keeps the other thumbnails fast if a larger thumbnail size, or a model with a larger input, is added.
