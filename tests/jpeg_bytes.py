@@ -15,7 +15,7 @@ def behind_start(content: bytes, *segments: bytes) -> bytes:
 
 
 def without(content: bytes, marker: int) -> bytes:
-    """Return the JPEG without its first segment with this marker. The segment must be before the first scan."""
+    """Return the JPEG without the first segment that has this marker. The segment must be before the first scan."""
     place = _START
     while content[place + 1] != marker:
         place = _end(content, place)

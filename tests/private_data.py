@@ -9,7 +9,7 @@ import pytest
 from image_pipeline.http import file_names, prompts
 from image_pipeline.observability import logger
 
-# Presigned URLs, and the fields of a response that come from the picture.
+# The private data: presigned URLs, and the fields of a response that come from the picture.
 _PRIVATE = re.compile(
     r"X-Amz-|Signature=|https?://[^\"\s]*thumbnails|\"(?:caption|created_at|modified_at|original_name)\":"
 )

@@ -29,7 +29,7 @@ _PAUSE_SECONDS = 30
 
 
 class UnauthorizedError(Exception):
-    """API Gateway returns 401 if the message is exactly this."""
+    """API Gateway returns 401 if the message is exactly "Unauthorized"."""
 
     def __init__(self) -> None:
         super().__init__("Unauthorized")

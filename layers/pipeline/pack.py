@@ -19,7 +19,7 @@ _FILE_TIME = 315532800
 
 
 def pack(folder: Path) -> None:
-    """Change `folder` in place, as the module describes."""
+    """Remove unused files from `folder`, compile the rest, and set its times. Exits if a file cannot be compiled."""
     shutil.rmtree(folder / "bin", ignore_errors=True)
     for name in ("tests", "__pycache__"):
         for found in [path for path in folder.rglob(name) if path.is_dir()]:

@@ -103,7 +103,7 @@ def test_each_kind_of_png_with_each_profile(
         content = random_png(colour_type, bits, *chunks, has_trns=has_trns, is_interlaced=is_interlaced)
         found = differences(content)
         assert found[..., 3:].max(initial=0) <= 1
-        # libvips converts all 16 bits. We keep 8 of them, so some dark samples differ more.
+        # libvips converts all 16 bits. We convert only 8 bits, so some dark samples differ more.
         assert found.max() <= (15 if bits == 16 else 2)
         assert found.mean() <= 1
 

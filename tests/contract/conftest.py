@@ -1,5 +1,3 @@
-"""Fixtures of the contract tests."""
-
 import os
 from collections.abc import Iterator
 from random import Random

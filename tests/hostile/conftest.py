@@ -1,5 +1,3 @@
-"""Fixtures of the tests with hostile files."""
-
 from tests.in_process import aws, table_definition, variables
 
 __all__ = ["aws", "table_definition", "variables"]

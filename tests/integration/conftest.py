@@ -1,5 +1,3 @@
-"""Fixtures of the integration tests."""
-
 from tests.oidc_issuer import issuer
 
 __all__ = ["issuer"]

@@ -71,7 +71,7 @@ class Person:
         self.press(b"\x03")
 
     def press(self, key: bytes) -> None:
-        """Press a key, after a moment: no person is faster than the program that begins to wait for it."""
+        """Press a key after a short pause, so that the program already waits for it."""
         time.sleep(0.3)
         os.write(self.terminal, key)
 

@@ -1,5 +1,3 @@
-"""Fixtures of the unit tests."""
-
 from collections.abc import Callable, Iterator
 from functools import cache
 from io import StringIO

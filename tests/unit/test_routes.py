@@ -1,4 +1,4 @@
-"""Each route that a function declares has all that a route needs. What is missing is named as a line to add.
+"""Each route that a function declares has all that a route needs. A failure names the line to add.
 
 CONTRIBUTING.md ("Add a route") has the same pieces in the order in which they are written.
 """

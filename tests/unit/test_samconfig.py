@@ -1,4 +1,4 @@
-"""samconfig.toml has all settings of each environment, and each command of SAM reads them as they look."""
+"""samconfig.toml has all settings of each environment, and each command of SAM reads the values that a person reads."""
 
 from collections.abc import Mapping
 from pathlib import Path

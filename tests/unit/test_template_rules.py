@@ -251,7 +251,7 @@ def test_a_type_that_some_regions_lack_is_noticed() -> None:
 
 
 def nested_stacks(described: Template) -> dict[str, dict[str, Any]]:
-    """Return the parameters that each option is given."""
+    """Return the parameters that template.yaml passes to each option."""
     return {
         stack["Properties"]["TemplateURL"].removeprefix("options/").removesuffix(".yaml"): stack["Properties"][
             "Parameters"

@@ -90,7 +90,7 @@ def is_frozen(name: str) -> bool:
     """Tell whether a version keeps this property of its function.
 
     Lambda's PublishVersion returns what a version has: memory and variables, but not the reserved concurrency, which
-    belongs to the function and changes in place. The same property may be longer there: ImageConfigResponse, CodeSize.
+    belongs to the function and changes in place. Its name may be longer there: ImageConfigResponse, CodeSize.
     """
     return any(member.startswith(name.lower()) for member in _members_of_a_version())
 

@@ -34,7 +34,10 @@ def run(settings: Settings, *, interactive: bool, yes: bool) -> None:
 
 
 def _checked(settings: Settings, *, interactive: bool, yes: bool) -> Settings:
-    """Run all checks. Return the settings with those that fit the quota of the account, if the user agrees."""
+    """Run all checks.
+
+    Return the settings. If the quota of the account is too small and the user agrees, they are changed.
+    """
     assumed = replace(settings, values={**settings.values, **_assumed(settings)}) if interactive else settings
     results = checks.run_all(assumed, template.raw())
     if not (interactive or yes):

@@ -10,7 +10,7 @@ _PREFLIGHT_SECONDS = "3600"
 
 
 def headers(event: requests.Event) -> dict[str, str]:
-    """Return the headers with which a browser lets a page of an allowed origin read the response."""
+    """Return the headers that let a page of an allowed origin read the response."""
     origins = settings.allowed_origins()
     if not origins:
         return {}

@@ -13,7 +13,7 @@ from image_pipeline.errors import FileNotUploadedError, ImageTooLargeError, Stor
 from image_pipeline.storage import keys
 from image_pipeline.storage.clients import s3
 
-UPLOAD_TIME = timedelta(minutes=15)
+UPLOAD_FORM_LIFETIME = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class UploadForm:
 def upload_form(image_id: str, content_type: str) -> UploadForm:
     """Return a form with which anybody can upload the file of this image, with this content type. S3 is not called."""
     limit = settings.max_direct_upload_bytes()
-    expires_at = datetime.now(UTC) + UPLOAD_TIME
+    expires_at = datetime.now(UTC) + UPLOAD_FORM_LIFETIME
     signed = s3().generate_presigned_post(
         settings.uploads_bucket(),
         keys.uploaded_file(image_id),
         Fields={"Content-Type": content_type},
         Conditions=[{"Content-Type": content_type}, ["content-length-range", 1, limit]],
-        ExpiresIn=int(UPLOAD_TIME.total_seconds()),
+        ExpiresIn=int(UPLOAD_FORM_LIFETIME.total_seconds()),
     )
     # boto3 names the global endpoint. It redirects to other regions, and browsers do not follow with a form.
     return UploadForm(settings.uploads_url(), signed["fields"], expires_at, limit)

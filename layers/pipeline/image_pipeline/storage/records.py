@@ -249,7 +249,10 @@ def _commit(claim: Claim, item: Mapping[str, Any], counts: Mapping[str, Any], ou
 
 
 def _query_listing(shard: int, page_size: int, before: str | None) -> Iterator[dict[str, Any]]:
-    """Query one shard. Return its items, newest first; the iterator queries again when it has used up a result."""
+    """Query one shard.
+
+    Return an iterator over its items, newest first. It queries again after the last item of a result.
+    """
     condition, values = "listing = :listing", {":listing": keys.listing(shard), ":now": int(time.time())}
     if before is not None:
         condition, values = f"{condition} AND listed_at < :before", values | {":before": before}
