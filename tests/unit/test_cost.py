@@ -34,7 +34,7 @@ def test_a_caption_time_that_is_not_measured_has_a_fixed_part() -> None:
     times = CaptionTimes({1000: 1.1, 2000: 0.6})
     assert times.seconds(1000) == 1.1
     assert times.is_measured(1000)
-    # 0.1 s, and one second with 1,000 MB.
+    # The fixed part is 0.1 s. The other part is one second with 1,000 MB, and a quarter of it with 4,000 MB.
     assert times.seconds(4000) == pytest.approx(0.35)
     assert not times.is_measured(4000)
 

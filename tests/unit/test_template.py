@@ -177,7 +177,7 @@ def test_the_firewall_does_not_read_photographs_as_text() -> None:
     (common,) = (rule for rule in acl["Rules"] if rule["Name"] == "common")
     overridden = common["Statement"]["ManagedRuleGroupStatement"]["RuleActionOverrides"]
     assert all(rule["ActionToUse"] == {"Count": {}} for rule in overridden)
-    # All rules of the group that look at the body.
+    # The rules of the group that look at the body. All of them must only count.
     assert {rule["Name"] for rule in overridden} == {
         "SizeRestrictions_BODY",
         "CrossSiteScripting_BODY",

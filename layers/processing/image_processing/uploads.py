@@ -37,11 +37,12 @@ def process(upload: Upload) -> ImageRecord:
 
     If the upload has an Idempotency-Key and an earlier attempt succeeded, returns the record of that attempt.
 
-    Raises UnsupportedImageError, ImageTooLargeError, RequestRunningError and RequestKeyReusedError, after which
-    nothing is stored, and ImageNotFoundError if the image of an earlier attempt was deleted. Raises
-    ServiceStartingError if a new environment took too long to start; the claim is then given back, and nothing counted.
-    After any other error, such as UndecodableImageError, CaptionError, StorageError or DeadlineError, a failure is
-    counted and no thumbnail is left, unless storage fails at that too.
+    Nothing is stored after UnsupportedImageError, ImageTooLargeError, RequestRunningError and RequestKeyReusedError.
+    Raises ImageNotFoundError if the image of an earlier attempt was deleted.
+
+    Raises ServiceStartingError if a new environment took too long to start. The claim is then given back, and nothing
+    is counted. After any other error, such as UndecodableImageError, CaptionError, StorageError or DeadlineError, a
+    failure is counted and the thumbnails are deleted, unless storage fails again.
     """
     # The start of the environment has taken its time from the request, and may not be over.
     is_starting = not captions.is_loaded() or deadline.remaining() < _SECONDS_AFTER_CAPTION
