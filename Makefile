@@ -91,34 +91,34 @@ test-browser: .venv/installed ## Use the gallery and the reference in a browser 
 	$(BIN)/pytest tests/browser -n auto --dist loadfile
 
 .PHONY: test-hostile
-test-hostile: needs-linux .venv/installed ## Upload hostile files and measure what they cost (4 minutes)
+test-hostile: needs-linux .venv/installed ## Upload hostile files and measure what they cost (2 minutes)
 	$(BIN)/pytest tests/hostile --show-capture=no
 	@cat build/hostile.md build/hostile_rejections.md
 
 .PHONY: fuzz
-fuzz: .venv/installed ## Upload randomly damaged images, forms and requests (3 minutes; FUZZ=10 for ten times as many)
+fuzz: .venv/installed ## Upload randomly damaged images, forms and requests (1 minute; FUZZ=10 for ten times as many)
 	$(if $(FUZZ),FUZZ='$(FUZZ)') $(BIN)/pytest tests/fuzz -s --show-capture=no
 
 .PHONY: test-faults
-test-faults: .venv/installed ## Make every call to AWS fail, and upload from 8 clients at once (6 minutes; needs java; SCHEDULES=2000 for more)
+test-faults: .venv/installed ## Make every call to AWS fail, and upload from 8 clients at once (2 minutes; needs java; SCHEDULES=2000 for more)
 	$(if $(SCHEDULES),SCHEDULES='$(SCHEDULES)') $(BIN)/pytest tests/faults -n auto --dist loadgroup --show-capture=no
 	@cat build/faults/test_uploads.md build/faults/test_reads.md
 
 .PHONY: rehearse
-rehearse: .venv/installed .venv-rehearsal/installed .venv-aws/installed ## Deploy and update stacks in an emulator of AWS (6 minutes; no Docker)
+rehearse: .venv/installed .venv-rehearsal/installed .venv-aws/installed ## Deploy and update stacks in an emulator of AWS (5 minutes; no Docker)
 	$(BIN)/pytest tests/rehearsal --show-capture=no
 
 .PHONY: e2e
-e2e: needs-linux .venv/installed ## Run the contract tests against containers (7 minutes; needs Docker; STARTS=7 measures cold starts)
+e2e: needs-linux .venv/installed ## Run the contract tests against containers (6 minutes; needs Docker; STARTS=7 measures cold starts)
 	@$(if $(STARTS),STARTS='$(STARTS)') $(BIN)/python -m tools.containers e2e
 
 .PHONY: test-model
-test-model: .venv/installed .venv-model/installed build/cocoeval ## Compare exported models with transformers (6 minutes; installs torch; PICTURES=14 for more)
+test-model: .venv/installed .venv-model/installed build/cocoeval ## Compare exported models with transformers (3 minutes; installs torch; PICTURES=14 for more)
 	$(if $(PICTURES),PICTURES='$(PICTURES)') $(MODEL_BIN)/pytest tests/model
 	PYTHONPATH=build/cocoeval $(BIN)/pytest tests/evaluation
 
 .PHONY: test-arm64
-test-arm64: needs-linux .venv/installed build/arm64/installed ## Compare captions on arm64, emulated, with those on x86 (4 minutes; needs root)
+test-arm64: needs-linux .venv/installed build/arm64/installed ## Compare captions on arm64, emulated, with those on x86 (2 minutes; needs root)
 	@[ -f build/models/tests--model--demo_blip-int8/model.json ] \
 		|| $(MAKE) --no-print-directory model MODEL=tests/model/demo_blip PRECISION=int8
 	$(BIN)/pytest tests/arm64

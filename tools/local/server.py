@@ -21,6 +21,7 @@ from tools.local.gateway import LocalGateway
 from tools.local.request_handler import RequestHandler
 
 DEMO_MODEL = template.ROOT / "tools" / "demo_model" / "model"
+_MAX_PORT = 65_535
 
 
 class AddressError(Exception):
@@ -83,13 +84,14 @@ def _listen(host: str, port: int) -> socket.socket:
         raise AddressError(
             f"thumbnail URLs contain the host, and '{host}' cannot be reached. Give an address: HOST=<address>"
         )
+    hint = "; choose another port: make serve PORT="
+    if not 0 <= port <= _MAX_PORT:
+        raise AddressError(f"cannot listen on {host}:{port}: ports are from 0 to {_MAX_PORT}{hint}")
     try:
         return socket.create_server((host, port))
-    except (OSError, OverflowError) as error:
-        hint = "; choose another port: make serve PORT=" if getattr(error, "errno", None) == EADDRINUSE else ""
-        raise AddressError(
-            f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}{hint}"
-        ) from error
+    except OSError as error:
+        reason = f"{error.strerror or error}{hint if error.errno == EADDRINUSE else ''}"
+        raise AddressError(f"cannot listen on {host}:{port}: {reason}") from error
 
 
 @contextmanager
