@@ -46,7 +46,7 @@ serve: .venv/installed ## Run the API on http://127.0.0.1:8000 (HOST=, PORT=, OR
 		$(if $(AUTH),--auth '$(AUTH)') $(if $(ISSUER),--issuer '$(ISSUER)') $(if $(AUDIENCE),--audience '$(AUDIENCE)')
 
 .PHONY: demo
-demo: .venv/installed ## Upload sample pictures to a new API and print the answers
+demo: .venv/installed ## Upload sample pictures to a new API and print the responses
 	@$(BIN)/python -m tools.local.demo
 
 .PHONY: local

@@ -24,7 +24,7 @@ NOT_ON_MACOS = re.compile(
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
-    # As from a shell: `make test` tells the commands below it that they belong to it.
+    # `make test` sets these variables. A make that finds them also prints in which folder it is.
     environment = {
         name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
     }

@@ -1,4 +1,4 @@
-"""Check run_all that a deployment needs, ask what only the user knows, build, deploy, and upload one picture."""
+"""Check everything that a deployment needs, ask what only the user knows, build, deploy, and upload one picture."""
 
 import argparse
 import os
