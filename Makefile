@@ -93,7 +93,7 @@ test-browser: .venv/installed ## Use the gallery and the reference in a browser 
 .PHONY: test-hostile
 test-hostile: needs-linux .venv/installed ## Upload hostile files and measure what they cost (2 minutes)
 	$(BIN)/pytest tests/hostile --show-capture=no
-	@cat build/hostile.md build/hostile_rejections.md
+	@cat build/hostile.md
 
 .PHONY: fuzz
 fuzz: .venv/installed ## Upload randomly damaged images, forms and requests (1 minute; FUZZ=10 for ten times as many)
