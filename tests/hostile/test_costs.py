@@ -1,4 +1,4 @@
-"""Any file within the limits costs at most 2 s of CPU and 400 MB, not counting its caption, and a rejection far less."""
+"""A file within the limits costs at most 2 s of CPU and 400 MB, without its caption. A rejection costs far less."""
 
 import gc
 import time
@@ -45,7 +45,7 @@ def costs() -> Iterator[Costs]:
     yield found
     slowest = max(found, key=lambda case: found[case][0])
     largest = max(found, key=lambda case: found[case][1])
-    rejections = [found[case] for case in found if case in CORPUS and CORPUS[case].status != 200]
+    rejections = [found[case] for case in found if case in CORPUS and CORPUS[case].status != 200] or [(0.0, 0)]
     SUMMARY.parent.mkdir(exist_ok=True)
     SUMMARY.write_text(
         f"{len(found)} files\n"
