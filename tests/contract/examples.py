@@ -52,7 +52,6 @@ IMAGE_MISSING = {
 _SIZES = any_of(f"'{size}'" for size in ThumbnailSize)
 INVALID_SIZE = {"current_status": "failure", "error": f"Invalid input size. Please use {_SIZES}."}
 THUMBNAIL_MISSING = {"current_status": "failure", "error": "Thumbnail not found."}
-FAILURE = {"current_status": "failure", "error": "Error message"}
 
 
 def shape(value: Any) -> Any:

@@ -65,6 +65,7 @@ def test_the_route_leads_to_the_same_object(api: Client, uploaded: dict[str, Any
     image = uploaded["data"]
     response = api.get(f"/api/images/{image['image_id']}/thumbnails/{size}")
     assert response.status_code == 200
+    assert f"{image['image_id']}/thumbnails/{size}.png" in response.json()["data"]
     assert fetch(response.json()["data"]).content == fetch(image["thumbnails"][size]).content
 
 
