@@ -29,34 +29,22 @@ def test_another_format_is_unsupported_whatever_its_name(
     assert refusal(posted_as(api, content, name, media_type)) == (415, UNSUPPORTED["error"])
 
 
+NO_IMAGES = {
+    "SVG": b'<svg xmlns="http://www.w3.org/2000/svg"/>',
+    "HTML": b"<!DOCTYPE html><html></html>",
+    "text": b"some text",
+    "ZIP": b"PK\x03\x04",
+    "a zero byte": b"\0",
+    "a PNG after a line break": b"\n" + scene_png(),
+    "a PNG without its first byte": scene_png()[1:],
+    "a PNG with line breaks converted": b"\x89PNG\n\x1a\n" + scene_png()[8:],
+    "two bytes of a JPEG signature": b"\xff\xd8",
+    "half a PNG signature": b"\x89PNG",
+}
+
+
 @pytest.mark.usefixtures("not_counted")
-@pytest.mark.parametrize(
-    "content",
-    [
-        b'<svg xmlns="http://www.w3.org/2000/svg"/>',
-        b"<!DOCTYPE html><html></html>",
-        b"some text",
-        b"PK\x03\x04",
-        b"\0",
-        b"\n" + scene_png(),
-        scene_png()[1:],
-        b"\x89PNG\n\x1a\n" + scene_png()[8:],
-        b"\xff\xd8",
-        b"\x89PNG",
-    ],
-    ids=[
-        "SVG",
-        "HTML",
-        "text",
-        "ZIP",
-        "a zero byte",
-        "a PNG after a line break",
-        "a PNG without its first byte",
-        "a PNG with line breaks converted",
-        "two bytes of a JPEG signature",
-        "half a PNG signature",
-    ],
-)
+@pytest.mark.parametrize("content", NO_IMAGES.values(), ids=NO_IMAGES)
 def test_a_file_that_is_not_an_image_is_unsupported(api: Client, content: bytes) -> None:
     assert refusal(posted_as(api, content, "picture.png", "image/png")) == (415, UNSUPPORTED["error"])
 

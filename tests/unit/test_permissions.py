@@ -45,7 +45,7 @@ NOT_RECORDED = {
 }
 
 
-# What functions do: all events, and the situations that need other calls
+# What functions do: all events, and the situations that need other permissions
 
 
 VERSION = "arn:aws:lambda:us-east-1:123456789012:function:UploadImageFunction:7"
@@ -80,12 +80,6 @@ def image_id_of(response: Mapping[str, Any]) -> str:
     return image_id
 
 
-def forms_with_a_key(_: Patch) -> None:
-    first = upload(scene_png(), "one-key")
-    assert image_id_of(upload(scene_png(), "one-key")) == image_id_of(first)
-    assert upload(scene_png()[:100], "another-key")["statusCode"] == 400
-
-
 def forms_that_fail(patch: Patch) -> None:
     """Without a caption: the failure is stored, the claim is given back, and the files are deleted."""
     patch.setattr(Captioner, "caption", _no_caption)
@@ -97,12 +91,6 @@ def forms_that_fail(patch: Patch) -> None:
 
 def _no_caption(*_: object) -> None:
     raise CaptionError
-
-
-def forms_whose_original_is_kept(patch: Patch) -> None:
-    patch.setenv("KEEP_ORIGINALS_DAYS", "7")
-    patch.setenv("RETENTION_DAYS", "7")
-    image_id_of(upload(scene_png()))
 
 
 def replies_that_are_lost(patch: Patch) -> None:
@@ -204,9 +192,7 @@ STAND_INS = {"lambda": _invoke, "codedeploy": lambda _: {}}
 
 SCENARIOS: list[Scenario] = [
     every_event,
-    forms_with_a_key,
     forms_that_fail,
-    forms_whose_original_is_kept,
     replies_that_are_lost,
     direct_uploads,
     new_captions,
