@@ -2,6 +2,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from io import StringIO
 from typing import Any
+from unittest.mock import create_autospec
 
 import boto3
 import pytest
@@ -11,6 +12,7 @@ from image_pipeline.models import ThumbnailSize
 from image_pipeline.observability import logger
 from image_pipeline.storage import table
 from image_processing import pictures
+from image_processing.captions import Captioner
 from tests.in_process import aws, new_clients, quiet, services_read_once, table_definition, variables
 from tests.oidc_issuer import issuer
 from tests.permissions import refused, watching
@@ -60,6 +62,14 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> StringIO:
     stream = StringIO()
     monkeypatch.setattr(logger.registered_handler, "stream", stream)
     return stream
+
+
+@pytest.fixture
+def captioned(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A mock with each call of `Captioner.caption`. The images get their captions."""
+    recorded = create_autospec(Captioner.caption, side_effect=Captioner.caption)
+    monkeypatch.setattr(Captioner, "caption", recorded)
+    return recorded
 
 
 @cache

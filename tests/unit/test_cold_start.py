@@ -1,13 +1,14 @@
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import snapshot_restore_py
 
 from image_pipeline.storage import clients
 from image_processing import captions, cold_start
-from image_processing.captions import Caption, Captioner
+from image_processing.captions import Captioner
 
 pytestmark = pytest.mark.usefixtures("new_clients", "forgotten_model")
 
@@ -27,18 +28,9 @@ def function_name(new_clients: None, monkeypatch: pytest.MonkeyPatch) -> None:  
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "UploadImageFunction")
 
 
-@pytest.fixture
-def captioned(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """The sizes of the images that were captioned."""
-    sizes: list[tuple[int, int]] = []
-    caption = Captioner.caption
-
-    def recorded(self: Captioner, image: Any, prompt: str = "") -> Caption:
-        sizes.append(image.size)
-        return caption(self, image, prompt)
-
-    monkeypatch.setattr(Captioner, "caption", recorded)
-    return sizes
+def sizes(captioned: Mock) -> list[tuple[int, int]]:
+    """Return the sizes of the images that were captioned."""
+    return [call.args[1].size for call in captioned.call_args_list]
 
 
 def models_loaded() -> int:
@@ -88,26 +80,26 @@ def test_a_failed_background_load_is_raised_in_the_handler_and_tried_again(
 
 
 def test_with_provisioned_concurrency_init_ends_with_a_warm_engine(
-    monkeypatch: pytest.MonkeyPatch, captioned: list[tuple[int, int]]
+    monkeypatch: pytest.MonkeyPatch, captioned: Mock
 ) -> None:
     monkeypatch.setenv(KIND, "provisioned-concurrency")
     cold_start.prepare()
     assert models_loaded() == 1
     assert clients_made() == 2
-    assert captioned == [(1, 1)]
+    assert sizes(captioned) == [(1, 1)]
 
 
 def test_under_snapstart_the_engine_is_warm_before_the_snapshot(
-    monkeypatch: pytest.MonkeyPatch, captioned: list[tuple[int, int]]
+    monkeypatch: pytest.MonkeyPatch, captioned: Mock
 ) -> None:
     monkeypatch.setenv(KIND, "snap-start")
     hooks: list[Callable[[], None]] = []
     monkeypatch.setattr(snapshot_restore_py, "register_before_snapshot", hooks.append)
     cold_start.prepare()
-    assert captioned == []
+    assert sizes(captioned) == []
     (before_snapshot,) = hooks
     before_snapshot()
-    assert captioned == [(1, 1)]
+    assert sizes(captioned) == [(1, 1)]
     assert clients_made() == 2
 
 

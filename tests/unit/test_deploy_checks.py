@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -96,10 +97,7 @@ def test_docker_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 
 def test_docker_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    def hang(*arguments: Any, **_: Any) -> None:
-        raise subprocess.TimeoutExpired(arguments[0], 30)
-
-    monkeypatch.setattr(subprocess, "run", hang)
+    monkeypatch.setattr(subprocess, "run", Mock(side_effect=subprocess.TimeoutExpired("docker", 30)))
     assert "does not answer within 30 s" in checks.docker().text
 
 

@@ -2,6 +2,7 @@ import json
 from collections.abc import Callable
 from io import StringIO
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -12,16 +13,13 @@ from image_pipeline import settings
 from image_pipeline.models import ThumbnailSize
 from image_pipeline.storage import clients, keys, table, thumbnail_store
 from tests.events import load_event, upload_event
+from tests.faults.injection import KilledError
 from tests.pictures import scene_png
 from tools.local.gateway import LocalContext
 from tools.local.sample_images import IMAGE_ID
 
 OTHER_ID = "0" + IMAGE_ID[1:]
 pytestmark = pytest.mark.usefixtures("aws")
-
-
-class KilledError(BaseException):
-    """Simulates the end of the process. No code of a function catches it."""
 
 
 def follow(event: dict[str, Any]) -> list[str]:
@@ -68,10 +66,7 @@ REFUSALS = [ClientError({"Error": {"Code": "SlowDown"}}, "DeleteObjects"), ReadT
 
 @pytest.fixture(params=REFUSALS)
 def refusing_s3(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, aws: None) -> None:  # noqa: ARG001
-    def refuse(**_: Any) -> None:
-        raise request.param
-
-    monkeypatch.setattr(clients.s3(), "delete_objects", refuse)
+    monkeypatch.setattr(clients.s3(), "delete_objects", Mock(side_effect=request.param))
 
 
 @pytest.mark.usefixtures("refusing_s3")
@@ -110,10 +105,7 @@ def test_the_thumbnails_of_a_killed_upload_are_deleted_with_its_item(
     bucket_keys: Callable[[], list[str]],
     table_items: Callable[[str], list[dict[str, Any]]],
 ) -> None:
-    def killed(**_: Any) -> None:
-        raise KilledError
-
-    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", killed)
+    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", Mock(side_effect=KilledError))
     with pytest.raises(KilledError):
         upload_image.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))
     assert len(bucket_keys()) == len(ThumbnailSize)

@@ -3,6 +3,7 @@ import time
 from dataclasses import replace
 from io import StringIO
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -180,10 +181,7 @@ def test_a_missing_setting_is_logged_and_not_shown(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_unexpected_error_is_logged_and_not_shown(monkeypatch: pytest.MonkeyPatch, logged: StringIO) -> None:
-    def fail(_: str) -> None:
-        raise ZeroDivisionError("in the works")
-
-    monkeypatch.setattr(records, "find", fail)
+    monkeypatch.setattr(records, "find", Mock(side_effect=ZeroDivisionError("in the works")))
     status, body = get()
     assert status == 500
     assert "works" not in json.dumps(body)

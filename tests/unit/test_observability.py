@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
@@ -59,17 +60,13 @@ def fault() -> None:
     """Upload an image to version 7 of a function whose captions fail."""
     with pytest.MonkeyPatch.context() as patch:
         as_version_7(patch)
-        patch.setattr(Captioner, "caption", broken)
+        patch.setattr(Captioner, "caption", Mock(side_effect=CaptionError))
         form("upload_image_png")
 
 
 def as_version_7(patch: pytest.MonkeyPatch) -> None:
     patch.setenv("AWS_LAMBDA_FUNCTION_NAME", "UploadImageFunction")
     patch.setenv("AWS_LAMBDA_FUNCTION_VERSION", "7")
-
-
-def broken(*_: object) -> None:
-    raise CaptionError
 
 
 def start_cold() -> None:
@@ -176,10 +173,7 @@ def test_every_other_failure_is_a_fault_of_the_version(
     as_version_7(monkeypatch)
     captions.get_captioner()
 
-    def fail(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(Captioner, "caption", fail)
+    monkeypatch.setattr(Captioner, "caption", Mock(side_effect=error))
     form("upload_image_png")
     assert faults(capsys.readouterr().out) == 1
 
@@ -199,10 +193,7 @@ def test_a_start_and_a_running_request_are_no_faults(
 ) -> None:
     as_version_7(monkeypatch)
 
-    def fail(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(uploads, "process", fail)
+    monkeypatch.setattr(uploads, "process", Mock(side_effect=error))
     form("upload_image_png")
     assert list(emitted(capsys.readouterr().out)) == []
 
@@ -210,7 +201,7 @@ def test_a_start_and_a_running_request_are_no_faults(
 def test_outside_lambda_a_fault_has_no_version_and_no_metric(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Captioner, "caption", broken)
+    monkeypatch.setattr(Captioner, "caption", Mock(side_effect=CaptionError))
     form("upload_image_png")
     assert faults(capsys.readouterr().out) == 0
 

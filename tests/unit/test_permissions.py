@@ -8,6 +8,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from io import BytesIO
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
@@ -82,15 +83,11 @@ def image_id_of(response: Mapping[str, Any]) -> str:
 
 def forms_that_fail(patch: Patch) -> None:
     """Without a caption: the failure is stored, the claim is given back, and the files are deleted."""
-    patch.setattr(Captioner, "caption", _no_caption)
+    patch.setattr(Captioner, "caption", Mock(side_effect=CaptionError))
     for days in ("0", "7"):
         patch.setenv("KEEP_ORIGINALS_DAYS", days)
         assert upload(scene_png())["statusCode"] == 500
         assert upload(scene_png(), "a-key-that-fails")["statusCode"] == 500
-
-
-def _no_caption(*_: object) -> None:
-    raise CaptionError
 
 
 def replies_that_are_lost(patch: Patch) -> None:
@@ -166,12 +163,8 @@ def images_that_end(patch: Patch) -> None:
     assert call("DeleteImageFunction", load_event("delete_image"))["statusCode"] == 200
     for event in ("follow_images_deleted", "follow_images_removed", "follow_images_leftover"):
         assert call("FollowImagesFunction", load_event(event)) == {"batchItemFailures": []}
-    patch.setattr(clients.s3(), "delete_objects", _refuse_deletion)
+    patch.setattr(clients.s3(), "delete_objects", Mock(side_effect=ReadTimeoutError(endpoint_url="test")))
     assert call("FollowImagesFunction", load_event("follow_images_removed")) == {"batchItemFailures": []}
-
-
-def _refuse_deletion(**_: object) -> None:
-    raise ReadTimeoutError(endpoint_url="test")
 
 
 def checks_of_a_version(patch: Patch) -> None:

@@ -3,6 +3,7 @@ import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from PIL import Image, ImageChops, ImageCms, ImageStat
@@ -62,16 +63,11 @@ class TestFormats:
             decoded(content)
 
     def test_no_other_decoder_is_tried(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        open_image, tried = Image.open, []
-
-        def recorded(*arguments: Any, **options: Any) -> Any:
-            tried.append(options["formats"])
-            return open_image(*arguments, **options)
-
-        monkeypatch.setattr(Image, "open", recorded)
+        opening = Mock(wraps=Image.open)
+        monkeypatch.setattr(Image, "open", opening)
         decoded(encode(two_halves()))
         decoded(encode(two_halves(), "JPEG"))
-        assert tried == [("PNG",), ("JPEG",)]
+        assert [call.kwargs["formats"] for call in opening.call_args_list] == [("PNG",), ("JPEG",)]
 
     def test_metadata_tells_size_format_and_bytes(self) -> None:
         content = encode(two_halves(), "JPEG")

@@ -2,6 +2,7 @@ import json
 import time
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from PIL import Image
@@ -87,11 +88,8 @@ def test_the_caption_begins_with_the_prompt_of_the_request() -> None:
 def test_a_model_that_loads_slowly_only_delays_the_upload(monkeypatch: pytest.MonkeyPatch) -> None:
     send(scene_png())
 
-    def loading(*_: object) -> None:
-        raise DeadlineError
-
     with monkeypatch.context() as patched:
-        patched.setattr(captions, "get_captioner", loading)
+        patched.setattr(captions, "get_captioner", Mock(side_effect=DeadlineError))
         assert process() == [MESSAGE_ID]
     assert counts() == (0, 0)
     assert failed() is None
@@ -198,11 +196,8 @@ def test_an_attempt_that_died_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_error_that_is_not_the_files_fault_is_tried_again(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     send(scene_png())
 
-    def fail(*_: Any) -> str:
-        raise error
-
     with monkeypatch.context() as patched:
-        patched.setattr(Captioner, "caption", fail)
+        patched.setattr(Captioner, "caption", Mock(side_effect=error))
         assert process() == [MESSAGE_ID]
     assert failed() is None
     assert uploaded()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ConnectionClosedError
@@ -163,11 +164,8 @@ def test_a_model_that_loads_too_slowly_is_no_failure_and_serves_the_next_request
 def test_a_caption_that_begins_late_because_the_model_was_loading_is_no_failure(
     monkeypatch: pytest.MonkeyPatch, may_load: threading.Event, table_items: Items
 ) -> None:
-    def late(*_: object) -> captions.Caption:
-        raise DeadlineError
-
     may_load.set()
-    monkeypatch.setattr(Captioner, "caption", late)
+    monkeypatch.setattr(Captioner, "caption", Mock(side_effect=DeadlineError))
     assert upload(29)[:2] == (503, STARTING)
     assert table_items("") == []
     # Now the model is loaded, so a request that takes too long is a failure.
@@ -178,10 +176,7 @@ def test_a_caption_that_begins_late_because_the_model_was_loading_is_no_failure(
 def test_a_claim_that_cannot_be_given_back_ends_as_that_of_a_killed_upload(
     monkeypatch: pytest.MonkeyPatch, may_load: threading.Event, table_items: Items, bucket_keys: Keys
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise StorageError
-
-    monkeypatch.setattr(table, "write", refuse)
+    monkeypatch.setattr(table, "write", Mock(side_effect=StorageError))
     assert upload(SHORT, "a-key")[:2] == (503, STARTING)
     assert not may_load.is_set()
     (image,), (request,) = table_items("IMAGE#"), table_items("REQUEST#")
@@ -306,12 +301,8 @@ def test_thumbnails_that_cannot_be_deleted_in_time_are_left_to_the_stream(
         fail(*arguments)
         late.set()
 
-    class BrokenCaptioner:
-        def caption(self, *_: object) -> captions.Caption:
-            raise DeadlineError
-
     monkeypatch.setattr(records, "fail", slow_save)
-    monkeypatch.setattr(captions, "get_captioner", BrokenCaptioner)
+    monkeypatch.setattr(Captioner, "caption", Mock(side_effect=DeadlineError))
     monkeypatch.setattr(deadline, "remaining", lambda: EARLY if late.is_set() else 29)
     assert upload(29)[:2] == (503, TOO_LONG)
     (item,) = table_items("IMAGE#")

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ClientError
@@ -425,10 +426,6 @@ def test_buckets_and_table_outlive_the_stack_and_the_buckets_are_private(resourc
     assert bucket["Properties"]["BucketEncryption"]
 
 
-def refuse(**_: Any) -> None:
-    raise ClientError({"Error": {"Code": "SlowDown"}}, "DeleteObject")
-
-
 # The event in which each function reads all its variables. Others use the event with the name of their folder.
 EVENT_NAMES = {
     "upload_image": "upload_image_png",
@@ -455,7 +452,8 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
         store_sample(sample_image(IMAGE_ID))
     monkeypatch.setenv("KEEP_ORIGINALS_DAYS", "7")
     if function == "FollowImagesFunction":
-        monkeypatch.setattr(clients.s3(), "delete_object", refuse)
+        refused = ClientError({"Error": {"Code": "SlowDown"}}, "DeleteObject")
+        monkeypatch.setattr(clients.s3(), "delete_object", Mock(side_effect=refused))
     monkeypatch.setenv("UPLOAD_VERSION_ARN", "arn:aws:lambda:us-east-1:123456789012:function:UploadImageFunction:7")
     monkeypatch.setattr(versions, "invoke", lambda *_: {})
     read: set[str] = set()

@@ -9,6 +9,7 @@ from io import StringIO
 from threading import Barrier
 from time import perf_counter
 from typing import Any
+from unittest.mock import Mock
 from uuid import UUID
 
 import pytest
@@ -87,23 +88,17 @@ def test_an_upload_is_stored_counted_and_gets_a_response(
     assert round(float(record["time_taken"]), 2) == data["time_taken"]
 
 
-def test_the_record_has_the_name_of_the_file_and_the_time_of_the_upload(table_items: Items) -> None:
+def test_the_record_has_the_name_and_the_digest_of_the_file_and_the_time_of_the_upload(table_items: Items) -> None:
     before = datetime.now(UTC)
     start = perf_counter()
     post(upload_event(scene_png(), "scene.png"))
     longest = perf_counter() - start
     (record,) = table_items("IMAGE#")
-    assert record["original_name"] == "scene.png"
+    assert (record["original_name"], record["sha256"]) == ("scene.png", sha256(scene_png()).hexdigest())
     came, done = (datetime.fromisoformat(text) for text in (record["metadata"]["created_at"], record["processed_at"]))
     assert before <= came < done <= datetime.now(UTC)
     # `time_taken` begins before the first timestamp and ends after the second. The clocks may differ by a millisecond.
     assert (done - came).total_seconds() - 0.001 <= float(record["time_taken"]) <= longest
-
-
-def test_the_record_has_the_digest_of_the_content(table_items: Items) -> None:
-    content = scene_png()
-    post(upload_event(content))
-    assert table_items("IMAGE#")[0]["sha256"] == sha256(content).hexdigest()
 
 
 def test_thumbnails_are_in_the_bucket_with_their_type(bucket_keys: Keys) -> None:
@@ -179,11 +174,7 @@ def test_far_too_many_bytes_are_refused_before_the_form_is_read(monkeypatch: pyt
 def test_a_failing_caption_engine_is_our_fault_and_leaves_no_thumbnail(
     monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
 ) -> None:
-    class BrokenCaptioner:
-        def caption(self, *_: object) -> Caption:
-            raise CaptionError
-
-    monkeypatch.setattr(captions, "get_captioner", BrokenCaptioner)
+    monkeypatch.setattr(captions.Captioner, "caption", Mock(side_effect=CaptionError))
     response = app.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))
     assert response["statusCode"] == 500
     assert response["headers"]["Retry-After"] == "2"
@@ -198,10 +189,7 @@ def test_a_failing_caption_engine_is_our_fault_and_leaves_no_thumbnail(
 def test_an_error_of_the_bucket_is_a_503_and_a_counted_failure(
     monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys, error: Exception
 ) -> None:
-    def refuse(**_: object) -> None:
-        raise error
-
-    monkeypatch.setattr(clients.s3(), "put_object", refuse)
+    monkeypatch.setattr(clients.s3(), "put_object", Mock(side_effect=error))
     status, body = post(upload_event(scene_png()))
     assert status == 503
     assert body["error"] == "The image store is not available at the moment. Please try again."
@@ -234,10 +222,8 @@ def test_thumbnails_that_cannot_be_deleted_are_logged(monkeypatch: pytest.Monkey
 
 
 def test_a_failing_clean_up_does_not_hide_the_first_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(**_: object) -> None:
-        raise ClientError({"Error": {"Code": "InternalError"}}, "TransactWriteItems")
-
-    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", refuse)
+    error = ClientError({"Error": {"Code": "InternalError"}}, "TransactWriteItems")
+    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", Mock(side_effect=error))
     status, _ = post(load_event("upload_image_truncated"))
     assert status == 400
 
@@ -297,31 +283,20 @@ def test_thumbnails_and_caption_are_made_at_the_same_time(monkeypatch: pytest.Mo
 
 
 def test_an_image_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    loads = []
-    original = Image.open
-
-    def counting_open(*arguments: Any, **options: Any) -> Any:
-        loads.append(arguments)
-        return original(*arguments, **options)
-
-    monkeypatch.setattr(Image, "open", counting_open)
+    opened = Mock(wraps=Image.open)
+    monkeypatch.setattr(Image, "open", opened)
     assert post(upload_event(scene_png()))[1]["data"]["caption"] == RED_LEFT_OF_BLUE.caption
-    assert len(loads) == 1
+    assert opened.call_count == 1
 
 
 def test_the_pixels_for_the_caption_are_enough_for_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    captioned: list[Image.Image] = []
-
-    def caption(_: Any, image: Image.Image, prompt: str) -> Caption:
-        captioned.append(image)
-        return Caption(prompt or "a caption", Decimal(1))
-
-    monkeypatch.setattr(captions.Captioner, "caption", caption)
+    captioned = Mock(return_value=Caption("a caption", Decimal(1)))
+    monkeypatch.setattr(captions.Captioner, "caption", captioned)
     content = encode(Image.new("L", (3000, 1500)))
     for side in (96, 768):
         monkeypatch.setattr(captions, "input_side", lambda side=side: side)
         assert post(upload_event(content))[0] == 200
-    assert [image.size for image in captioned] == [(1000, 750), (1500, 1500)]
+    assert [call.args[0].size for call in captioned.call_args_list] == [(1000, 750), (1500, 1500)]
 
 
 def original() -> bytes | None:
