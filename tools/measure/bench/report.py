@@ -97,7 +97,7 @@ def _page(
 For developers, and for people who choose a precision or a memory size.
 
 `make bench` measured this page in one run on {datetime.now(UTC):%Y-%m-%d}. The model has the exact size of BLIP-base
-and random weights. Its speed and memory are right, its captions mean nothing. The pictures are photographs of
+and random weights. Its speed and memory are right, but its captions mean nothing. The pictures are photographs of
 `tools/exporter/samples`. A caption has {TOKENS} tokens.
 
 Machine: {_processor()}, {len(os.sched_getaffinity(0))} cores, {_physical_memory() / _GIGA:.0f} GB,
@@ -107,14 +107,15 @@ Its best rates are {rates["fp32"] / _GIGA:.0f} billion operations per second in 
 
 ## With the CPU time of a Lambda function
 
-AWS promises functions a processor with AVX2, and no more. A function with {MEGABYTES_PER_CPU} MB has one vCPU, one with
-more memory has more of them. The cells have the median time of a warm caption, and the price of a million captions.
+AWS promises a processor with AVX2, but no newer instructions. A function with {MEGABYTES_PER_CPU} MB has one vCPU,
+and more memory gives more vCPUs. The cells show the median time of a warm caption, and the price of a million
+captions.
 
 | engine | {sizes} |
 |---|{"---|" * len(MEMORY_SIZES)}
 {memory}
 
-The price is that of the duration and the requests of x86 functions in us-east-1, in November 2026.
+The price includes the duration and the requests of x86 functions in us-east-1, in November 2026.
 
 ## All cores of the machine
 
@@ -139,7 +140,7 @@ take {_ms(uploads["upload_in_turn"])}.
 - {TORCH_INT8} is the baseline after `quantize_dynamic` of its linear layers.
 - {OPENVINO_INT8} has the encoder in static int8, quantised by NNCF with 12 photographs, and the weights of the decoder
   in int8. It runs the same graphs as ours.
-- The CPU time of a function: a control group of Linux gives the process its share of each 100 ms.
+- CPU time of a function: a control group of Linux gives the process its share of each 100 ms.
 - Start → first caption: from the start of the interpreter to the caption. The files are in the page cache. Each
   process is new; the engines take turns. The value is the median.
 - Warm: all engines are loaded and take turns. The time is from the photograph to the tokens. The values are medians.

@@ -25,7 +25,7 @@ def main() -> int:
     stacks = {
         "defaults": _limits(upload_rate=rate, upload_burst=burst),
         "no rate limit": _limits(),
-        "and concurrency 30,000": _limits(concurrency=30_000),
+        "no rate limit, concurrency 30,000": _limits(concurrency=30_000),
     }
     print("| stack | arrivals/s | finished/s | refused | p50 | p99 | cold | environments | stream behind |")
     print("|---|---|---|---|---|---|---|---|---|")
