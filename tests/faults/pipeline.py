@@ -192,5 +192,5 @@ def stored() -> list[Item]:
 
 def keys(bucket: str | None = None) -> list[str]:
     """Return the keys in a bucket, by default the bucket for thumbnails."""
-    found = clients.s3().list_objects_v2(Bucket=bucket or settings.bucket_name())
-    return [item["Key"] for item in found.get("Contents", [])]
+    pages = clients.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket or settings.bucket_name())
+    return [item["Key"] for page in pages for item in page.get("Contents", [])]

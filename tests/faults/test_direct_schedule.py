@@ -1,23 +1,21 @@
 """Hundreds of direct uploads with duplicated messages, files that are not images, killed workers, and deletions."""
 
 from collections import Counter
-from collections.abc import Callable
 from random import Random
 
 import pytest
 
-from functions.follow_images import app as follow_images
 from image_pipeline import settings
 from image_pipeline.errors import ImageNotFoundError
-from image_pipeline.storage import clients, records, table
 from image_pipeline.storage import keys as names
+from image_pipeline.storage import records, table
 from tests.events import load_event
 from tests.faults.injection import Call, Fault, faults
 from tests.faults.pipeline import Pipeline, keys, stored
-from tests.faults.test_direct_uploads import REDELIVERY_SECONDS
+from tests.faults.test_direct_uploads import REDELIVERY_SECONDS, send
+from tests.faults.test_follow_images import follow
 from tests.faults.test_schedules import SCHEDULES
 from tests.faults.test_uploads import CONTENT, DAMAGED
-from tools.local.gateway import LocalContext
 
 UPLOADS = SCHEDULES
 # The maxReceiveCount of UploadsQueue. After so many deliveries, a message goes to the dead-letter queue.
@@ -49,16 +47,10 @@ def delete(image_id: str, deleted: set[str]) -> None:
     deleted.add(image_id)
 
 
-def follow(image_id: str) -> None:
+def follow_deletion(image_id: str) -> None:
     event = load_event("follow_images_deleted")
     event["Records"][0]["dynamodb"]["Keys"] = table.serialize(names.image(image_id))
-    response = follow_images.lambda_handler(event, LocalContext("FollowImagesFunction"))
-    assert not response["batchItemFailures"]
-
-
-def deliver(pipeline: Pipeline, image_id: str, plan: Callable[[Call], Fault | None]) -> bool:
-    with faults(plan):
-        return pipeline.process(image_id)
+    assert follow(event)
 
 
 @pytest.mark.parametrize("pipeline", ["moto"], indirect=True)
@@ -66,9 +58,7 @@ def test_every_upload_ends_once(pipeline: Pipeline) -> None:
     rng, deleted, dead_letters = Random(14), set[str](), 0
     for number in range(UPLOADS):
         content = DAMAGED if number % 20 == 0 else CONTENT
-        image_id = pipeline.request_upload(content)
-        assert image_id
-        clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=names.uploaded_file(image_id), Body=content)
+        send(pipeline, content)
     messages = list(pipeline.requested) + rng.sample(list(pipeline.requested), UPLOADS // 5)
     rng.shuffle(messages)
     received: Counter[int] = Counter()
@@ -77,7 +67,9 @@ def test_every_upload_ends_once(pipeline: Pipeline) -> None:
         again = []
         for number, image_id in waiting:
             received[number] += 1
-            if not deliver(pipeline, image_id, Chaos(rng, image_id, deleted)):
+            with faults(Chaos(rng, image_id, deleted)):
+                done = pipeline.process(image_id)
+            if not done:
                 if received[number] < MAX_DELIVERIES:
                     again.append((number, image_id))
                 else:
@@ -85,7 +77,7 @@ def test_every_upload_ends_once(pipeline: Pipeline) -> None:
         pipeline.clock += REDELIVERY_SECONDS
         waiting = again
     for image_id in deleted:
-        follow(image_id)
+        follow_deletion(image_id)
 
     images = {names.image_id(item["pk"]): item for item in stored() if item["sk"] == "IMAGE"}
     states = Counter(item["status"] for item in images.values())
@@ -99,14 +91,9 @@ def test_every_upload_ends_once(pipeline: Pipeline) -> None:
     assert states["failure"] <= totals.failure <= states["failure"] + states["deleted"]
     finished = {image_id for image_id, item in images.items() if item["status"] == "success"}
     assert keys(settings.uploads_bucket()) == []
-    left = {key.partition("/")[0] for key in pages(settings.bucket_name())}
+    left = {key.partition("/")[0] for key in keys()}
     assert finished <= left
     # Files that a killed worker stored after a deletion are deleted when the item of the deleted image expires.
     for image_id in left - finished:
-        follow(image_id)
-    assert {key.partition("/")[0] for key in pages(settings.bucket_name())} == finished
-
-
-def pages(bucket: str) -> list[str]:
-    listed = clients.s3().get_paginator("list_objects_v2").paginate(Bucket=bucket)
-    return [item["Key"] for page in listed for item in page.get("Contents", [])]
+        follow_deletion(image_id)
+    assert {key.partition("/")[0] for key in keys()} == finished

@@ -43,7 +43,7 @@ def leftovers() -> list[str]:
 def follow_leftover(image_id: str) -> bool:
     event = load_event("follow_images_leftover")
     event["Records"][0]["body"] = image_id
-    return not app.lambda_handler(event, LocalContext("FollowImagesFunction"))["batchItemFailures"]
+    return follow(event)
 
 
 @pytest.mark.parametrize("fault", [fault for fault in Fault if fault.strikes("DeleteObjects")])

@@ -91,12 +91,9 @@ def test_docker_does_not_respond(script: Script, text: str, said: str) -> None:
     assert said in result.text
 
 
-def test_docker_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_docker_is_missing_or_hangs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "install the engine" in checks.docker().text
-
-
-def test_docker_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "run", Mock(side_effect=subprocess.TimeoutExpired("docker", 30)))
     assert "does not answer within 30 s" in checks.docker().text
 

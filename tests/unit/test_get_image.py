@@ -68,8 +68,11 @@ def test_an_image_of_an_older_version_has_no_prompt_and_no_confidence() -> None:
 MISSING = {"current_status": "failure", "data": "Image does not exist. Please view another one.", "error": None}
 
 
-def test_an_unknown_image_is_not_found() -> None:
+def test_an_unknown_or_deleted_image_is_not_found() -> None:
     assert get("get_image_not_found") == (404, MISSING)
+    store_sample(sample_image(IMAGE_ID))
+    records.delete(IMAGE_ID)
+    assert get() == (404, MISSING)
 
 
 def test_a_failed_image_says_why() -> None:
@@ -127,12 +130,6 @@ def test_waiting_ends_in_time_for_a_response(monkeypatch: pytest.MonkeyPatch) ->
     assert (status, body["data"]["image_status"]) == (200, "processing")
     # Lambda ends the function after 29 s. A call to AWS takes at most 10 s, and a pause 0.5 s.
     assert now - start == 18.5
-
-
-def test_a_deleted_image_is_not_found() -> None:
-    store_sample(sample_image(IMAGE_ID))
-    records.delete(IMAGE_ID)
-    assert get() == (404, MISSING)
 
 
 @pytest.mark.parametrize("seconds", ["", "-1", "21", "1.5", "x", "²", "100"])

@@ -135,20 +135,21 @@ def test_a_file_that_is_gone_fails() -> None:
 
 
 @pytest.mark.usefixtures("requested")
-def test_a_file_over_the_limit_fails_without_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAX_DIRECT_UPLOAD_BYTES", "100")
-    send(scene_png())
-    assert process() == []
-    assert (failed() or "").startswith("The file is larger than 100 bytes.")
-
-
-@pytest.mark.usefixtures("requested")
-def test_an_image_has_the_pixel_limit_of_direct_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAX_IMAGE_PIXELS", "1000")
-    monkeypatch.setenv("MAX_DIRECT_IMAGE_PIXELS", "2000")
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"MAX_DIRECT_UPLOAD_BYTES": "80"}, "The file is larger than 80 bytes."),
+        ({"MAX_IMAGE_PIXELS": "1000", "MAX_DIRECT_IMAGE_PIXELS": "2000"}, "The image has more than 2,000 pixels."),
+    ],
+)
+def test_a_file_has_the_limits_of_direct_uploads(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], message: str
+) -> None:
     send(encode(Image.new("RGB", (50, 50))))
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
     assert process() == []
-    assert (failed() or "").startswith("The image has more than 2,000 pixels.")
+    assert (failed() or "").startswith(message)
 
 
 def test_a_file_without_an_item_is_deleted() -> None:
@@ -175,17 +176,13 @@ def test_a_test_event_and_a_foreign_key_are_ignored() -> None:
 
 
 @pytest.mark.usefixtures("requested")
-def test_another_attempt_that_runs_keeps_the_message_in_the_queue() -> None:
+def test_another_attempt_that_runs_keeps_the_message_in_the_queue_until_its_lease_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     send(scene_png())
     claims.take(IMAGE_ID)
     assert process() == [MESSAGE_ID]
     assert uploaded()
-
-
-@pytest.mark.usefixtures("requested")
-def test_an_attempt_that_died_is_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    send(scene_png())
-    claims.take(IMAGE_ID)
     pass_time(monkeypatch, 902)
     assert process() == []
     assert counts() == (1, 0)
