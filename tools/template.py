@@ -57,44 +57,50 @@ def _read(path: Path, parameters: Mapping[str, object]) -> Template:
     template = raw(path)
     for name, value in parameters.items():
         template["Parameters"][name]["Default"] = value
-    conditions = {name: _holds(condition, template) for name, condition in template.get("Conditions", {}).items()}
-    template.pop("Conditions", None)
+    described = template.pop("Conditions", {})
+    values = {name: parameter.get("Default", "") for name, parameter in template.get("Parameters", {}).items()}
+    conditions = {name: holds(condition, values, described) for name, condition in described.items()}
     for section in ("Resources", "Outputs"):
         if section not in template:
             continue
         template[section] = {
-            name: described
-            for name, described in template[section].items()
-            if conditions.get(described.pop("Condition", None), True)
+            name: part for name, part in template[section].items() if conditions.get(part.pop("Condition", None), True)
         }
     return cast("Template", _resolved(template, conditions))
 
 
-def _holds(condition: dict[str, Any], template: Template) -> bool:
-    """Tell whether a condition holds, with the defaults of the parameters."""
+def holds(
+    condition: Mapping[str, Any], values: Mapping[str, object], conditions: Mapping[str, dict[str, Any]] | None = None
+) -> bool:
+    """Tell whether a condition of a template holds, or one of a rule, with these values of the parameters.
+
+    `conditions` are those to which it may refer.
+    """
     ((operator, operand),) = condition.items()
     match operator:
         case "Fn::Equals":
-            first, second = (_default(value, template) for value in operand)
-            return str(first) == str(second)
+            first, second = (_value(each, values) for each in operand)
+            return first == second
+        case "Fn::Contains":
+            return _value(operand[1], values) in [_value(each, values) for each in operand[0]]
         case "Fn::Not":
-            return not _holds(operand[0], template)
+            return not holds(operand[0], values, conditions)
         case "Fn::And":
-            return all(_holds(part, template) for part in operand)
+            return all(holds(part, values, conditions) for part in operand)
         case "Fn::Or":
-            return any(_holds(part, template) for part in operand)
-        case "Condition":
-            return _holds(template["Conditions"][operand], template)
+            return any(holds(part, values, conditions) for part in operand)
+        case "Condition" if conditions is not None:
+            return holds(conditions[operand], values, conditions)
     raise NotImplementedError(operator)
 
 
-def _default(value: object, template: Template) -> object:
-    match value:
+def _value(operand: object, values: Mapping[str, object]) -> str:
+    match operand:
         case {"Ref": name}:
-            return template["Parameters"][name]["Default"]
-        case {"Fn::Join": ["", list_of_texts]}:  # a CommaDelimitedList, whose default is one text
-            return _default(list_of_texts, template)
-    return value
+            return str(values[name])
+        case {"Fn::Join": ["", list_of_texts]}:  # a CommaDelimitedList, whose value is one text
+            return _value(list_of_texts, values)
+    return str(operand)
 
 
 def _resolved(value: object, conditions: Mapping[str, bool]) -> object:

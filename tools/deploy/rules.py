@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tools.template import Template
+from tools.template import Template, holds
 
 # The value in samconfig.toml until somebody decides who may use the API. CloudFormation refuses it, because it is not
 # an allowed value; `sam build` and `sam local` take it like NONE.
@@ -84,32 +84,11 @@ def _violations(described: dict[str, Any], value: str) -> Iterator[str]:
 
 def _broken_rules(template: Template, values: Mapping[str, str]) -> Iterator[str]:
     for rule in template.get("Rules", {}).values():
-        if "RuleCondition" in rule and not _holds(rule["RuleCondition"], values):
+        if "RuleCondition" in rule and not holds(rule["RuleCondition"], values):
             continue
         for assertion in rule["Assertions"]:
-            if not _holds(assertion["Assert"], values):
+            if not holds(assertion["Assert"], values):
                 yield assertion["AssertDescription"]
-
-
-def _holds(condition: Mapping[str, Any], values: Mapping[str, str]) -> bool:
-    ((operator, operand),) = condition.items()
-    match operator:
-        case "Fn::Equals":
-            first, second = (_value(each, values) for each in operand)
-            return first == second
-        case "Fn::Contains":
-            return _value(operand[1], values) in [_value(each, values) for each in operand[0]]
-        case "Fn::Not":
-            return not _holds(operand[0], values)
-        case "Fn::And":
-            return all(_holds(part, values) for part in operand)
-        case "Fn::Or":
-            return any(_holds(part, values) for part in operand)
-    raise NotImplementedError(operator)
-
-
-def _value(operand: object, values: Mapping[str, str]) -> str:
-    return values[operand["Ref"]] if isinstance(operand, dict) else str(operand)
 
 
 def _contradictions(values: Mapping[str, str]) -> Iterator[str]:
