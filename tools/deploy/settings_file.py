@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tomlkit
 from samcli.cli.types import CfnParameterOverridesType
 
 from tools.deploy.errors import DeployError
@@ -73,19 +74,15 @@ def write(environment: str, values: Mapping[str, str], region: str | None = None
     Raises DeployError if a value cannot be written, or if a setting has no line.
     """
     before = read(environment, path)
-    lines = path.read_text().splitlines(keepends=True)
-    start = next(
-        (i for i, line in enumerate(lines) if line.strip() == f"[{environment}.global.parameters]"), len(lines)
-    )
-    end = next((i for i in range(start + 1, len(lines)) if lines[i].startswith("[")), len(lines))
-    for name, value in values.items():
-        pattern = re.compile(rf"""(?P<before>\s*)(["']){name}=.*?\2(?P<after>\s*(,.*|#.*)?\n?)""")
-        for number in range(start + 1, end):
-            if found := pattern.fullmatch(lines[number]):
-                lines[number] = f"{found['before']}{_text(name, value)}{found['after']}"
+    document: dict[str, Any] = tomlkit.parse(path.read_text())
+    common = document[environment]["global"]["parameters"]
+    lines = common["parameter_overrides"]
+    for number, line in enumerate(lines):
+        if (name := str(line).partition("=")[0]) in values:
+            lines[number] = _text(name, values[name])
     if region:
-        _write_region(lines, start, end, region)
-    content = "".join(lines)
+        common["region"] = region
+    content = tomlkit.dumps(document)
     temporary = path.with_name(path.name + ".new")
     try:
         temporary.write_text(content)
@@ -99,23 +96,11 @@ def write(environment: str, values: Mapping[str, str], region: str | None = None
         temporary.unlink(missing_ok=True)
 
 
-def _write_region(lines: list[str], start: int, end: int, region: str) -> None:
-    text = f'region = "{region}"\n'
-    for pattern, first in ((r"region\s*=.*", True), (r"stack_name\s*=.*", False)):
-        for number in range(start + 1, end):
-            if re.fullmatch(pattern, lines[number].strip()):
-                if first:
-                    lines[number] = text
-                else:
-                    lines.insert(number + 1, text)
-                return
-
-
 def _text(name: str, value: str) -> str:
     """Return a value as an element of the list: SAM divides a text at its spaces, unless they are in single quotes."""
     if re.search(r"""["'\\\n]""", value):
         raise DeployError(f"{name} cannot contain quotes or backslashes: {value}")
-    return f'''"{name}='{value}'"''' if not value or " " in value else f'"{name}={value}"'
+    return f"{name}='{value}'" if not value or " " in value else f"{name}={value}"
 
 
 def _setting(line: object) -> tuple[str, str, str | None]:
