@@ -24,12 +24,12 @@ from image_pipeline.errors import (
 from image_pipeline.http import version_check
 from image_pipeline.storage import clients, records
 from image_processing import pictures, uploads
+from tests.stored import table_items
 from tools import template
 from tools.local.gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("new_clients")
 
-Items = Callable[[str], list[dict[str, Any]]]
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:UploadImageFunction:7"
 HOOK = {"DeploymentId": "d-ABCDEF123", "LifecycleEventHookExecutionId": "hook"}
 CAPTION = "a small red cross above a large yellow circle on a gray background"
@@ -99,11 +99,11 @@ def expect(codedeploy: Stubber, status: str) -> None:
     codedeploy.add_response("put_lifecycle_event_hook_execution_status", {}, arguments)
 
 
-def statuses(table_items: Items) -> list[str]:
+def statuses() -> list[str]:
     return [item["status"] for item in table_items("IMAGE#")]
 
 
-def test_both_pictures_get_captions_and_their_images_are_deleted(version: Version, table_items: Items) -> None:
+def test_both_pictures_get_captions_and_their_images_are_deleted(version: Version) -> None:
     report = check()
     assert (report["passed"], report["reason"]) == (True, "")
     assert json.loads(json.dumps(report)) == report
@@ -113,7 +113,7 @@ def test_both_pictures_get_captions_and_their_images_are_deleted(version: Versio
         ("check.png", 200, CAPTION),
     ]
     assert all(0 < each["seconds"] < 10 for each in report["pictures"])
-    assert statuses(table_items) == ["deleted", "deleted"]
+    assert statuses() == ["deleted", "deleted"]
     assert records.statistics().failure == 0
     for event in version.events:
         assert "requestTimeEpoch" not in event["requestContext"]
@@ -179,7 +179,7 @@ def test_a_version_that_returns_500_fails_at_once(
 
 
 def test_a_version_whose_decoder_is_broken_fails_and_leaves_nothing(
-    version: Version, monkeypatch: pytest.MonkeyPatch, table_items: Items
+    version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decode = pictures.decode
 
@@ -193,7 +193,7 @@ def test_a_version_whose_decoder_is_broken_fails_and_leaves_nothing(
     assert not report["passed"]
     assert [each["status"] for each in report["pictures"]] == [200, 400]
     assert "check.png: status 400, The image is damaged" in report["reason"]
-    assert statuses(table_items) == ["deleted", "deleted"]
+    assert statuses() == ["deleted", "deleted"]
     assert len(version.events) == 2
 
 
@@ -224,9 +224,7 @@ def test_a_response_without_a_caption_fails(version: Version, monkeypatch: pytes
     assert len(version.events) == 4
 
 
-def test_an_upload_without_a_response_never_becomes_an_image(
-    version: Version, monkeypatch: pytest.MonkeyPatch, table_items: Items
-) -> None:
+def test_an_upload_without_a_response_never_becomes_an_image(version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
     # The function is killed after it has stored its image.
     handler = upload_image.lambda_handler
 
@@ -236,7 +234,7 @@ def test_an_upload_without_a_response_never_becomes_an_image(
 
     monkeypatch.setattr(upload_image, "lambda_handler", killed)
     assert not check()["passed"]
-    assert set(statuses(table_items)) == {"deleted"}
+    assert set(statuses()) == {"deleted"}
     assert len(version.events) > 2
 
 

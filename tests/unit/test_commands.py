@@ -16,6 +16,7 @@ from image_pipeline import settings
 from image_pipeline.models import CaptionModel, ThumbnailSize
 from image_pipeline.storage import claims, clients, keys, records, search_index, table, thumbnail_store
 from tests.pictures import scene_png
+from tests.stored import bucket_keys
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 from tools.local.server import DEMO_MODEL
 from tools.stack import backfill, recaption, redrive, reindex, stream_failures
@@ -61,8 +62,7 @@ def archive() -> list[str]:
 
 
 def waiting() -> set[str]:
-    listed = clients.s3().list_objects_v2(Bucket=settings.uploads_bucket()).get("Contents", [])
-    return {item["Key"] for item in listed}
+    return {*bucket_keys(settings.uploads_bucket())}
 
 
 @pytest.mark.usefixtures("archive")

@@ -1,4 +1,4 @@
-"""What pages of other origins may do, by the parameter AllowedOrigins."""
+"""What pages of other origins may do with each value of the parameter AllowedOrigins."""
 
 from typing import Any
 from unittest.mock import Mock

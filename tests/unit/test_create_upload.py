@@ -1,7 +1,6 @@
 import json
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,11 +11,10 @@ from image_pipeline.http.requests import CONTENT_TYPES
 from image_pipeline.models import any_of
 from image_pipeline.storage import keys
 from tests.events import load_event, send
+from tests.stored import table_items
 from tools.local.gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
-
-Items = Callable[[str], list[dict[str, Any]]]
 
 
 def create(body: Any) -> tuple[int, dict[str, Any]]:
@@ -48,7 +46,7 @@ def test_the_form_is_bound_to_one_key_one_type_and_a_size() -> None:
     assert fields["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
 
 
-def test_the_image_item_exists_before_the_file(table_items: Items) -> None:
+def test_the_image_item_exists_before_the_file() -> None:
     _, body = create({"filename": "C:\\photos\\a\u202e.jpg", "content_type": "image/jpeg"})
     (item,) = table_items("IMAGE#")
     assert item["pk"] == f"IMAGE#{body['data']['image_id']}"
@@ -56,20 +54,20 @@ def test_the_image_item_exists_before_the_file(table_items: Items) -> None:
     assert 4 * 86400 - 60 < int(item["expires_at"]) - time.time() <= 4 * 86400
 
 
-def test_the_prompt_is_kept_for_the_worker(table_items: Items) -> None:
+def test_the_prompt_is_kept_for_the_worker() -> None:
     create('{"content_type": "image/jpeg", "prompt": "  a photograph\\tof \\ud800"}')
     (item,) = table_items("IMAGE#")
     assert item["caption_prompt"] == "a photograph of"
 
 
 @pytest.mark.parametrize("prompt", ["x" * 101, 5, None, ["a"]])
-def test_an_invalid_prompt_is_refused(prompt: Any, table_items: Items) -> None:
+def test_an_invalid_prompt_is_refused(prompt: Any) -> None:
     status, body = create({"content_type": "image/jpeg", "prompt": prompt})
     assert (status, body["error"].partition(".")[0]) == (400, "Invalid prompt")
     assert table_items("") == []
 
 
-def test_the_name_may_be_missing_or_not_valid_in_utf8(table_items: Items) -> None:
+def test_the_name_may_be_missing_or_not_valid_in_utf8() -> None:
     create({"content_type": "image/jpeg"})
     create('{"filename": "\\ud800.jpg", "content_type": "image/jpeg"}')
     assert {item["original_name"] for item in table_items("IMAGE#")} == {"unnamed", "\N{REPLACEMENT CHARACTER}.jpg"}
@@ -96,7 +94,7 @@ def test_a_body_in_base64_is_read() -> None:
         ({"content_type": "image/png", "filename": None}, "Invalid filename. Please use text."),
     ],
 )
-def test_a_malformed_body_is_refused_and_stores_nothing(table_items: Items, body: Any, message: str) -> None:
+def test_a_malformed_body_is_refused_and_stores_nothing(body: Any, message: str) -> None:
     status, response = create(body)
     assert status == 400
     assert response["error"].startswith(message)

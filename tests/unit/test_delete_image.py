@@ -1,5 +1,4 @@
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,11 +8,11 @@ from image_pipeline.errors import ImageNotFoundError, StorageError
 from image_pipeline.storage import claims, records
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event, send
+from tests.stored import table_items
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
 
-Items = Callable[[str], list[dict[str, Any]]]
 DELETED = {"current_status": "success", "data": "Image deleted.", "error": None}
 MISSING = {"current_status": "failure", "data": "Image does not exist. Please view another one.", "error": None}
 
@@ -31,12 +30,12 @@ def test_an_image_is_deleted_once_and_then_missing() -> None:
         records.get(IMAGE_ID)
 
 
-def test_an_unknown_image_is_not_found_and_leaves_no_item(table_items: Items) -> None:
+def test_an_unknown_image_is_not_found_and_leaves_no_item() -> None:
     assert delete() == (404, MISSING)
     assert table_items("IMAGE#") == []
 
 
-def test_no_content_stays_and_the_item_expires_when_no_attempt_can_run(table_items: Items) -> None:
+def test_no_content_stays_and_the_item_expires_when_no_attempt_can_run() -> None:
     store_sample(sample_image(IMAGE_ID))
     delete()
     (item,) = table_items("IMAGE#")

@@ -11,6 +11,7 @@ from image_pipeline import settings
 from image_pipeline.models import CaptionModel
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
+from tests.stored import table_items
 from tools import template
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
@@ -53,7 +54,7 @@ def published(pipe: dict[str, Any], item: dict[str, Any]) -> tuple[str, dict[str
     return at(parameters["EventBridgeEventBusParameters"]["DetailType"], record), json.loads(detail)
 
 
-def test_a_processed_image(pipe: dict[str, Any], table_items: Any) -> None:
+def test_a_processed_image(pipe: dict[str, Any]) -> None:
     store_sample(sample_image(IMAGE_ID))
     (item,) = table_items("IMAGE#")
     assert published(pipe, item) == (
@@ -68,7 +69,7 @@ def test_a_processed_image(pipe: dict[str, Any], table_items: Any) -> None:
     )
 
 
-def test_a_failed_image(pipe: dict[str, Any], table_items: Any) -> None:
+def test_a_failed_image(pipe: dict[str, Any]) -> None:
     records.fail(Claim(IMAGE_ID, "attempt", None), "failure", "a.jpg", 'It "failed".')
     (item,) = table_items("IMAGE#")
     kind, detail = published(pipe, item) or ("", {})
@@ -76,7 +77,7 @@ def test_a_failed_image(pipe: dict[str, Any], table_items: Any) -> None:
     assert (detail["original_name"], detail["caption"]) == ("a.jpg", "")
 
 
-def test_a_deleted_image(pipe: dict[str, Any], table_items: Any) -> None:
+def test_a_deleted_image(pipe: dict[str, Any]) -> None:
     store_sample(sample_image(IMAGE_ID))
     records.delete(IMAGE_ID)
     (item,) = table_items("IMAGE#")
@@ -87,7 +88,7 @@ def test_a_deleted_image(pipe: dict[str, Any], table_items: Any) -> None:
     )
 
 
-def test_a_path_that_an_item_lacks_is_noticed(pipe: dict[str, Any], table_items: Any) -> None:
+def test_a_path_that_an_item_lacks_is_noticed(pipe: dict[str, Any]) -> None:
     store_sample(sample_image(IMAGE_ID))
     (item,) = table_items("IMAGE#")
     del item["error"]
@@ -95,7 +96,7 @@ def test_a_path_that_an_item_lacks_is_noticed(pipe: dict[str, Any], table_items:
         published(pipe, item)
 
 
-def test_a_new_caption_of_an_image_of_an_older_version(pipe: dict[str, Any], table_items: Any) -> None:
+def test_a_new_caption_of_an_image_of_an_older_version(pipe: dict[str, Any]) -> None:
     store_sample(sample_image(IMAGE_ID))
     clients.dynamodb().update_item(
         TableName=settings.table_name(),
@@ -111,7 +112,7 @@ def test_a_new_caption_of_an_image_of_an_older_version(pipe: dict[str, Any], tab
     assert records.get(IMAGE_ID).caption == "a new caption"
 
 
-def test_other_changes_publish_nothing(pipe: dict[str, Any], table_items: Any) -> None:
+def test_other_changes_publish_nothing(pipe: dict[str, Any]) -> None:
     claims.request(IMAGE_ID, "a.jpg")
     (requested,) = table_items("IMAGE#")
     claims.take(IMAGE_ID)

@@ -1,4 +1,4 @@
-"""The picture that make deploy uploads over the public URL: how it proves who it is, and when it tries again."""
+"""The picture that make deploy uploads over the public URL: with which credentials, and when it tries again."""
 
 import json
 from collections.abc import Iterator

@@ -1,5 +1,4 @@
 import json
-from collections.abc import Callable
 from io import StringIO
 from typing import Any
 from unittest.mock import Mock
@@ -15,6 +14,7 @@ from image_pipeline.storage import clients, keys, table, thumbnail_store
 from tests.events import load_event, upload_event
 from tests.faults.injection import KilledError
 from tests.pictures import scene_png
+from tests.stored import bucket_keys, table_items
 from tools.local.gateway import LocalContext
 from tools.local.sample_images import IMAGE_ID
 
@@ -43,9 +43,7 @@ def files(aws: None) -> None:  # noqa: ARG001 - it is needed first
 
 
 def stored_keys() -> set[str]:
-    buckets = (settings.bucket_name(), settings.uploads_bucket())
-    listed = [clients.s3().list_objects_v2(Bucket=bucket).get("Contents", []) for bucket in buckets]
-    return {item["Key"] for items in listed for item in items}
+    return {*bucket_keys(), *bucket_keys(settings.uploads_bucket())}
 
 
 @pytest.mark.usefixtures("files")
@@ -100,11 +98,7 @@ def test_a_record_that_cannot_be_queued_is_repeated_by_lambda(monkeypatch: pytes
     assert follow(event) == [event["Records"][0]["dynamodb"]["SequenceNumber"]]
 
 
-def test_the_thumbnails_of_a_killed_upload_are_deleted_with_its_item(
-    monkeypatch: pytest.MonkeyPatch,
-    bucket_keys: Callable[[], list[str]],
-    table_items: Callable[[str], list[dict[str, Any]]],
-) -> None:
+def test_the_thumbnails_of_a_killed_upload_are_deleted_with_its_item(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", Mock(side_effect=KilledError))
     with pytest.raises(KilledError):
         upload_image.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))

@@ -1,7 +1,6 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,12 @@ from image_pipeline.storage import claims, clients, records
 from image_processing.captions import Captioner
 from tests.events import upload_event
 from tests.pictures import encode, scene_png
+from tests.stored import bucket_keys, table_items
 from tools.local.gateway import LocalContext
 from tools.local.sample_images import sample_image
 
 pytestmark = pytest.mark.usefixtures("aws")
 
-Items = Callable[[str], list[dict[str, Any]]]
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
 OTHER = encode(Image.new("RGB", (4, 4)))
 
@@ -54,7 +53,7 @@ def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr("image_pipeline.storage.claims.time.time", lambda: later)
 
 
-def test_a_repeated_request_gets_the_first_response(captioned: Mock, bucket_keys: Any) -> None:
+def test_a_repeated_request_gets_the_first_response(captioned: Mock) -> None:
     (first, body, _), (second, again, _) = post(scene_png()), post(scene_png())
     assert (first, second) == (200, 200)
     for response in (body, again):
@@ -75,7 +74,7 @@ def test_quotes_around_a_key_are_not_part_of_it() -> None:
     assert post(scene_png())[1]["data"]["image_id"] == post(scene_png(), f'"{KEY}"')[1]["data"]["image_id"]
 
 
-def test_the_keys_under_which_items_are_stored_stay_the_same(table_items: Items) -> None:
+def test_the_keys_under_which_items_are_stored_stay_the_same() -> None:
     image_id = post(scene_png())[1]["data"]["image_id"]
     keys = sorted((item["pk"], item["sk"]) for item in table_items(""))
     assert keys[:2] == [(f"IMAGE#{image_id}", "IMAGE"), (f"REQUEST#{KEY}", "REQUEST")]
@@ -87,7 +86,7 @@ def test_without_headers_there_is_no_key() -> None:
 
 
 @pytest.mark.parametrize("key", ["", '""', "a b", 'a"b', "k" * 256, "schlüssel", "\0"])
-def test_an_invalid_key_is_refused(key: str, table_items: Items) -> None:
+def test_an_invalid_key_is_refused(key: str) -> None:
     status, body, _ = post(scene_png(), key)
     assert status == 400
     message = "Invalid Idempotency-Key. Please use 1 to 255 visible ASCII characters other than quotes, such as a UUID."
@@ -136,7 +135,7 @@ def test_a_lease_is_half_a_minute_to_the_millisecond(monkeypatch: pytest.MonkeyP
     assert first.image_id != second.image_id
 
 
-def test_an_attempt_that_lost_its_claim_stores_nothing(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
+def test_an_attempt_that_lost_its_claim_stores_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = claims.claim(KEY, digest(scene_png()))
     claims.reserve(slow, "a.jpg")
     pass_time(monkeypatch, 31)
@@ -181,13 +180,13 @@ def test_a_key_is_for_one_prompt() -> None:
     assert counts() == (1, 0)
 
 
-def test_a_refused_file_does_not_use_up_the_key(table_items: Items) -> None:
+def test_a_refused_file_does_not_use_up_the_key() -> None:
     assert post(b"text")[0] == 415
     assert table_items("") == []
     assert post(scene_png())[0] == 200
 
 
-def test_after_our_own_fault_the_client_may_try_again(monkeypatch: pytest.MonkeyPatch, bucket_keys: Any) -> None:
+def test_after_our_own_fault_the_client_may_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Captioner, "caption", Mock(side_effect=CaptionError))
         assert post(scene_png())[0] == 500

@@ -1,6 +1,5 @@
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 from unittest.mock import Mock
 
@@ -16,12 +15,12 @@ from image_processing import captions
 from image_processing.captions import Captioner
 from tests.events import load_event
 from tests.pictures import encode, scene_png
+from tests.stored import bucket_keys
 from tools.local.gateway import LocalContext
 from tools.local.sample_images import IMAGE_ID
 
 pytestmark = pytest.mark.usefixtures("aws")
 
-Keys = Callable[[], list[str]]
 MESSAGE_ID = load_event("process_upload")["Records"][0]["messageId"]
 
 
@@ -37,8 +36,7 @@ def process(event: dict[str, Any] | None = None) -> list[str]:
 
 
 def uploaded() -> list[str]:
-    found = clients.s3().list_objects_v2(Bucket=settings.uploads_bucket())
-    return [item["Key"] for item in found.get("Contents", [])]
+    return bucket_keys(settings.uploads_bucket())
 
 
 def counts() -> tuple[int, int]:
@@ -63,7 +61,7 @@ def requested(aws: None) -> None:  # noqa: ARG001 - it is needed first
 
 
 @pytest.mark.usefixtures("requested")
-def test_a_file_becomes_a_finished_image(bucket_keys: Keys) -> None:
+def test_a_file_becomes_a_finished_image() -> None:
     send(scene_png())
     assert process() == []
     image = records.find(IMAGE_ID)
@@ -160,7 +158,7 @@ def test_a_file_without_an_item_is_deleted() -> None:
 
 
 @pytest.mark.usefixtures("requested")
-def test_a_deleted_image_is_not_processed(bucket_keys: Keys) -> None:
+def test_a_deleted_image_is_not_processed() -> None:
     send(scene_png())
     records.delete(IMAGE_ID)
     assert process() == []

@@ -1,6 +1,6 @@
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,12 +20,11 @@ from image_pipeline.errors import DeadlineError, ImageNotFoundError, StorageErro
 from image_pipeline.models import Statistics, ThumbnailSize
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
+from tests.stored import table_items
 from tools.local.gateway import LocalContext
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
-
-Items = Callable[[str], list[dict[str, Any]]]
 
 
 TRANSIENT = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"]
@@ -69,7 +68,7 @@ class FlakyWrites:
 
 
 def record_argument(monkeypatch: pytest.MonkeyPatch, operation: str, argument: str) -> list[Any]:
-    """Return a list that gets the value of `argument` in each call of `operation`."""
+    """Record the value of `argument` in each call of `operation`. Return the list of these values."""
     call, values = getattr(clients.dynamodb(), operation), []
 
     def recorded(**arguments: Any) -> Any:
@@ -86,7 +85,7 @@ def test_a_stored_record_is_read_back() -> None:
     assert records.get(record.image_id) == record
 
 
-def test_the_format_of_a_stored_image_stays_the_same(table_items: Items) -> None:
+def test_the_format_of_a_stored_image_stays_the_same() -> None:
     store_sample(sample_image(IMAGE_ID), "attempt")
     (item,) = table_items("IMAGE#")
     assert item == {
@@ -132,7 +131,7 @@ def test_a_size_or_a_format_that_only_a_newer_version_has_does_not_hide_an_image
     assert records.newest(1).records == [replace(record, metadata=replace(record.metadata, format="new"))]
 
 
-def test_a_record_never_replaces_another(table_items: Items) -> None:
+def test_a_record_never_replaces_another() -> None:
     first = sample_image(IMAGE_ID)
     store_sample(first)
     with pytest.raises(StorageError):
@@ -141,19 +140,19 @@ def test_a_record_never_replaces_another(table_items: Items) -> None:
     assert sum(item["success"] for item in table_items("STATS")) == 1
 
 
-def test_an_item_is_never_reserved_twice(table_items: Items) -> None:
+def test_an_item_is_never_reserved_twice() -> None:
     claims.reserve(Claim(IMAGE_ID, "first", None), "a.jpg")
     with pytest.raises(StorageError):
         claims.reserve(Claim(IMAGE_ID, "second", None), "a.jpg")
     assert [item["attempt"] for item in table_items("IMAGE#")] == ["first"]
 
 
-def test_a_reserved_item_is_kept_for_an_hour(table_items: Items) -> None:
+def test_a_reserved_item_is_kept_for_an_hour() -> None:
     claims.reserve(Claim(IMAGE_ID, "attempt", None), "a.jpg")
     assert 0 <= time.time() + 3600 - int(table_items("IMAGE#")[0]["expires_at"]) < 60
 
 
-def test_a_lost_reply_is_recognised_by_its_attempt(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
+def test_a_lost_reply_is_recognised_by_its_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     lost = FlakyWrites([ReadTimeoutError(endpoint_url="test")], applied=True)
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", lost)
     record = sample_image()
@@ -162,7 +161,7 @@ def test_a_lost_reply_is_recognised_by_its_attempt(monkeypatch: pytest.MonkeyPat
     assert [item["success"] for item in table_items("STATS")] == [1]
 
 
-def test_a_success_is_not_taken_for_the_failure_of_the_same_attempt(table_items: Items) -> None:
+def test_a_success_is_not_taken_for_the_failure_of_the_same_attempt() -> None:
     record = sample_image()
     store_sample(record, "attempt")
     with pytest.raises(StorageError):
@@ -171,7 +170,7 @@ def test_a_success_is_not_taken_for_the_failure_of_the_same_attempt(table_items:
     assert [item.get("failure") for item in table_items("STATS")] == [None]
 
 
-def test_a_write_that_never_arrived_is_reported(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
+def test_a_write_that_never_arrived_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     unsent = FlakyWrites([ReadTimeoutError(endpoint_url="test")])
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", unsent)
     with pytest.raises(StorageError):
@@ -181,7 +180,7 @@ def test_a_write_that_never_arrived_is_reported(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize("reason", TRANSIENT)
 def test_a_transaction_with_a_transient_reason_is_tried_again_as_the_same_request(
-    monkeypatch: pytest.MonkeyPatch, table_items: Items, reason: str
+    monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
     contended = FlakyWrites([cancelled("None", reason), cancelled(reason, reason)])
@@ -240,9 +239,7 @@ def test_endless_conflicts_end_in_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     assert len(contended.tokens) == 8
 
 
-def test_only_conflicts_are_tried_again_and_each_write_is_a_new_request(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_only_conflicts_are_tried_again_and_each_write_is_a_new_request(monkeypatch: pytest.MonkeyPatch) -> None:
     writes = FlakyWrites([])
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", writes)
     store_sample(sample_image(IMAGE_ID))
@@ -260,7 +257,7 @@ def test_the_pauses_between_conflicts_are_random_and_grow(monkeypatch: pytest.Mo
     assert pauses == [(0, 0.04), (0, 0.08), (0, 0.16)]
 
 
-def test_a_failure_is_counted_kept_for_a_week_and_not_an_image(table_items: Items) -> None:
+def test_a_failure_is_counted_kept_for_a_week_and_not_an_image() -> None:
     records.fail(Claim(IMAGE_ID, "attempt", None), "failure", "a.jpg", "It failed.")
     with pytest.raises(ImageNotFoundError):
         records.get(IMAGE_ID)
@@ -380,14 +377,14 @@ def test_a_page_takes_at_most_two_round_trips(monkeypatch: pytest.MonkeyPatch, l
     assert next(asked) <= 5
 
 
-def test_the_listing_is_spread_over_its_shards(table_items: Items) -> None:
+def test_the_listing_is_spread_over_its_shards() -> None:
     for _ in range(64):
         store_sample(sample_image())
     shards = {item["listing"] for item in table_items("IMAGE#")}
     assert shards == {f"LIST#{number}" for number in keys.LISTING_SHARDS}
 
 
-def test_statistics_are_spread_over_their_shards(table_items: Items) -> None:
+def test_statistics_are_spread_over_their_shards() -> None:
     for _ in range(64):
         store_sample(sample_image())
     assert len(table_items("STATS")) > 1

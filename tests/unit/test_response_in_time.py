@@ -24,13 +24,12 @@ from image_processing import captions
 from image_processing.captions import Captioner
 from tests.events import load_event, upload_event
 from tests.pictures import scene_png
+from tests.stored import bucket_keys, table_items
 from tools.local.gateway import LocalContext
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
 
-Items = Callable[[str], list[dict[str, Any]]]
-Keys = Callable[[], list[str]]
 STARTING = {"current_status": "failure", "error": "The service is starting. Please try again in a moment."}
 TOO_LONG = {"current_status": "failure", "error": "The request took too long. Please try again."}
 # Time for the thumbnails and the caption. The rest of SHORT is kept for storing the failure.
@@ -77,7 +76,7 @@ def assert_nothing_runs_on(before: set[threading.Thread]) -> None:
 
 
 def repeat_encoder(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Make the encoder run until it is stopped. Return a list that gets the time of the stop."""
+    """Make the encoder run until it is stopped. Return a list, to which the time of the stop is added."""
     ended: list[float] = []
     encoder = captions.get_captioner()._encoder  # noqa: SLF001 - the engine itself
     run_encoder = encoder.run_with_ort_values
@@ -94,7 +93,7 @@ def repeat_encoder(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def repeat_decoder(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Make the model write captions of 30 tokens until it is stopped. Return a list that gets the time of the stop."""
+    """Make the model write captions of 30 tokens until it is stopped. The time of the stop is added to the returned list."""
     ended: list[float] = []
     monkeypatch.setattr(captions.get_captioner(), "_special", captions.SpecialTokens(begin=2, end=-1))
     tokens = Captioner.tokens
@@ -113,8 +112,6 @@ def repeat_decoder(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.mark.parametrize("endless", [repeat_encoder, repeat_decoder])
 def test_a_caption_that_takes_too_long_is_ended_and_the_failure_is_stored_in_time(
     monkeypatch: pytest.MonkeyPatch,
-    table_items: Items,
-    bucket_keys: Keys,
     endless: Callable[[pytest.MonkeyPatch], list[float]],
 ) -> None:
     ended = endless(monkeypatch)
@@ -148,7 +145,7 @@ def test_a_caption_without_time_is_ended_at_once() -> None:
 
 @pytest.mark.parametrize("key", [None, "a-key"])
 def test_a_model_that_loads_too_slowly_is_no_failure_and_serves_the_next_request(
-    may_load: threading.Event, table_items: Items, key: str | None
+    may_load: threading.Event, key: str | None
 ) -> None:
     status, body, context = upload(SHORT, key)
     assert (status, body) == (503, STARTING)
@@ -162,7 +159,7 @@ def test_a_model_that_loads_too_slowly_is_no_failure_and_serves_the_next_request
 
 
 def test_a_caption_that_begins_late_because_the_model_was_loading_is_no_failure(
-    monkeypatch: pytest.MonkeyPatch, may_load: threading.Event, table_items: Items
+    monkeypatch: pytest.MonkeyPatch, may_load: threading.Event
 ) -> None:
     may_load.set()
     monkeypatch.setattr(Captioner, "caption", Mock(side_effect=DeadlineError))
@@ -174,7 +171,7 @@ def test_a_caption_that_begins_late_because_the_model_was_loading_is_no_failure(
 
 
 def test_a_claim_that_cannot_be_given_back_ends_as_that_of_a_killed_upload(
-    monkeypatch: pytest.MonkeyPatch, may_load: threading.Event, table_items: Items, bucket_keys: Keys
+    monkeypatch: pytest.MonkeyPatch, may_load: threading.Event
 ) -> None:
     monkeypatch.setattr(table, "write", Mock(side_effect=StorageError))
     assert upload(SHORT, "a-key")[:2] == (503, STARTING)
@@ -187,7 +184,7 @@ def test_a_claim_that_cannot_be_given_back_ends_as_that_of_a_killed_upload(
 
 @pytest.mark.parametrize("applied", [False, True])
 def test_a_lost_reply_is_no_reason_to_keep_the_claim(
-    monkeypatch: pytest.MonkeyPatch, may_load: threading.Event, table_items: Items, *, applied: bool
+    monkeypatch: pytest.MonkeyPatch, may_load: threading.Event, *, applied: bool
 ) -> None:
     send = clients.dynamodb().transact_write_items
 
@@ -202,7 +199,7 @@ def test_a_lost_reply_is_no_reason_to_keep_the_claim(
     assert len(table_items("")) == (0 if applied else 2)
 
 
-def test_a_model_that_cannot_be_loaded_is_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
+def test_a_model_that_cannot_be_loaded_is_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     captions.load_captioner.cache_clear()
     with monkeypatch.context() as patched:
         patched.setenv("MODEL_PATH", "/nowhere")
@@ -252,7 +249,7 @@ def test_no_client_begins_a_call_too_late_in_any_thread_of_a_pool(call: Callable
 
 
 @pytest.mark.usefixtures("new_clients")
-def test_an_upload_without_time_begins_no_call(table_items: Items, bucket_keys: Keys) -> None:
+def test_an_upload_without_time_begins_no_call() -> None:
     sent: list[str] = []
     for client in (clients.dynamodb(), clients.s3()):
         client.meta.events.register("before-send", lambda event_name, **_: sent.append(event_name))
@@ -264,9 +261,7 @@ def test_an_upload_without_time_begins_no_call(table_items: Items, bucket_keys: 
     assert bucket_keys() == []
 
 
-def test_a_failure_that_cannot_be_stored_in_time_is_left_to_the_stream(
-    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
-) -> None:
+def test_a_failure_that_cannot_be_stored_in_time_is_left_to_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     stored, late = thumbnail_store.put, threading.Event()
     left = threading.Semaphore(0)
 
@@ -291,9 +286,7 @@ def test_a_failure_that_cannot_be_stored_in_time_is_left_to_the_stream(
     assert len(bucket_keys()) == len(ThumbnailSize)
 
 
-def test_thumbnails_that_cannot_be_deleted_in_time_are_left_to_the_stream(
-    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
-) -> None:
+def test_thumbnails_that_cannot_be_deleted_in_time_are_left_to_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
     late = threading.Event()
     fail = records.fail
 

@@ -1,7 +1,6 @@
 """The search: its terms, its index, and GET /api/images?q=."""
 
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
@@ -18,12 +17,11 @@ from image_pipeline.errors import StorageError
 from image_pipeline.models import CaptionModel, ImageRecord
 from image_pipeline.storage import clients, keys, leftovers, records, search_index, table, terms
 from tests.events import load_event
+from tests.stored import table_items
 from tools.local.gateway import LocalContext
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
-
-Items = Callable[[str], list[dict[str, Any]]]
 
 
 def stored(caption: str, name: str = "photo.jpg", minutes: int = 0, image_id: str | None = None) -> str:
@@ -190,7 +188,7 @@ def follow(event: dict[str, Any]) -> list[Any]:
     return [*follow_images.lambda_handler(event, LocalContext("FollowImagesFunction"))["batchItemFailures"]]
 
 
-def test_a_deleted_image_leaves_the_index(table_items: Items) -> None:
+def test_a_deleted_image_leaves_the_index() -> None:
     image_id = stored("a dog", image_id=IMAGE_ID)
     for _ in range(2):  # a replay changes nothing
         assert follow(event_of("follow_images_finished", image_id)) == []
@@ -204,7 +202,7 @@ def test_a_deleted_image_leaves_the_index(table_items: Items) -> None:
     assert [item["sk"] for item in table_items(f"IMAGE#{image_id}")] == ["IMAGE"]
 
 
-def test_an_old_event_of_a_deleted_image_adds_nothing(table_items: Items) -> None:
+def test_an_old_event_of_a_deleted_image_adds_nothing() -> None:
     image_id = stored("a dog")
     records.delete(image_id)
     assert follow(event_of("follow_images_finished", image_id)) == []
@@ -220,9 +218,7 @@ def test_a_new_caption_replaces_the_old_terms() -> None:
 
 
 @pytest.mark.parametrize("failing_write", [1, 2, 3])
-def test_an_interrupted_update_is_completed_by_the_next(
-    monkeypatch: pytest.MonkeyPatch, table_items: Items, failing_write: int
-) -> None:
+def test_an_interrupted_update_is_completed_by_the_next(monkeypatch: pytest.MonkeyPatch, failing_write: int) -> None:
     image_id = indexed("a dog")
     records.replace_caption(records.get(image_id), "a cat", Decimal(1), CaptionModel("other", "1", "fp32"))
     write, count = clients.dynamodb().batch_write_item, iter(range(1, 100))

@@ -426,7 +426,8 @@ def test_buckets_and_table_outlive_the_stack_and_the_buckets_are_private(resourc
     assert bucket["Properties"]["BucketEncryption"]
 
 
-# The event in which each function reads all its variables. Others use the event with the name of their folder.
+# The events with which these functions read all their variables. Other functions use the event named like their
+# folder.
 EVENT_NAMES = {
     "upload_image": "upload_image_png",
     "list_images": "list_images_page",
@@ -482,7 +483,7 @@ def test_only_settings_reads_variables_except_those_that_lambda_sets() -> None:
         for line in source.read_text().splitlines()
         if re.search(r"\b(environ|getenv)\b", line)
     ]
-    # Lines that only set a variable, for a library, do not count.
+    # Some lines only set a variable for a library. They read nothing.
     reads = [line for line in lines if not re.match(r'os\.environ\["\w+"\] = ', line)]
     assert reads
     assert all('"AWS_LAMBDA_' in line for line in reads)

@@ -173,7 +173,7 @@ def longest(parameter: Parameter) -> int | None:
 
 
 def faults_of_descriptions(change: Change | None = None) -> Iterator[str]:
-    """Tell what is wrong with the texts that cause new versions."""
+    """Yield the faults in the version descriptions, which must differ whenever a setting of the function differs."""
     transformed = transform_all(described(change))
     resources, parameters = transformed["Resources"], transformed["Parameters"]
     limit = _lambda().shape_for("Description").metadata["max"]

@@ -1,7 +1,6 @@
 import io
 import json
 from base64 import b64encode
-from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -26,19 +25,17 @@ from image_processing.captions import Caption, get_captioner
 from tests.contract.examples import UNSUPPORTED
 from tests.events import load_event, send, upload_event
 from tests.pictures import RED_LEFT_OF_BLUE, encode, scene_png
+from tests.stored import bucket_keys, table_items
 from tools.local.gateway import LocalContext
 
 pytestmark = pytest.mark.usefixtures("aws")
-
-Items = Callable[[str], list[dict[str, Any]]]
-Keys = Callable[[], list[str]]
 
 
 def post(event: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     return send(app, event)
 
 
-def test_the_details_of_the_caption_are_shown_only_if_they_are_asked_for(table_items: Items) -> None:
+def test_the_details_of_the_caption_are_shown_only_if_they_are_asked_for() -> None:
     event = upload_event(scene_png(), prompt=" a  small blue\n")
     assert "caption_details" not in post(event)[1]["data"]
     event["queryStringParameters"] = {"details": "caption"}
@@ -50,23 +47,21 @@ def test_the_details_of_the_caption_are_shown_only_if_they_are_asked_for(table_i
     assert {record["caption_prompt"] for record in table_items("IMAGE#")} == {"a small blue"}
 
 
-def test_other_details_are_refused_before_anything_is_done(table_items: Items) -> None:
+def test_other_details_are_refused_before_anything_is_done() -> None:
     event = upload_event(scene_png()) | {"queryStringParameters": {"details": "caption,all"}}
     message = "Invalid details. Please use caption, placeholder, or caption,placeholder."
     assert post(event) == (400, {"current_status": "failure", "error": message})
     assert table_items("") == []
 
 
-def test_an_empty_caption_is_a_failure(monkeypatch: pytest.MonkeyPatch, table_items: Items) -> None:
+def test_an_empty_caption_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(captions.Captioner, "tokens", lambda *_: ([], [0.0]))
     assert post(upload_event(scene_png()))[0] == 500
     assert table_items("STATS")[0]["failure"] == 1
 
 
 @pytest.mark.parametrize(("image_format", "extension"), [("JPEG", "jpg"), ("PNG", "png")])
-def test_an_upload_is_stored_counted_and_gets_a_response(
-    image_format: str, extension: str, table_items: Items, bucket_keys: Keys
-) -> None:
+def test_an_upload_is_stored_counted_and_gets_a_response(image_format: str, extension: str) -> None:
     status, body = post(load_event(f"upload_image_{image_format.lower()}"))
 
     assert status == 200
@@ -88,7 +83,7 @@ def test_an_upload_is_stored_counted_and_gets_a_response(
     assert round(float(record["time_taken"]), 2) == data["time_taken"]
 
 
-def test_the_record_has_the_name_and_the_digest_of_the_file_and_the_time_of_the_upload(table_items: Items) -> None:
+def test_the_record_has_the_name_and_the_digest_of_the_file_and_the_time_of_the_upload() -> None:
     before = datetime.now(UTC)
     start = perf_counter()
     post(upload_event(scene_png(), "scene.png"))
@@ -101,7 +96,7 @@ def test_the_record_has_the_name_and_the_digest_of_the_file_and_the_time_of_the_
     assert (done - came).total_seconds() - 0.001 <= float(record["time_taken"]) <= longest
 
 
-def test_thumbnails_are_in_the_bucket_with_their_type(bucket_keys: Keys) -> None:
+def test_thumbnails_are_in_the_bucket_with_their_type() -> None:
     post(upload_event(scene_png()))
     sizes = {}
     for key in bucket_keys():
@@ -125,9 +120,7 @@ def test_thumbnails_are_in_the_bucket_with_their_type(bucket_keys: Keys) -> None
         ("bad_base64", 400, "The request body is not valid base64."),
     ],
 )
-def test_a_refused_upload_says_why_and_leaves_no_trace(
-    name: str, status: int, message: str, table_items: Items, bucket_keys: Keys
-) -> None:
+def test_a_refused_upload_says_why_and_leaves_no_trace(name: str, status: int, message: str) -> None:
     actual_status, body = post(load_event(f"upload_image_{name}"))
     assert actual_status == status
     assert set(body) == {"current_status", "error"}
@@ -137,7 +130,7 @@ def test_a_refused_upload_says_why_and_leaves_no_trace(
     assert bucket_keys() == []
 
 
-def test_a_damaged_image_is_a_counted_failure_without_thumbnails(table_items: Items, bucket_keys: Keys) -> None:
+def test_a_damaged_image_is_a_counted_failure_without_thumbnails() -> None:
     status, body = post(load_event("upload_image_truncated"))
     assert status == 400
     assert body["error"].startswith("The image is damaged or incomplete")
@@ -153,7 +146,7 @@ def test_a_damaged_image_is_a_counted_failure_without_thumbnails(table_items: It
     [("MAX_UPLOAD_BYTES", "100", "larger than 100 bytes"), ("MAX_IMAGE_PIXELS", "1000", "more than 1,000 pixels")],
 )
 def test_the_response_to_a_file_over_a_limit_names_the_limit(
-    setting: str, limit: str, message: str, monkeypatch: pytest.MonkeyPatch, table_items: Items
+    setting: str, limit: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(setting, limit)
     status, body = post(upload_event(scene_png()))
@@ -171,9 +164,7 @@ def test_far_too_many_bytes_are_refused_before_the_form_is_read(monkeypatch: pyt
     assert "larger than 100 bytes" in body["error"]
 
 
-def test_a_failing_caption_engine_is_our_fault_and_leaves_no_thumbnail(
-    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
-) -> None:
+def test_a_failing_caption_engine_is_our_fault_and_leaves_no_thumbnail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(captions.Captioner, "caption", Mock(side_effect=CaptionError))
     response = app.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))
     assert response["statusCode"] == 500
@@ -187,7 +178,7 @@ def test_a_failing_caption_engine_is_our_fault_and_leaves_no_thumbnail(
     "error", [ClientError({"Error": {"Code": "InternalError"}}, "PutObject"), ReadTimeoutError(endpoint_url="test")]
 )
 def test_an_error_of_the_bucket_is_a_503_and_a_counted_failure(
-    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys, error: Exception
+    monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr(clients.s3(), "put_object", Mock(side_effect=error))
     status, body = post(upload_event(scene_png()))
@@ -199,7 +190,7 @@ def test_an_error_of_the_bucket_is_a_503_and_a_counted_failure(
 
 @pytest.mark.parametrize("applied", [True, False])
 def test_a_lost_reply_to_the_first_write_of_the_item_is_recognised(
-    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys, *, applied: bool
+    monkeypatch: pytest.MonkeyPatch, *, applied: bool
 ) -> None:
     put = clients.dynamodb().put_item
 
@@ -228,9 +219,7 @@ def test_a_failing_clean_up_does_not_hide_the_first_error(monkeypatch: pytest.Mo
     assert status == 400
 
 
-def test_thumbnails_are_kept_if_it_is_unknown_whether_the_record_is_stored(
-    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
-) -> None:
+def test_thumbnails_are_kept_if_it_is_unknown_whether_the_record_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     write = clients.dynamodb().transact_write_items
 
     def lose_reply(**arguments: Any) -> None:
@@ -252,9 +241,7 @@ def test_thumbnails_are_kept_if_it_is_unknown_whether_the_record_is_stored(
     assert len(bucket_keys()) == len(ThumbnailSize)
 
 
-def test_a_broken_deployment_is_counted_and_leaves_no_thumbnail(
-    monkeypatch: pytest.MonkeyPatch, table_items: Items, bucket_keys: Keys
-) -> None:
+def test_a_broken_deployment_is_counted_and_leaves_no_thumbnail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MAX_CAPTION_TOKENS")
     status, body = post(upload_event(scene_png()))
     assert status == 500
@@ -300,8 +287,7 @@ def test_the_pixels_for_the_caption_are_enough_for_the_model(monkeypatch: pytest
 
 
 def original() -> bytes | None:
-    found = clients.s3().list_objects_v2(Bucket=settings.uploads_bucket()).get("Contents", [])
-    keys = [item["Key"] for item in found]
+    keys = bucket_keys(settings.uploads_bucket())
     assert len(keys) <= 1
     return clients.s3().get_object(Bucket=settings.uploads_bucket(), Key=keys[0])["Body"].read() if keys else None
 

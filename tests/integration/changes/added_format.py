@@ -1,8 +1,6 @@
 """Runs in a scratch copy that has a reader of GIF."""
 
 import json
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -12,6 +10,7 @@ from image_pipeline.http.requests import CONTENT_TYPES
 from image_pipeline.models import ThumbnailSize
 from tests.events import load_event, upload_event
 from tests.pictures import RED_LEFT_OF_BLUE, encode
+from tests.stored import bucket_keys, table_items
 from tools.demo_model.scenes import draw
 from tools.docs import openapi
 from tools.local.gateway import LocalContext
@@ -19,9 +18,7 @@ from tools.local.gateway import LocalContext
 pytestmark = pytest.mark.usefixtures("aws")
 
 
-def test_a_gif_gets_thumbnails_and_a_record(
-    table_items: Callable[[str], list[dict[str, Any]]], bucket_keys: Callable[[], list[str]]
-) -> None:
+def test_a_gif_gets_thumbnails_and_a_record() -> None:
     content = encode(draw(RED_LEFT_OF_BLUE), "GIF")
     response = upload_image(upload_event(content, "scene.gif"), LocalContext("UploadImageFunction"))
     assert response["statusCode"] == 200, response["body"]
