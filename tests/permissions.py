@@ -62,9 +62,6 @@ class Statement:
         )
 
 
-# What roles allow
-
-
 def roles(described: Template) -> dict[str, str]:
     return {
         name: resource["Properties"]["Role"]["Fn::GetAtt"][0]
@@ -108,12 +105,9 @@ def _pattern(resource: object) -> str:
     return str(resource)
 
 
-# What functions do
-
-
 @dataclass
 class Record:
-    """The accesses of functions. `names` are the logical ids of names of buckets, tables and queues."""
+    """The accesses that functions made. `names` maps the names of buckets, tables and queues to their logical ids."""
 
     names: Mapping[str, str]
     accesses: set[Access] = field(default_factory=set)
@@ -237,7 +231,7 @@ def accesses(service: str, operation: str, arguments: Mapping[str, Any]) -> Iter
         case "sqs":
             yield f"sqs:{operation}", arguments["QueueUrl"], ""
         case "lambda" if operation == "Invoke":
-            # The ARN of a version, with the logical id as the name of its function.
+            # This is the ARN of a version. In the tests, the name of the function is its logical id.
             *_, name, number = arguments["FunctionName"].split(":")
             assert number.isdecimal()
             yield "lambda:InvokeFunction", f"{name}:version", ""
@@ -291,9 +285,6 @@ def _accesses_of_objects(operation: str, arguments: Mapping[str, Any]) -> Iterat
             yield "PutObject", f"{bucket}/{arguments['Key']}"
         case _:
             yield operation, f"{bucket}/{arguments['Key']}"
-
-
-# The comparison
 
 
 def refused(described: Template, done: Iterable[Access]) -> set[str]:

@@ -72,7 +72,7 @@ def of_type(resources: Resources, kind: str) -> Resources:
 
 
 def statements(role: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the statements that the role has with every value of the parameters."""
+    """Yield the statements of a role that do not depend on parameters."""
     for policy in role["Properties"]["Policies"]:
         if "Fn::If" not in policy:
             yield from policy["PolicyDocument"]["Statement"]
@@ -131,7 +131,7 @@ def _at(value: object, names: list[str]) -> object:
 
 
 def create_only(resource: dict[str, Any]) -> list[str]:
-    """Return pointers to the properties of a resource whose change replaces it."""
+    """Return JSON pointers to the properties of a resource. A change of one of them replaces the resource."""
     pointers: list[str] = schema(resource["Type"]).get("createOnlyProperties", [])
     return [pointer for pointer in pointers if property_of(resource, pointer) is not None]
 

@@ -78,7 +78,7 @@ def verified(authorization: str) -> dict[str, Any]:
         leeway=_LEEWAY_SECONDS,
         options={"require": ["exp", "iss"], "verify_aud": False},
     )
-    # Access tokens of Amazon Cognito have `client_id` in the place of `aud`.
+    # Access tokens of Amazon Cognito have `client_id` instead of `aud`.
     audience = claims.get("aud", claims.get("client_id"))
     audiences = audience if isinstance(audience, list) else [audience]
     if not set(settings.jwt_audiences()) & {name for name in audiences if isinstance(name, str)}:

@@ -29,7 +29,7 @@ _FILES = {
     "docs.js": (_HERE, "text/javascript"),
 }
 
-# How a client proves who it is, in OpenAPI, by the setting.
+# The OpenAPI security scheme for each value of ApiAuth.
 _SCHEMES = {
     "API_KEY": {"type": "apiKey", "in": "header", "name": "x-api-key"},
     "JWT": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},

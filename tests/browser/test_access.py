@@ -1,4 +1,4 @@
-"""The gallery with the keyboard alone, on a phone, in the dark, and without a shift of its layout."""
+"""The gallery with only the keyboard, on a phone, in the dark, and without a shift of its layout."""
 
 import time
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Who may call the local API, by the parameter ApiAuth."""
+"""Who may call the local API with each value of the parameter ApiAuth."""
 
 from collections.abc import Iterator
 

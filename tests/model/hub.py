@@ -16,8 +16,8 @@ _BLOCK = 1 << 20
 class Hub(ThreadingHTTPServer):
     """Serves the files of `folder` as the model MODEL at REVISION.
 
-    `requests` has the method and path of each request, `ranges` each Range header. `cuts` is how many more downloads of
-    weights end half-way.
+    `requests` has the method and path of each request, `ranges` each Range header. The next `cuts` downloads of weights
+    end half-way.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -12,7 +12,7 @@ from tools import emulator
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[str]:
-    """The URL of the emulator. The AWS clients of this process, and of programs that it starts, use it alone."""
+    """The URL of the emulator. All AWS clients of this process, and of programs that it starts, use only this URL."""
     with emulator.running() as url, pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)

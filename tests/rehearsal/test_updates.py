@@ -189,7 +189,7 @@ def check_access(stack: Stack, auth: str) -> None:
         key = boto3.client("apigateway").get_api_key(apiKey=stack.outputs()["FirstApiKeyId"], includeValue=True)
         with_key = requests.get(statistics, headers={"x-api-key": key["value"]}, timeout=30)
         assert with_key.status_code == 200
-    # The gallery asks for what the API wants.
+    # The gallery knows which credentials the API needs.
     page = requests.get(f"{stack.api_url}/", timeout=30)
     assert f'data-api-auth="{auth}"' in page.text
 

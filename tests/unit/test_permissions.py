@@ -245,9 +245,6 @@ def test_each_reason_why_a_permission_is_not_recorded_is_needed(done: set[Access
         assert any(all(map(fnmatchcase, permission, known)) for permission in found), known
 
 
-# Broken roles
-
-
 def statement_of(described: Template, role: str, sid: str) -> dict[str, Any]:
     (policy, *_) = described["Resources"][role]["Properties"]["Policies"]
     (statement,) = (each for each in policy["PolicyDocument"]["Statement"] if each["Sid"] == sid)

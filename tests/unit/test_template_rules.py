@@ -247,9 +247,6 @@ def test_a_type_that_some_regions_lack_is_noticed() -> None:
     assert {"ca-west-1", "il-central-1", "mx-central-1"} <= regions
 
 
-# The nested stacks
-
-
 def nested_stacks(described: Template) -> dict[str, dict[str, Any]]:
     """Return the parameters that template.yaml passes to each option."""
     return {
@@ -302,9 +299,6 @@ def test_an_option_says_first_what_it_adds_and_what_it_costs(name: str) -> None:
     assert is_introduced(text)
     assert not is_introduced(text.partition("AWSTemplateFormatVersion")[2])
     assert not is_introduced("# What watches the stack. template.yaml creates it.\n" + text.partition("\nAWS")[2])
-
-
-# The form with all parameters
 
 
 def groups_of_parameters(described: Template) -> Counter[str]:

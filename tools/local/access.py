@@ -37,7 +37,7 @@ def gateway_response(template: Template, name: str, status: int | None = None) -
 
 @dataclass(frozen=True)
 class Access:
-    """A WSGI application that only lets clients through to `app` that prove who they are. `call` calls a function."""
+    """A WSGI application that passes requests to `app` only if their credentials are valid. `call` calls a function."""
 
     app: "WSGIApplication"
     template: Template

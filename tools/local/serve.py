@@ -12,7 +12,7 @@ from tools.local import server
 from tools.local.access import API_KEY
 from tools.local.request_handler import RequestHandler
 
-# What curl must send, by the way in which clients prove who they are.
+# The options of curl for each value of ApiAuth.
 _HEADER_OPTIONS = {
     "NONE": "",
     "API_KEY": f"-H 'x-api-key: {API_KEY}' ",

@@ -75,7 +75,7 @@ def allowed_origins() -> list[str]:
 
 
 def api_auth() -> str:
-    """Return how clients of the API prove who they are: NONE, API_KEY, AWS_IAM or JWT."""
+    """Return the kind of credentials that the API checks: NONE, API_KEY, AWS_IAM or JWT."""
     return _text("API_AUTH")
 
 

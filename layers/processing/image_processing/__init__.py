@@ -2,5 +2,5 @@
 
 import os
 
-# ONNX Runtime reports its use to its maker unless this is set before it is imported.
+# ONNX Runtime sends usage data to its maker unless this is set before it is imported.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

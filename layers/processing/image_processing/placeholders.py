@@ -1,4 +1,4 @@
-"""What a page shows in the place of a thumbnail until it is loaded."""
+"""What a page shows instead of a thumbnail until the thumbnail is loaded."""
 
 from PIL import Image
 

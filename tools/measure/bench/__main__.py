@@ -134,7 +134,7 @@ def _measure_warm(commands: dict[str, list[str]], measured: dict[str, Measured])
 
 
 def _with_memory(megabytes: int, command: list[str]) -> list[float]:
-    """Return the seconds of warm captions with the CPU time of a function with this memory."""
+    """Return the seconds of warm captions. The process gets the CPU time of a Lambda function with this memory size."""
     with quota.limit(megabytes) as limited, started([*limited, *command]) as process:
         process.response()
         process.ask("whole", 1 + CAPTIONS_WITH_MEMORY)

@@ -91,7 +91,7 @@ def _worst_day(points: list[Point], values: Mapping[str, Any]) -> str:
 
 
 def idle(prices: Mapping[str, float]) -> str:
-    """Return what the start modes of the upload function cost while nobody uploads."""
+    """Return what the start modes of the upload function cost while there are no uploads."""
     memory = template.read()["Parameters"]["UploadMemorySize"]["Default"]
     gigabytes = memory / 1024
     month = _DAYS_PER_MONTH * _SECONDS_PER_DAY * gigabytes

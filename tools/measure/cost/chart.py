@@ -1,4 +1,4 @@
-"""A chart of cost and time."""
+"""Draws docs/costs.png: the cost per million images over the time per image."""
 
 from collections.abc import Sequence
 from pathlib import Path

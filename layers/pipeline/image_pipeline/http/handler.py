@@ -37,7 +37,7 @@ Operation = Callable[[Event], bodies.Body | Redirect]
 class Route:
     """A route of the API: what a client sends, and how the response may end.
 
-    Every Route asks clients who they are (ApiAuth). Pages and preflight requests are public; they have no Route.
+    Every Route checks credentials (ApiAuth). Pages and preflight requests are public; they have no Route.
     `errors` are raised besides COMMON_ERRORS.
     """
 

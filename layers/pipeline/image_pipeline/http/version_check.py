@@ -30,8 +30,8 @@ _BOUNDARY = "known-picture"
 _TRY_AGAIN = (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.CONFLICT)
 
 
-class Picture(TypedDict):
-    """The response to a known picture: the seconds from the first try to the response, and its status."""
+class PictureResult(TypedDict):
+    """The response to a known picture. `seconds` is the time from the first try to the response."""
 
     name: str
     seconds: float
@@ -43,7 +43,7 @@ class Report(TypedDict):
     """Whether each picture got a caption, and if not, why."""
 
     passed: bool
-    pictures: list[Picture]
+    pictures: list[PictureResult]
     reason: str
 
 
@@ -74,7 +74,7 @@ def run(event: Mapping[str, Any], pictures: Mapping[str, bytes]) -> Report:
 def check(version: str, pictures: Mapping[str, bytes]) -> Report:
     """Send pictures to the version with this ARN, one after the other, and delete their images."""
     ends_at = time.monotonic() + TRY_SECONDS
-    checked: list[Picture] = []
+    checked: list[PictureResult] = []
     reasons = []
     for name, content in pictures.items():
         start, key = time.monotonic(), str(uuid4())
@@ -136,7 +136,7 @@ def _delete(key: str) -> None:
 
 
 def _upload(name: str, content: bytes, key: str) -> dict[str, Any]:
-    """Return the event of API Gateway for an upload. Without a time of the request, only Lambda's own limit counts."""
+    """Return the event of API Gateway for an upload. It has no request time, so only Lambda's time limit counts."""
     head = (
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{forms.FIELD}"; filename="{name}"\r\n'
         f"Content-Type: {MEDIA_TYPES[name.rpartition('.')[2]]}\r\n\r\n"

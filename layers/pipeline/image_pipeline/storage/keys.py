@@ -48,7 +48,7 @@ def request(idempotency_key: str) -> ItemKey:
 
 
 def statistics(shard: int) -> ItemKey:
-    """Return the key of a statistics item."""
+    """Return the key of the statistics item of a shard."""
     return {"pk": f"STATS#{shard}", "sk": "STATS"}
 
 
@@ -84,7 +84,7 @@ def image_of_file(key: str) -> str | None:
 
 
 def image_of_object(key: str) -> str | None:
-    """Return the image id in the S3 key of a thumbnail or an uploaded file, kept or not, or None for any other key."""
+    """Return the image id in the S3 key of a thumbnail, an uploaded file or a kept file. Return None for other keys."""
     first, _, rest = key.partition("/")
     image_id = rest if f"{first}/" in {_UPLOADS, _ORIGINALS} else first
     return image_id if is_image_id(image_id) else None
