@@ -173,9 +173,9 @@ def recording(stand_ins: StandIns | None = None) -> Iterator[Record]:
 
 @contextmanager
 def watching(patch: pytest.MonkeyPatch) -> Iterator[Record]:
-    """Record what functions do until the block ends, also if a test calls their handlers itself.
+    """Record what functions do until the block ends, even if a test calls their handlers itself.
 
-    `patch` is that of the test, which undoes its own changes of a handler first.
+    `patch` is the fixture of the test. So the changes that a test makes to a handler are undone first.
     """
     with recording() as record:
         for function in _properties():

@@ -1,4 +1,4 @@
-"""Watches the log of the functions during all tests: it must not contain what clients would not want to see there."""
+"""Watches the log of the functions during all tests: it must not contain private data of clients."""
 
 import logging
 import re

@@ -11,7 +11,7 @@ from image_pipeline.storage import table
 
 @cache
 def _client(service: str) -> Any:
-    """Return a client without the deadline of the functions' clients. To create one takes 0.1 s."""
+    """Return a client without the deadline of the functions' clients. Creating one takes 0.1 s."""
     return boto3.client(service)  # type: ignore[call-overload] # mypy wants a literal
 
 

@@ -20,7 +20,7 @@ _MAX_PROCESSING_SECONDS = 3600
 
 
 class UnreachableError(Exception):
-    """The API gave no useful response, also after many tries."""
+    """The API gave no useful response, even after many tries."""
 
 
 class StoppedError(Exception):

@@ -18,7 +18,7 @@ from tests.faults.test_schedules import SCHEDULES
 from tests.faults.test_uploads import CONTENT, DAMAGED
 
 UPLOADS = SCHEDULES
-# The maxReceiveCount of UploadsQueue. After so many deliveries, a message goes to the dead-letter queue.
+# The maxReceiveCount of UploadsQueue. After this many deliveries, a message goes to the dead-letter queue.
 MAX_DELIVERIES = 5
 
 

@@ -28,7 +28,7 @@ BUCKET, STACK = "archive", "a-stack"
 
 @pytest.fixture(autouse=True)
 def stack(aws: None) -> dict[str, str]:  # noqa: ARG001 - it is needed first
-    """A stack with the outputs of template.yaml, whose queues are real, and its bucket and table those of the tests."""
+    """A stack with the outputs of template.yaml. It has its own queues, and the bucket and table of the tests."""
     queue = {"Type": "AWS::SQS::Queue"}
     names = (
         "UploadsQueue",

@@ -168,7 +168,7 @@ def images_that_end(patch: Patch) -> None:
 
 
 def checks_of_a_version(patch: Patch) -> None:
-    """As CodeDeploy asks for it."""
+    """A check that CodeDeploy starts."""
     patch.setenv("UPLOAD_VERSION_ARN", VERSION)
     report = call("CheckVersionFunction", {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "hook"})
     assert report["passed"]

@@ -331,7 +331,7 @@ def test_uploads_have_a_lower_limit_than_other_requests(resources: Resources) ->
     (stage,) = of_type(resources, "AWS::ApiGateway::Stage").values()
     everything, uploads = stage["Properties"]["MethodSettings"]
     assert (everything["ResourcePath"], everything["HttpMethod"]) == ("/*", "*")
-    # API Gateway wants each slash but the first one as ~1.
+    # API Gateway requires ~1 for each slash after the first.
     assert (uploads["ResourcePath"], uploads["HttpMethod"]) == ("/~1api~1images", "POST")
     assert uploads["ThrottlingRateLimit"] == {"Ref": "UploadRateLimit"}
     parameters = template.raw()["Parameters"]

@@ -175,7 +175,7 @@ def test_a_global_name_without_the_region_is_noticed() -> None:
     assert names_of_one_region(deployed("monitoring", name_it_after_its_region)) == set()
 
 
-# A type that a region does not know may fail the whole template, also behind a condition that is false.
+# A type that a region does not know may fail the whole template, even behind a condition that is false.
 
 
 def usual_regions() -> list[str]:

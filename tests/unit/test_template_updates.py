@@ -66,9 +66,6 @@ def test_every_parameter_has_another_value_to_try() -> None:
         assert another_value(parameter) != parameter["Default"], name
 
 
-# What a parameter is used for
-
-
 def used_in_the_deployment(transformed: Template) -> set[str]:
     """Return the parameters whose values a deployment of the API copies: those in any property of the API."""
     (api,) = of_type(transformed["Resources"], "AWS::ApiGateway::RestApi").values()
@@ -113,9 +110,6 @@ def used_in_the_build(raw: Template) -> set[str]:
         for resource in of_type(raw["Resources"], "AWS::Serverless::Function").values()
     ]
     return causes(arguments, raw)
-
-
-# What a changed value changes
 
 
 def deployment_id(raw: Template, values: Mapping[str, object]) -> str:
@@ -197,9 +191,6 @@ def faults_of_descriptions(change: Change | None = None) -> Iterator[str]:
         properties = resources[version["Properties"]["FunctionName"]["Ref"]]["Properties"]
         if properties["Environment"]["Variables"].get("VERSION_DESCRIPTION") != {"Fn::Sub": text}:
             yield "the function may be unchanged although the text is new"
-
-
-# The proof
 
 
 def test_the_stage_gets_each_parameter_of_the_api() -> None:

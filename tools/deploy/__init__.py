@@ -1,1 +1,1 @@
-"""Deploys a stack and says what stands in the way: `python -m tools.deploy`."""
+"""Deploys a stack, after checks that say what is missing: `python -m tools.deploy`."""

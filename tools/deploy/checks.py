@@ -53,7 +53,7 @@ class Stack:
 
 
 def run_all(settings: Settings, template: Template) -> list[Result]:
-    """Run all checks, also after one has found a problem."""
+    """Run all checks, even after one has found a problem."""
     results = [*settings_file(settings, template), docker(), python(), architecture(settings), valid_template(settings)]
     if not settings.region:
         text = "unknown: give it as REGION=, for example make deploy REGION=eu-west-1; AWS was not asked anything"

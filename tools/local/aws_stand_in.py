@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # Otherwise pages of all origins may use all buckets. A bucket has rules of its own.
 vars(werkzeug_app)["DISABLE_GLOBAL_CORS"] = True
 
-_ACCOUNT = "123456789012"  # of moto
+_ACCOUNT = "123456789012"  # the account that moto uses
 _STORAGE_TYPES = ("AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::SQS::Queue")
 
 
@@ -63,7 +63,7 @@ def run(host: str, port: int = 0) -> Iterator[dict[str, str]]:
     server = make_server(host, port, app, threaded=True, request_handler=QuietRequestHandler)
     url = f"http://{host}:{server.port}"
     with moto_transactions.mended(), serving(server):
-        # moto keeps its state in the process, also after the server has ended.
+        # moto keeps its state in the process, even after the server has ended.
         with requests.Session() as session:
             session.trust_env = False  # requests to this machine must not go through a proxy
             session.post(f"{url}/moto-api/reset", timeout=10).raise_for_status()

@@ -30,7 +30,7 @@ from image_pipeline.models import CaptionModel
 # The errors of ONNX Runtime have no common base class except Exception.
 _ENGINE_ERRORS = (engine.Fail, engine.RuntimeException, engine.InvalidArgument, engine.EPFail, engine.NotImplemented)
 
-# A prompt of 100 characters has at most so many tokens, except in scripts that the tokenizer splits, such as Korean.
+# A prompt of 100 characters has at most this many tokens, except in scripts that the tokenizer splits, such as Korean.
 MAX_PROMPT_TOKENS = 100
 
 # ONNX Runtime raises its errors, so it does not need to print them.

@@ -96,7 +96,7 @@ def _measure() -> dict[str, float]:
 
 
 def _prepare() -> tuple[Path, dict[str, Path]]:
-    """Return writing a BLIP of full size with random weights in Hugging Face format, and its exports by precision."""
+    """Write a BLIP of full size with random weights, and export it. Return its folder, and its exports by precision."""
     shutil.rmtree(SCRATCH, ignore_errors=True)
     source, sample = SCRATCH / "source", SCRATCH / "sample"
     sample.mkdir(parents=True)

@@ -30,7 +30,7 @@ _PAGE_SIZE = 50
 _ROUNDS = 100
 _WARM_UP_READS = 20
 _BATCH = 10
-# So many images are stored like uploads, so that several shards have statistics.
+# This many images are stored like uploads, so that several shards have statistics.
 _COUNTED_IMAGES = 50
 _WRITERS = 4
 _PLOT = Path("docs/growth.png")

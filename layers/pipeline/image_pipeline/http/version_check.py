@@ -124,7 +124,7 @@ def _read(response: object) -> _Response:
 
 
 def _delete(key: str) -> None:
-    """Delete the image of an upload with this Idempotency-Key, also if it is unfinished. It can then never finish."""
+    """Delete the image of an upload with this Idempotency-Key, even if it is unfinished. It can then never finish."""
     try:
         if image_id := claims.image_of(key):
             records.delete(image_id)
