@@ -1,7 +1,6 @@
 """The limits of bytes and pixels. A file over a limit is not counted in the statistics."""
 
 import struct
-import zlib
 
 import pytest
 from PIL import Image
@@ -9,6 +8,7 @@ from PIL import Image
 from tests.contract.client import Client
 from tests.contract.refusals import refusal
 from tests.pictures import encode, scene_png
+from tests.png_bytes import chunk
 
 MAX_BYTES = 4_500_000
 TOO_MANY_BYTES = (
@@ -28,8 +28,7 @@ def of_length(length: int, image_format: str) -> bytes:
 def declaring(width: int, height: int) -> bytes:
     """Return a PNG whose header claims more pixels than its data has."""
     content = scene_png()
-    header = b"IHDR" + struct.pack(">2I", width, height) + content[24:29]
-    return content[:12] + header + struct.pack(">I", zlib.crc32(header)) + content[33:]
+    return content[:8] + chunk(b"IHDR", struct.pack(">2I", width, height) + content[24:29]) + content[33:]
 
 
 @pytest.mark.usefixtures("not_counted")

@@ -1,7 +1,6 @@
 """The metadata of an image: size, format, dates and orientation."""
 
 import struct
-import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +10,7 @@ from PIL import Image
 from tests.contract.client import Client, fetch
 from tests.contract.exif import exif
 from tests.pictures import encode, opened, scene_png
+from tests.png_bytes import chunk
 
 Turn = Image.Transpose
 
@@ -45,9 +45,8 @@ def test_dates_are_those_of_the_photograph(api: Client, image_format: str) -> No
 
 
 def test_the_dates_of_a_png_come_from_its_time_chunk(api: Client) -> None:
-    plain, chunk = scene_png(), b"tIME" + struct.pack(">H5B", 2021, 2, 3, 4, 5, 6)
-    content = plain[:-12] + struct.pack(">I", 7) + chunk + struct.pack(">I", zlib.crc32(chunk)) + plain[-12:]
-    data = api.uploaded(content, "changed.png")
+    plain, time = scene_png(), chunk(b"tIME", struct.pack(">H5B", 2021, 2, 3, 4, 5, 6))
+    data = api.uploaded(plain[:-12] + time + plain[-12:], "changed.png")
     assert data["metadata"]["modified_at"] == data["metadata"]["created_at"] == "2021-02-03 04:05:06"
 
 

@@ -7,7 +7,6 @@ knows the quota nor runs functions without Docker.
 import json
 import os
 import pty
-import re
 import select
 import subprocess
 import sys
@@ -15,11 +14,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tools.local.aws_stand_in import serving
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Request, Response
+
+from tools.local.aws_stand_in import QuietRequestHandler, serving
 from tools.template import ROOT
 
 # Names the stub of SAM, and then runs the command.
@@ -76,7 +77,7 @@ class Person:
         os.write(self.terminal, key)
 
     def end(self) -> Ended:
-        """Read the rest."""
+        """Read the rest of the output."""
         while self._read_more():
             pass
         return Ended(self.process.wait(_SECONDS), self.read)
@@ -154,34 +155,17 @@ class Workspace:
         return kept | own | self.environment
 
 
-class _LambdaHandler(BaseHTTPRequestHandler):
-    """Responds to GetAccountSettings and Invoke."""
-
-    results: dict[str, Any]
-
-    def do_GET(self) -> None:
-        assert re.match(r"/2016-08-19/account-settings", self.path)
-        self._respond({"AccountLimit": self.results["limit"]})
-
-    def do_POST(self) -> None:
-        assert self.path == "/2015-03-31/functions/the-check/invocations"
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self._respond(self.results["checked"])
-
-    def log_message(self, *_: Any) -> None: ...
-
-    def _respond(self, result: object) -> None:
-        content = json.dumps(result).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-
 @contextmanager
 def lambda_stand_in(limit: dict[str, int], checked: dict[str, Any]) -> Iterator[str]:
     """Serve the quota of an account and the result of CheckVersionFunction until the block ends. Yields the URL."""
-    handler = type("Handler", (_LambdaHandler,), {"results": {"limit": limit, "checked": checked}})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+
+    @Request.application
+    def respond(request: Request) -> Response:
+        if request.path.startswith("/2016-08-19/account-settings"):
+            return Response(json.dumps({"AccountLimit": limit}))
+        assert (request.method, request.path) == ("POST", "/2015-03-31/functions/the-check/invocations")
+        return Response(json.dumps(checked))
+
+    server = make_server("127.0.0.1", 0, respond, threaded=True, request_handler=QuietRequestHandler)
     with serving(server):
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http://127.0.0.1:{server.port}"

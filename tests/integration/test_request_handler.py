@@ -1,8 +1,7 @@
 """Sends raw bytes to the local HTTP server."""
 
 import socket
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 from werkzeug.serving import make_server
@@ -10,15 +9,13 @@ from werkzeug.wrappers import Request, Response
 
 from tools.local.aws_stand_in import QuietRequestHandler, serving
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 TIMEOUT_SECONDS = 10
 
 
-def echo(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    return Response(Request(environ).get_data())(environ, start_response)
+@Request.application
+def echo(request: Request) -> Response:
+    return Response(request.get_data())
 
 
 @pytest.fixture(scope="module")

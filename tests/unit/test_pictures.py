@@ -12,7 +12,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from image_pipeline.errors import ImageTooLargeError, UndecodableImageError, UnsupportedImageError
 from image_processing import pictures, thumbnails
 from tests import icc
+from tests.contract.exif import exif
 from tests.pictures import OTHER_FORMATS, encode, opened
+from tests.png_bytes import SIGNATURE, chunk
 
 PHOTOS = Path(__file__).parent.parent / "photos"
 NOW = datetime(2025, 3, 16, 7, 9, 26, 500_000, UTC)
@@ -35,20 +37,16 @@ def near(actual: Any, expected: tuple[int, ...], tolerance: int = 12) -> bool:
     return all(abs(a - b) <= tolerance for a, b in zip(actual, expected, strict=True))
 
 
-def png_with(chunk: bytes, data: bytes, **options: Any) -> bytes:
+def png_with(extra: bytes, **options: Any) -> bytes:
     """Return a PNG with an extra chunk before its end."""
     plain = encode(two_halves(), **options)
-    extra = struct.pack(">I", len(data)) + chunk + data + struct.pack(">I", zlib.crc32(chunk + data))
     return plain[:-12] + extra + plain[-12:]
 
 
-def raw_png(depth: int, colour_type: int, extra: tuple[bytes, bytes], scanline: bytes) -> bytes:
-    """Return a PNG of one pixel, with one chunk between header and data."""
-    header = struct.pack(">2I5B", 1, 1, depth, colour_type, 0, 0, 0)
-    chunks = [(b"IHDR", header), extra, (b"IDAT", zlib.compress(scanline)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
-    )
+def raw_png(depth: int, colour_type: int, extra: bytes, scanline: bytes, side: int = 1) -> bytes:
+    """Return a PNG with one chunk between header and data, which is one pixel."""
+    header = chunk(b"IHDR", struct.pack(">2I5B", side, side, depth, colour_type, 0, 0, 0))
+    return SIGNATURE + header + extra + chunk(b"IDAT", zlib.compress(scanline)) + chunk(b"IEND", b"")
 
 
 class TestFormats:
@@ -145,12 +143,12 @@ class TestFormats:
     )
     def test_a_transparent_colour_is_found_at_any_depth(self, depth: int, colour_type: int, samples: list[int]) -> None:
         row = b"".join(sample.to_bytes(2) if depth == 16 else bytes([sample << (8 - depth)]) for sample in samples)
-        content = raw_png(depth, colour_type, (b"tRNS", struct.pack(f">{len(samples)}H", *samples)), b"\0" + row)
+        content = raw_png(depth, colour_type, chunk(b"tRNS", struct.pack(f">{len(samples)}H", *samples)), b"\0" + row)
         assert decoded(content).pixels.getchannel("A").getextrema() == (0, 0)
 
     def test_a_palette_without_colours_is_damage(self) -> None:
         with pytest.raises(UndecodableImageError):
-            decoded(raw_png(8, 3, (b"tEXt", b"a\0b"), b"\0\0"))
+            decoded(raw_png(8, 3, b"", b"\0\0"))
 
     @pytest.mark.usefixtures("up_to_medium")
     def test_a_large_image_is_processed_at_a_reduced_size(self) -> None:
@@ -212,19 +210,16 @@ class TestOrientation:
             8: Image.Transpose.ROTATE_270,
         }
         stored = upright.transpose(undo[orientation]) if orientation in undo else upright
-        exif = Image.Exif()
-        exif[0x0112] = orientation
         sharp = {"quality": 95, "subsampling": 0} if image_format == "JPEG" else {}
-        picture = decoded(encode(stored, image_format, exif=exif, **sharp))
+        picture = decoded(encode(stored, image_format, exif=exif(orientation=orientation), **sharp))
         assert (picture.metadata.width, picture.metadata.height) == (80, 40)
         difference = ImageStat.Stat(ImageChops.difference(picture.pixels.convert("RGB"), upright))
         assert max(difference.mean) < 3
 
     @pytest.mark.parametrize("orientation", [0, 9, 65535])
     def test_an_unknown_orientation_is_ignored(self, orientation: int) -> None:
-        exif = Image.Exif()
-        exif[0x0112] = orientation
-        assert decoded(encode(two_halves(), "JPEG", exif=exif)).metadata.width == 80
+        content = encode(two_halves(), "JPEG", exif=exif(orientation=orientation))
+        assert decoded(content).metadata.width == 80
 
 
 class TestThumbnails:
@@ -268,11 +263,11 @@ class TestThumbnails:
 
     @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
     def test_no_metadata_gets_into_a_thumbnail(self, image_format: str) -> None:
-        exif = Image.Exif()
-        exif[0x010E] = "SECRET description"
-        exif.get_ifd(0x8825)[1] = "SECRET"
+        tags = Image.Exif()
+        tags[0x010E] = "SECRET description"
+        tags.get_ifd(0x8825)[1] = "SECRET"
         profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-        options: dict[str, Any] = {"exif": exif, "icc_profile": profile}
+        options: dict[str, Any] = {"exif": tags, "icc_profile": profile}
         if image_format == "JPEG":
             options["comment"] = b"SECRET comment"
         thumbnail = thumbnails.make(decoded(encode(two_halves(), image_format, **options)), 64)
@@ -310,17 +305,16 @@ class TestColours:
         assert picture.pixels.getpixel((5, 5)) == RED
 
 
-class TestDates:
-    def exif(self, created: str | None, modified: str | None) -> bytes:
-        exif = Image.Exif()
-        if created is not None:
-            exif.get_ifd(0x8769)[0x9003] = created
-        if modified is not None:
-            exif[0x0132] = modified
-        return encode(two_halves(), "JPEG", exif=exif)
+def dated(created: str | None, modified: str | None = None) -> bytes:
+    return encode(two_halves(), "JPEG", exif=exif(created, modified))
 
+
+TIME = chunk(b"tIME", struct.pack(">H5B", 2021, 2, 3, 4, 5, 6))
+
+
+class TestDates:
     def test_both_dates_are_read_from_exif(self) -> None:
-        metadata = decoded(self.exif("2019:07:04 10:11:12", "2020:01:02 03:04:05")).metadata
+        metadata = decoded(dated("2019:07:04 10:11:12", "2020:01:02 03:04:05")).metadata
         assert metadata.created_at == datetime(2019, 7, 4, 10, 11, 12, tzinfo=UTC)
         assert metadata.modified_at == datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -337,12 +331,12 @@ class TestDates:
         ],
     )
     def test_an_invalid_date_is_replaced_by_the_time_of_the_upload(self, text: str) -> None:
-        metadata = decoded(self.exif(text, text)).metadata
+        metadata = decoded(dated(text, text)).metadata
         assert metadata.created_at == metadata.modified_at == NOW
 
     def test_the_first_photograph_was_taken_in_1826(self) -> None:
-        assert decoded(self.exif("1826:01:01 00:00:00", None)).metadata.created_at == datetime(1826, 1, 1, tzinfo=UTC)
-        assert decoded(self.exif("1825:12:31 23:59:59", None)).metadata.created_at == NOW
+        assert decoded(dated("1826:01:01 00:00:00")).metadata.created_at == datetime(1826, 1, 1, tzinfo=UTC)
+        assert decoded(dated("1825:12:31 23:59:59")).metadata.created_at == NOW
 
     def test_without_exif_both_dates_are_the_time_of_the_upload(self) -> None:
         metadata = decoded(encode(two_halves())).metadata
@@ -350,30 +344,27 @@ class TestDates:
 
     def test_a_date_that_is_in_the_future_in_every_time_zone_is_ignored(self) -> None:
         ahead = NOW + timedelta(hours=15)
-        assert decoded(self.exif(ahead.strftime("%Y:%m:%d %H:%M:%S"), None)).metadata.created_at == NOW
+        assert decoded(dated(ahead.strftime("%Y:%m:%d %H:%M:%S"))).metadata.created_at == NOW
 
     def test_a_camera_may_be_in_a_time_zone_that_is_ahead(self) -> None:
         ahead = NOW + timedelta(hours=13)
-        metadata = decoded(self.exif(ahead.strftime("%Y:%m:%d %H:%M:%S"), None)).metadata
+        metadata = decoded(dated(ahead.strftime("%Y:%m:%d %H:%M:%S"))).metadata
         assert metadata.created_at == ahead.replace(microsecond=0)
 
     def test_the_dates_of_a_png_come_from_its_time_chunk(self) -> None:
-        metadata = decoded(png_with(b"tIME", struct.pack(">H5B", 2021, 2, 3, 4, 5, 6))).metadata
+        metadata = decoded(png_with(TIME)).metadata
         assert metadata.created_at == metadata.modified_at == datetime(2021, 2, 3, 4, 5, 6, tzinfo=UTC)
 
     def test_another_chunk_with_a_time_is_ignored(self) -> None:
-        content = png_with(b"teSt", struct.pack(">H5B", 2021, 2, 3, 4, 5, 6))
-        assert decoded(content).metadata.modified_at == NOW
+        assert decoded(png_with(chunk(b"teSt", TIME[8:-4]))).metadata.modified_at == NOW
 
     def test_exif_is_preferred_to_the_time_chunk_of_a_png(self) -> None:
-        exif = Image.Exif()
-        exif[0x0132] = "2020:01:02 03:04:05"
-        content = png_with(b"tIME", struct.pack(">H5B", 2021, 2, 3, 4, 5, 6), exif=exif)
+        content = png_with(TIME, exif=exif(changed="2020:01:02 03:04:05"))
         assert decoded(content).metadata.modified_at == datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
 
     @pytest.mark.parametrize("data", [b"", b"\0" * 7, b"\xff" * 7, b"\x07\xe5\x02\x03"])
     def test_a_broken_time_of_a_png_is_ignored(self, data: bytes) -> None:
-        assert decoded(png_with(b"tIME", data)).metadata.modified_at == NOW
+        assert decoded(png_with(chunk(b"tIME", data))).metadata.modified_at == NOW
 
 
 class TestDamage:
@@ -396,8 +387,5 @@ class TestDamage:
         assert pictures.decode(encode(two_halves()), NOW, 80 * 40).metadata.width == 80
 
     def test_a_header_that_claims_a_huge_image_is_refused_before_decoding(self) -> None:
-        content = bytearray(encode(two_halves()))
-        content[16:24] = struct.pack(">II", 60_000, 60_000)
-        content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
         with pytest.raises(ImageTooLargeError):
-            decoded(bytes(content))
+            decoded(raw_png(8, 2, b"", bytes(4), side=60_000))
