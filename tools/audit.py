@@ -14,7 +14,7 @@ from typing import Any
 _PIP_AUDIT = Path(".venv-audit/bin/pip-audit")
 # Advisories that do not concern this project: their ids, each with the reason.
 _IGNORED_ADVISORIES: dict[str, str] = {}
-# The last line of pip-audit contains this text if the network is the reason.
+# If pip-audit fails because of the network, its last line contains one of these words.
 _NO_NETWORK = re.compile("Connect|Proxy|Timeout")
 
 

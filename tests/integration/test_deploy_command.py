@@ -1,4 +1,4 @@
-"""make deploy, as a person meets it and as a program does."""
+"""make deploy, at a terminal with a person, and called by a program."""
 
 import json
 import shutil

@@ -132,9 +132,9 @@ class Stack:
 def transformed(
     url: str, parameters: Mapping[str, str], model: Path = MODEL, change: Change | None = None
 ) -> tuple[template.Template, dict[str, str]]:
-    """Return template.yaml as the emulator takes it, without a transform, and the value of each parameter.
+    """Return template.yaml after SAM's transform, adapted to the emulator, and the value of each parameter.
 
-    Its functions and its nested templates are in the emulator. `change` is applied to template.yaml first.
+    Its functions and its nested templates are uploaded to the emulator. `change` is applied to template.yaml first.
     """
     described = template.raw()
     if change:

@@ -11,7 +11,7 @@ _SECONDS = 30
 
 @dataclass(frozen=True)
 class Step:
-    """What some clients saw. Times are in seconds, rates per second."""
+    """The results of one number of clients: times in seconds, and rates per second."""
 
     clients: int
     requests: float

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from PIL import Image
 
 _PIXELS_PER_STRIP = 1_000_000
-# Thumbnails with a smaller side than this use the pixels of one with this side.
+# Smaller thumbnails than this are made from the same decoded pixels as a thumbnail with this side.
 _SHARED_SIDE = 512
 
 # The longer and the shorter side of an image, in pixels.
