@@ -6,6 +6,7 @@ FOGRA39L.ti3 is in the Debian package icc-profiles-free, with the zlib licence. 
 
 import struct
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def press_profile(inks: Floats, xyz: Floats) -> bytes:
     measured = _lab(xyz / xyz[0])
     levels = np.linspace(0, 1, _GRID)
     grid = np.stack(np.meshgrid(*[levels] * 4, indexing="ij"), axis=-1).reshape(-1, 4)
-    return _profile(_interpolated(inks[first], measured[first], grid))
+    return _of_grid(_interpolated(inks[first], measured[first], grid))
 
 
 def _lab(relative: Floats) -> Floats:
@@ -52,7 +53,7 @@ def _interpolated(known: Floats, values: Floats, wanted: Floats) -> Floats:
     return np.hstack((distances(wanted), trend(wanted))) @ weights
 
 
-def _profile(lab: Floats) -> bytes:
+def _of_grid(lab: Floats) -> bytes:
     """Return a version 2 profile with these colours in its table. The amount of the first ink changes slowest."""
     # The encoding of CIELAB in a 16-bit table of version 2 (ICC.1:2001-04, 6.5.9).
     encoded = np.stack((lab[:, 0] * 652.8, (lab[:, 1] + 128) * 256, (lab[:, 2] + 128) * 256), axis=-1)
@@ -67,20 +68,26 @@ def _profile(lab: Floats) -> bytes:
         + colours
         + 3 * line
     )
+    return profile(b"prtr", b"CMYK", b"Lab ", _NAME, _COPYRIGHT, {b"A2B0": table})
+
+
+def profile(  # noqa: PLR0913 - the fields of the header, and the tags
+    device: bytes, colours: bytes, connection: bytes, name: bytes, copyright_: bytes, tags: Mapping[bytes, bytes]
+) -> bytes:
+    """Return a profile of version 2 (ICC.1:2001-04), with these tags and those that each profile needs."""
     white = struct.pack(">3i", *(round(value * 65536) for value in _D50))
     tags = {
-        b"desc": struct.pack(">4s4xI", b"desc", len(_NAME)) + _NAME + bytes(78),
-        b"cprt": b"text" + bytes(4) + _COPYRIGHT,
+        b"desc": struct.pack(">4s4xI", b"desc", len(name)) + name + bytes(78),
+        b"cprt": b"text" + bytes(4) + copyright_,
         b"wtpt": b"XYZ " + bytes(4) + white,
-        b"A2B0": table,
+        **tags,
     }
     directory, data, start = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
-    for name, tag in tags.items():
-        directory += struct.pack(">4sII", name, start + len(data), len(tag))
+    for kind, tag in tags.items():
+        directory += struct.pack(">4sII", kind, start + len(data), len(tag))
         data += tag + bytes(-len(tag) % 4)
-    size = start + len(data)
-    header = struct.pack(">I4xI4s4s4s12x4s28x12s48x", size, 0x02400000, b"prtr", b"CMYK", b"Lab ", b"acsp", white)
-    return header + directory + data
+    header = (start + len(data), 0x02400000, device, colours, connection, b"acsp", white)
+    return struct.pack(">I4xI4s4s4s12x4s28x12s48x", *header) + directory + data
 
 
 def main(measurements: Path) -> None:
@@ -88,9 +95,9 @@ def main(measurements: Path) -> None:
     lines = measurements.read_text().partition("BEGIN_DATA\n")[2].partition("END_DATA")[0].splitlines()
     # The columns: a number, four inks in percent, XYZ, and CIELAB.
     table = np.array([line.split() for line in lines], float)
-    profile = press_profile(table[:, 1:5] / 100, table[:, 5:8])
-    PRESS_PROFILE.write_bytes(profile)
-    print(f"{PRESS_PROFILE.name}: {len(profile):,} bytes, made of {len(table):,} measurements")
+    content = press_profile(table[:, 1:5] / 100, table[:, 5:8])
+    PRESS_PROFILE.write_bytes(content)
+    print(f"{PRESS_PROFILE.name}: {len(content):,} bytes, made of {len(table):,} measurements")
 
 
 if __name__ == "__main__":

@@ -56,19 +56,13 @@ def try_out(session: boto3.Session, access: str, outputs: Mapping[str, str]) -> 
     try:
         key = _first_key(session, outputs["FirstApiKeyId"]) if access == "API_KEY" else None
         client = Client(session, url, access, key)
-        boundary = "a-picture"
-        form = (
-            (
-                f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{PICTURE.name}"\r\n'
-                "Content-Type: image/jpeg\r\n\r\n"
-            ).encode()
-            + PICTURE.read_bytes()
-            + f"\r\n--{boundary}--\r\n".encode()
-        )
+        file = (PICTURE.name, PICTURE.read_bytes(), "image/jpeg")
+        form = requests.Request("POST", url, files={"file": file}).prepare()
+        assert isinstance(form.body, bytes)
         started = time.monotonic()
         # With the key, another try after a lost response does not store a second image.
-        headers = {"Content-Type": f"multipart/form-data; boundary={boundary}", "Idempotency-Key": str(uuid.uuid4())}
-        uploaded = _send_until_ready(client, form, headers)
+        headers = {"Content-Type": form.headers["Content-Type"], "Idempotency-Key": str(uuid.uuid4())}
+        uploaded = _send_until_ready(client, form.body, headers)
         seconds = time.monotonic() - started
         data = _checked(uploaded, "upload").json()["data"]
         _checked(client.send("DELETE", f"/api/images/{data['image_id']}"), "deletion")
