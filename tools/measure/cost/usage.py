@@ -93,7 +93,7 @@ def _usage_of(send: Callable[[str], None]) -> Usage:
         return response
 
     def count_request(model: OperationModel, params: Mapping[str, Any], **_: object) -> None:
-        # Threads that a function starts have no name of the function. Their calls are counted under "".
+        # `running.function` is missing in threads that a function starts. Their calls are counted under "".
         usage.aws_calls[getattr(running, "function", "")] += 1
         if model.service_model.service_name == "dynamodb":
             usage.units.update(dynamodb_units(model.name, json.loads(params["body"])))
