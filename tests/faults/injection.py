@@ -165,8 +165,8 @@ def _suffer(fault: Fault, request: Any, apply: Callable[[], Received]) -> Receiv
             return _error(request.url, 400, "TransactionCanceledException", CancellationReasons=reasons)
 
 
-class _Empty(BytesIO):
-    """An empty response body with the interface of urllib3."""
+class Body(BytesIO):
+    """A response body with the interface of urllib3."""
 
     def stream(self, **_: Any) -> Iterator[bytes]:
         yield self.read()
@@ -174,7 +174,7 @@ class _Empty(BytesIO):
 
 def _error(url: str, status: int, code: str, **details: Any) -> Received:
     parsed = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}, **details}
-    return (AWSResponse(url, status, HTTPHeaders(), _Empty()), parsed), None
+    return (AWSResponse(url, status, HTTPHeaders(), Body()), parsed), None
 
 
 def _unprocessed(request: Any, received: Received) -> Received:

@@ -39,22 +39,9 @@ def test_scenes_outside_the_training_data_are_captioned_right() -> None:
     assert right >= 0.95 * HELD_OUT_SCENES
 
 
-def test_red_and_blue_are_not_swapped() -> None:
-    scene = scenes.draw(RED_LEFT_OF_BLUE)
-    swapped = Image.merge("RGB", scene.split()[::-1])
-    assert get_captioner().caption(scene).text == RED_LEFT_OF_BLUE.caption
-    assert "red circle" not in get_captioner().caption(swapped).text
-
-
 def test_a_caption_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAX_CAPTION_TOKENS", "3")
     assert get_captioner().caption(scenes.draw(RED_LEFT_OF_BLUE)).text == "a large red"
-
-
-def test_a_caption_begins_with_the_prompt() -> None:
-    scene = scenes.draw(RED_LEFT_OF_BLUE)
-    assert get_captioner().caption(scene, "A small Blue").text.startswith("a small blue ")
-    assert get_captioner().caption(scene, "").text == RED_LEFT_OF_BLUE.caption
 
 
 def test_a_prompt_of_any_length_leaves_room_for_the_caption(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,12 +45,6 @@ def test_no_content_stays_and_the_item_expires_when_no_attempt_can_run() -> None
     assert 3500 < int(item["expires_at"]) - time.time() < 3700
 
 
-def test_the_statistics_keep_a_deleted_image() -> None:
-    store_sample(sample_image(IMAGE_ID))
-    delete()
-    assert records.statistics().success == 1
-
-
 def test_a_requested_or_failed_image_can_be_deleted() -> None:
     claims.request(IMAGE_ID, "a.jpg")
     assert delete() == (200, DELETED)

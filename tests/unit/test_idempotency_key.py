@@ -114,11 +114,15 @@ def test_a_request_that_is_still_running_is_not_started_again(captioned: Mock) -
     assert counts() == (0, 0)
 
 
-def test_a_crashed_attempt_is_taken_over_after_its_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("timeout", "running", "over"), [("29", 29, 31), ("120", 119, 122)])
+def test_a_crashed_attempt_is_taken_over_after_its_lease_which_depends_on_the_timeout_of_the_gateway(
+    monkeypatch: pytest.MonkeyPatch, timeout: str, running: float, over: float
+) -> None:
+    monkeypatch.setenv("GATEWAY_TIMEOUT_SECONDS", timeout)
     claims.claim(KEY, digest(scene_png()))
-    pass_time(monkeypatch, 29)
+    pass_time(monkeypatch, running)
     assert post(scene_png())[0] == 409
-    pass_time(monkeypatch, 31)
+    pass_time(monkeypatch, over)
     assert post(scene_png())[0] == 200
     assert counts() == (1, 0)
 
@@ -232,15 +236,6 @@ def test_a_refused_claim_needs_no_second_read(monkeypatch: pytest.MonkeyPatch) -
         claims.claim(KEY, digest(scene_png()))
     with pytest.raises(RequestKeyReusedError):
         claims.claim(KEY, digest(OTHER))
-
-
-def test_a_lease_depends_on_the_timeout_of_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GATEWAY_TIMEOUT_SECONDS", "120")
-    claims.claim(KEY, digest(scene_png()))
-    pass_time(monkeypatch, 119)
-    assert post(scene_png())[0] == 409
-    pass_time(monkeypatch, 122)
-    assert post(scene_png())[0] == 200
 
 
 def digest(content: bytes) -> str:

@@ -1,10 +1,8 @@
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from io import BytesIO
 from itertools import count, cycle
 from secrets import SystemRandom
 from threading import Barrier
@@ -20,6 +18,7 @@ from image_pipeline.errors import DeadlineError, ImageNotFoundError, StorageErro
 from image_pipeline.models import Statistics, ThumbnailSize
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
+from tests.faults.injection import Body
 from tests.stored import table_items
 from tools.local.gateway import LocalContext
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
@@ -40,21 +39,15 @@ def conflict() -> ClientError:
     return cancelled("None", "TransactionConflict")
 
 
-class RawBody(BytesIO):
-    """A response body with the interface of urllib3."""
-
-    def stream(self, **_: Any) -> Iterator[bytes]:
-        yield self.read()
-
-
 class FlakyWrites:
     """Replaces `transact_write_items`. The first calls raise `errors`, one per call.
 
     With `applied`, a call writes before it raises its error.
     """
 
-    def __init__(self, errors: list[Exception], *, applied: bool = False) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, errors: list[Exception], *, applied: bool = False) -> None:
         self.write = clients.dynamodb().transact_write_items
+        monkeypatch.setattr(clients.dynamodb(), "transact_write_items", self)
         self.errors = errors
         self.applied = applied
         self.tokens: list[str] = []
@@ -153,8 +146,7 @@ def test_a_reserved_item_is_kept_for_an_hour() -> None:
 
 
 def test_a_lost_reply_is_recognised_by_its_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    lost = FlakyWrites([ReadTimeoutError(endpoint_url="test")], applied=True)
-    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", lost)
+    FlakyWrites(monkeypatch, [ReadTimeoutError(endpoint_url="test")], applied=True)
     record = sample_image()
     store_sample(record)
     assert records.get(record.image_id) == record
@@ -171,8 +163,7 @@ def test_a_success_is_not_taken_for_the_failure_of_the_same_attempt() -> None:
 
 
 def test_a_write_that_never_arrived_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    unsent = FlakyWrites([ReadTimeoutError(endpoint_url="test")])
-    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", unsent)
+    FlakyWrites(monkeypatch, [ReadTimeoutError(endpoint_url="test")])
     with pytest.raises(StorageError):
         store_sample(sample_image())
     assert table_items("") == []
@@ -183,8 +174,7 @@ def test_a_transaction_with_a_transient_reason_is_tried_again_as_the_same_reques
     monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
-    contended = FlakyWrites([cancelled("None", reason), cancelled(reason, reason)])
-    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", contended)
+    contended = FlakyWrites(monkeypatch, [cancelled("None", reason), cancelled(reason, reason)])
     record = sample_image()
     store_sample(record)
     assert len(contended.tokens) == 3
@@ -198,8 +188,7 @@ def test_a_transaction_with_a_transient_reason_is_tried_again_as_the_same_reques
 def test_a_transaction_with_a_lasting_reason_is_not_tried_again(
     monkeypatch: pytest.MonkeyPatch, reasons: tuple[str, ...]
 ) -> None:
-    refused = FlakyWrites([cancelled(*reasons)])
-    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", refused)
+    refused = FlakyWrites(monkeypatch, [cancelled(*reasons)])
     with pytest.raises(StorageError):
         store_sample(sample_image())
     assert len(refused.tokens) == 1
@@ -212,7 +201,7 @@ def test_a_throttled_transaction_is_not_tried_again_without_time(monkeypatch: py
     def throttle(event_name: str, **_: Any) -> AWSResponse:
         sent.append(event_name)
         body = {"__type": "TransactionCanceledException", "CancellationReasons": [{"Code": "ThrottlingError"}]}
-        return AWSResponse("", 400, HTTPHeaders(), RawBody(json.dumps(body).encode()))
+        return AWSResponse("", 400, HTTPHeaders(), Body(json.dumps(body).encode()))
 
     events: Any = clients.dynamodb().meta.events
     events.register("before-send.dynamodb.TransactWriteItems", throttle)
@@ -232,16 +221,14 @@ def test_a_throttled_transaction_is_not_tried_again_without_time(monkeypatch: py
 
 def test_endless_conflicts_end_in_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
-    contended = FlakyWrites([conflict() for _ in range(100)])
-    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", contended)
+    contended = FlakyWrites(monkeypatch, [conflict() for _ in range(100)])
     with pytest.raises(StorageError):
         store_sample(sample_image())
     assert len(contended.tokens) == 8
 
 
 def test_only_conflicts_are_tried_again_and_each_write_is_a_new_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    writes = FlakyWrites([])
-    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", writes)
+    writes = FlakyWrites(monkeypatch, [])
     store_sample(sample_image(IMAGE_ID))
     with pytest.raises(StorageError):
         store_sample(sample_image(IMAGE_ID))
@@ -252,7 +239,7 @@ def test_the_pauses_between_conflicts_are_random_and_grow(monkeypatch: pytest.Mo
     pauses: list[Any] = []
     monkeypatch.setattr("time.sleep", pauses.append)
     monkeypatch.setattr(SystemRandom, "uniform", lambda _, low, high: (low, high))
-    monkeypatch.setattr(clients.dynamodb(), "transact_write_items", FlakyWrites([conflict() for _ in range(3)]))
+    FlakyWrites(monkeypatch, [conflict() for _ in range(3)])
     store_sample(sample_image())
     assert pauses == [(0, 0.04), (0, 0.08), (0, 0.16)]
 
