@@ -25,17 +25,6 @@ def is_of_the_upload(data: dict[str, Any], name: str) -> bool:
     return timedelta(0) <= before_the_end <= timedelta(seconds=data["time_taken"] + 2)
 
 
-def test_size_and_format_match_the_file(api: Client) -> None:
-    content = encode(Image.new("RGB", (37, 19), "green"), "JPEG")
-    metadata = api.uploaded(content, "green.jpg")["metadata"]
-    assert {name: metadata[name] for name in ("width", "height", "format", "size_bytes")} == {
-        "width": 37,
-        "height": 19,
-        "format": "JPEG",
-        "size_bytes": len(content),
-    }
-
-
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG"])
 def test_dates_are_those_of_the_photograph(api: Client, image_format: str) -> None:
     tags = exif("2020:01:02 03:04:05", "2021:06:07 08:09:10")

@@ -2,9 +2,10 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -70,13 +71,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     pauses: list[float] = []
     monotonic = time.monotonic
     monkeypatch.setattr(time, "sleep", pauses.append)
-    monkeypatch.setattr(version_check, "time", Clock(lambda: monotonic() + sum(pauses), pauses.append))
+    clock = SimpleNamespace(monotonic=lambda: monotonic() + sum(pauses), sleep=pauses.append)
+    monkeypatch.setattr(version_check, "time", clock)
     return pauses
-
-
-class Clock:
-    def __init__(self, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:
-        self.monotonic, self.sleep = monotonic, sleep
 
 
 @pytest.fixture

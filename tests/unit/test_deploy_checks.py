@@ -55,11 +55,9 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
     return write
 
 
-class Session:
-    """A session with one client, which is stubbed."""
-
-    def __init__(self, client: Any) -> None:
-        self.client = lambda *_, **__: client
+def session_with(client: Any) -> Any:
+    """Return a session with one client, which is stubbed."""
+    return Mock(client=Mock(return_value=client))
 
 
 def quota(limit: int, values: dict[str, str], unreserved: int | None = None, reserved: int = 0) -> checks.Result:
@@ -68,8 +66,7 @@ def quota(limit: int, values: dict[str, str], unreserved: int | None = None, res
     with Stubber(client) as stub:
         stub.add_response("get_account_settings", {"AccountLimit": limits})
         stack = checks.Stack("UPDATE_COMPLETE", parameters={"MaxConcurrentUploads": str(reserved)})
-        session: Any = Session(client)
-        return checks.quota(session, replace(SETTINGS, values={**DEFAULTS, **values}), stack)
+        return checks.quota(session_with(client), replace(SETTINGS, values={**DEFAULTS, **values}), stack)
 
 
 def test_docker_responds(script: Script) -> None:
@@ -159,8 +156,7 @@ def test_credentials_are_missing_or_refused(monkeypatch: pytest.MonkeyPatch) -> 
     client = boto3.client("sts", region_name=REGION)
     with Stubber(client) as stub:
         stub.add_client_error("get_caller_identity", "ExpiredToken", "The security token\nhas expired")
-        session: Any = Session(client)
-        result = checks.credentials(session)
+        result = checks.credentials(session_with(client))
     assert result.is_problem
     assert "aws sso login" in result.text
     assert "\n" not in result.text
@@ -232,8 +228,7 @@ def test_a_role_that_may_not_read_the_quota_can_deploy() -> None:
     client = boto3.client("lambda", region_name=REGION)
     with Stubber(client) as stub:
         stub.add_client_error("get_account_settings", "AccessDeniedException")
-        session: Any = Session(client)
-        result = checks.quota(session, SETTINGS, checks.Stack())
+        result = checks.quota(session_with(client), SETTINGS, checks.Stack())
     assert not result.is_problem
     assert "not checked" in result.text
 

@@ -64,11 +64,6 @@ def test_another_size_is_refused_without_a_read(monkeypatch: pytest.MonkeyPatch)
     assert get("get_thumbnail_bad_size") == (400, INVALID_SIZE)
 
 
-def test_the_thumbnail_of_an_unknown_image_is_not_found() -> None:
-    expected = {"current_status": "failure", "error": "Thumbnail not found."}
-    assert get("get_thumbnail_not_found") == (404, expected)
-
-
 def test_an_image_stored_before_a_size_was_added_has_no_thumbnail_in_that_size() -> None:
     record = sample_image(IMAGE_ID)
     store_sample(replace(record, thumbnails={ThumbnailSize.SMALL: record.thumbnails[ThumbnailSize.SMALL]}))

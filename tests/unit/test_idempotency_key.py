@@ -94,15 +94,6 @@ def test_an_invalid_key_is_refused(key: str) -> None:
     assert table_items("") == []
 
 
-def test_a_key_is_for_one_file(captioned: Mock) -> None:
-    post(scene_png())
-    status, body, _ = post(OTHER)
-    message = "This Idempotency-Key was used for another file or prompt. Please use a new key for each upload."
-    assert (status, body) == (422, {"current_status": "failure", "error": message})
-    assert captioned.call_count == 1
-    assert counts() == (1, 0)
-
-
 def test_a_request_that_is_still_running_is_not_started_again(captioned: Mock) -> None:
     claims.claim(KEY, digest(scene_png()))
     status, body, headers = post(scene_png())

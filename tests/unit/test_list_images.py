@@ -29,16 +29,6 @@ def test_failures_are_not_listed() -> None:
     assert "data" in get()[1]
 
 
-def test_the_list_is_newest_first_and_complete() -> None:
-    stored = [sample_image(minutes=minutes) for minutes in (3, 1, 2)]
-    for record in stored:
-        store_sample(record)
-    status, body = get()
-    assert status == 200
-    assert set(body) == {"current_status", "content"}
-    assert list(body["content"]) == [stored[0].image_id, stored[2].image_id, stored[1].image_id]
-
-
 def test_pages_follow_each_other_without_gap_or_overlap() -> None:
     stored = [sample_image(minutes=minutes // 2) for minutes in range(11)]
     for record in stored:
