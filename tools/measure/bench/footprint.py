@@ -5,6 +5,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import NormalizedName, canonicalize_name
 
 from tools.template import ROOT
 
@@ -32,15 +33,15 @@ def _pinned(path: Path) -> Iterator[str]:
 
 
 def _packages(names: Iterable[str], alone: set[str]) -> int:
-    installed = {_canonical(found.metadata["Name"]): found for found in _installed()}
-    waiting, needed = [_canonical(name) for name in names], set[str]()
+    installed = {canonicalize_name(found.metadata["Name"]): found for found in _installed()}
+    waiting, needed = [canonicalize_name(name) for name in names], set[NormalizedName]()
     while waiting:
         name = waiting.pop()
         if name not in needed:
             needed.add(name)
             requirements = [Requirement(text) for text in installed[name].requires or () if name not in alone]
             waiting += [
-                _canonical(requirement.name)
+                canonicalize_name(requirement.name)
                 for requirement in requirements
                 if not requirement.marker or requirement.marker.evaluate({"extra": ""})
             ]
@@ -50,10 +51,6 @@ def _packages(names: Iterable[str], alone: set[str]) -> int:
 def _installed() -> Iterable[Distribution]:
     (site_packages,) = (ROOT / ".venv-model" / "lib").glob("python3*/site-packages")
     return distributions(path=[str(site_packages)])
-
-
-def _canonical(name: str) -> str:
-    return name.lower().replace("_", "-")
 
 
 def _distribution(distribution: Distribution) -> int:
