@@ -6,12 +6,14 @@ The models are the demo model, and a model with random weights and the size of B
 import json
 import os
 import shutil
+from hashlib import sha256
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from PIL import Image
@@ -20,7 +22,7 @@ from transformers import BlipForConditionalGeneration
 from image_processing.captions import Captioner
 from tools.exporter import graphs, precisions
 from tools.exporter.__main__ import SAMPLES, main
-from tools.measure.random_blip import write_random_blip
+from tools.measure.random_blip import BLIP_BASE_CONFIG, write_random_blip
 
 DEMO = Path(__file__).parent / "demo_blip"
 PHOTOS = Path(__file__).parent.parent / "photos"
@@ -65,6 +67,12 @@ def test_the_committed_demo_model_matches_a_new_export(demo: Path) -> None:
     assert ours.tokens(ours.preprocess(scene), 20) == theirs.tokens(theirs.preprocess(scene), 20)
     for name in ("encoder.onnx.data", "decoder.onnx.data"):
         assert (demo / name).read_bytes() == (committed / name).read_bytes()
+
+
+def test_the_model_of_full_size_has_the_shape_of_blip_base() -> None:
+    # The digest of config.json at the pinned revision on the hub.
+    digest = "f7846f82f4e2c4a2ccbab9ae8b0e44873540a271a76a1288effd078180c13a82"
+    assert sha256(BLIP_BASE_CONFIG.read_bytes()).hexdigest() == digest
 
 
 @pytest.fixture(scope="module")
@@ -275,6 +283,26 @@ def test_an_existing_model_outlives_a_failed_export(monkeypatch: pytest.MonkeyPa
     assert main([str(DEMO), str(folder), "--name", "second"]) == 1
     assert described(folder)["id"] == "first"
     Captioner(folder)
+
+
+def test_a_fused_graph_computes_the_same_bits_with_fewer_operators(tmp_path: Path) -> None:
+    precisions.write_weights(BlipForConditionalGeneration.from_pretrained(DEMO).eval().float(), ["int8"], tmp_path)
+    graphs.write_graphs(BlipForConditionalGeneration.from_pretrained(DEMO).eval().float(), tmp_path)
+    rng = np.random.default_rng(0)
+    for name in ("encoder", "decoder"):
+        raw, fused = tmp_path / f"{name}.onnx", tmp_path / "fp32" / f"{name}.onnx"
+        precisions.write_int8(raw, tmp_path / f"{name}-int8.onnx")
+        assert len(onnx.load(fused).graph.node) < 0.8 * len(onnx.load(raw).graph.node)
+        for before, after in ((raw, fused), (tmp_path / f"{name}-int8.onnx", tmp_path / "int8" / f"{name}.onnx")):
+            sessions = [onnxruntime.InferenceSession(path) for path in (before, after)]
+            inputs = {
+                value.name: np.ones((1, 1), np.int64)
+                if value.type == "tensor(int64)"
+                else rng.normal(size=[side if isinstance(side, int) else 3 for side in value.shape]).astype(np.float32)
+                for value in sessions[0].get_inputs()
+            }
+            for ours, theirs in zip(*(session.run(None, inputs) for session in sessions), strict=True):
+                assert np.array_equal(ours, theirs)
 
 
 def test_the_graphs_are_valid_onnx(tmp_path: Path) -> None:

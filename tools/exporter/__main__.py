@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import huggingface_hub
+import onnxruntime
 import transformers
 from huggingface_hub.utils.tqdm import enable_progress_bars
 from PIL import Image
@@ -106,6 +107,7 @@ def export(  # noqa: PLR0913 - the command's arguments
         "note": note,
         "preprocessing": asdict(preprocessing),
         "special_tokens": {"begin": text.bos_token_id, "end": text.sep_token_id},
+        "onnxruntime": onnxruntime.__version__,
     }
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name_of_drafts:
         drafts = Path(name_of_drafts)

@@ -1,10 +1,12 @@
 """The two ONNX graphs of a BLIP: the image encoder, and the decoder of one token with its cache."""
 
 import math
+import tempfile
 import warnings
 from pathlib import Path
 
 import onnx
+import onnxruntime
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
@@ -51,6 +53,9 @@ class DecoderStep(nn.Module):
         heads = torch.eye(attention.num_attention_heads)
         # (1, heads, hidden size): 1 if the feature belongs to the head, else 0.
         self.ownership = nn.Buffer(heads.repeat_interleave(attention.attention_head_size, dim=1)[None])
+        # (1, 1, hidden size): for each feature, its place among the features of all heads.
+        self.own = nn.Buffer(self.ownership.flatten().nonzero().view(1, 1, -1))
+        self.products = nn.ModuleList(_joined(layer.attention.self) for layer in self.layers)
 
     def forward(self, token: Tensor, position: Tensor, image: Tensor, *cache: Tensor) -> tuple[Tensor, ...]:
         """Return the logits (1, vocabulary) and the longer cache, for a token (1, 1) and its position (1, 1).
@@ -61,13 +66,9 @@ class DecoderStep(nn.Module):
         hidden = self.embeddings(input_ids=token, position_ids=position)
         grown: list[Tensor] = []
         for number, layer in enumerate(self.layers):
-            own = layer.attention.self
+            query, key, value = self.products[number](hidden).chunk(3, dim=-1)
             context, *kept = CachedAttention.apply(
-                own.query(hidden),
-                own.key(hidden),
-                own.value(hidden),
-                *cache[2 * number : 2 * number + 2],
-                own.num_attention_heads,
+                query, key, value, *cache[2 * number : 2 * number + 2], layer.attention.self.num_attention_heads
             )
             grown += kept
             hidden = layer.attention.output(context, hidden)
@@ -86,7 +87,16 @@ class DecoderStep(nn.Module):
         """
         queries = attention.query(hidden) * (self.ownership / math.sqrt(attention.attention_head_size))
         weights = torch.softmax(queries @ attention.key.weight @ image.transpose(1, 2), dim=-1)
-        return (attention.value(weights @ image) * self.ownership).sum(dim=1, keepdim=True)
+        return attention.value(weights @ image).flatten()[self.own]
+
+
+def _joined(attention: nn.Module) -> nn.Linear:
+    """Return one product that computes queries, keys and values, in this order."""
+    parts = (attention.query, attention.key, attention.value)
+    joined = nn.Linear(parts[0].in_features, sum(part.out_features for part in parts))
+    joined.weight = nn.Parameter(torch.cat([part.weight for part in parts]))
+    joined.bias = nn.Parameter(torch.cat([part.bias for part in parts]))
+    return joined
 
 
 def write_graphs(model: BlipForConditionalGeneration, folder: Path) -> None:
@@ -111,6 +121,25 @@ def write_graphs(model: BlipForConditionalGeneration, folder: Path) -> None:
         ["logits", *(f"present_{name}" for name in cache)],
         {f"past_{name}": {2: "tokens"} for name in cache},
     )
+
+
+def fuse(path: Path) -> None:
+    """Replace a graph by the one that ONNX Runtime makes of it before it runs: the same results, with fewer operators.
+
+    A session starts faster with it. The operators are those of the installed release of ONNX Runtime.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        options = onnxruntime.SessionOptions()
+        # A higher level would choose the layout of tensors for the processor of this machine.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.optimized_model_filepath = str(Path(folder, path.name))
+        for name, value in (("file_name", f"{path.name}.data"), ("min_size_in_bytes", str(_EXTERNAL_BYTES))):
+            options.add_session_config_entry(f"session.optimized_model_external_initializers_{name}", value)
+        # It warns that the graph fits this release.
+        options.log_severity_level = 3
+        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        for written in Path(folder).iterdir():
+            written.replace(path.parent / written.name)
 
 
 def save(graph: onnx.ModelProto, path: Path) -> None:

@@ -40,6 +40,8 @@ def write_weights(model: BlipForConditionalGeneration, precisions: list[str], fo
     reduced = {graph for name in precisions for graph, weights in LADDER[name].items() if weights == "int8"}
     for graph in sorted(reduced):
         write_int8(folder / "fp32" / f"{graph}.onnx", folder / "int8" / f"{graph}.onnx")
+    for path in folder.glob("*/*.onnx"):
+        graphs.fuse(path)
 
 
 def write_int8(fp32: Path, path: Path) -> None:
