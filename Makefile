@@ -236,8 +236,8 @@ load: .venv/installed .venv-load/installed ## Load the API on this machine with 
 	@$(BIN)/python -m tools.measure.load $(or $(TARGET),serve)
 
 .PHONY: bench
-bench: needs-linux .venv/installed .venv-model/bench ## Compare the speed of captions with transformers and OpenVINO (30 minutes; needs root)
-	@$(BIN)/python -m tools.measure.bench
+bench: needs-linux .venv/installed .venv-model/bench ## Compare the speed of captions with transformers and OpenVINO (30 minutes; needs root; NATIVE=1 uses more than AVX2)
+	@$(BIN)/python -m tools.measure.bench $(if $(NATIVE),--native)
 
 ##@ Documents
 

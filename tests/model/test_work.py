@@ -1,11 +1,13 @@
 """Compares the work per caption that the benchmark counts with the weights of the model in torch."""
 
+import shutil
 from pathlib import Path
 
 from torch import nn
 from transformers import BlipForConditionalGeneration
 
 from tools.measure.bench import work
+from tools.measure.random_blip import BLIP_BASE_CONFIG
 
 DEMO = Path(__file__).parent / "demo_blip"
 
@@ -23,7 +25,13 @@ def test_the_counted_work_matches_the_weights() -> None:
 
 
 def test_the_limit_is_the_sum_of_its_parts() -> None:
-    caption = work.Work(weight_operations=6_000, attention_operations=50, token_weights=7)
+    caption = work.Work(weight_operations=6_000, attention_operations=50, token_weights=7, token_operations=200)
     rates = {"fp32": 100.0, "int8": 1_000.0, "bytes": 70.0}
-    assert caption.limit_seconds(rates, "fp32", "fp32", tokens=10) == 60 + 0.5 + 4
-    assert caption.limit_seconds(rates, "int8", "int8", tokens=10) == 6 + 0.5 + 1
+    assert caption.limit(rates, "fp32", "fp32") == work.Limit(encoder=60.5, token=2.4)
+    assert caption.limit(rates, "int8", "int8") == work.Limit(encoder=6.5, token=2.1)
+    assert work.Limit(encoder=60.5, token=2.5).caption(tokens=10) == 85.5
+
+
+def test_a_token_of_blip_base_needs_255_million_operations_with_the_states_of_the_image(tmp_path: Path) -> None:
+    shutil.copy(BLIP_BASE_CONFIG, tmp_path / "config.json")
+    assert work.of_model(tmp_path).token_operations == 12 * 12 * 577 * 768 * 4 == 255_246_336

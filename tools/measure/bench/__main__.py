@@ -1,12 +1,13 @@
 """Run all measurements, write docs/benchmarks.md and print the main ratios as name=value: `make bench`."""
 
+import argparse
 import shutil
 import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from tools.measure.bench import footprint, quota, report, work
+from tools.measure.bench import footprint, processes, processor, quota, report, work
 from tools.measure.bench.processes import (
     WITH_TORCH,
     WITHOUT_TORCH,
@@ -31,17 +32,27 @@ _START = time.monotonic()
 
 def main() -> int:
     """Run the command. Return its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--native", action="store_true", help="let the engines use all that the processor can do")
+    native = parser.parse_args().native
+    if not native:
+        processes.VARIABLES |= processor.only_avx2()
     try:
-        figures = _measure()
+        results = _measure()
     except MeasurementError as error:
         print(f"bench failed: {error}", file=sys.stderr)
         return 1
-    for name, value in figures.items():
-        print(f"{name}={value:.3f}")
+    if native:
+        print(report.table(results))
+    else:
+        _say("writing docs/benchmarks.md")
+        report.write(ROOT / "docs", results)
+    for figure in report.figures(results):
+        print(f"{figure.name}={figure.value:.3f}")
     return 0
 
 
-def _measure() -> dict[str, float]:
+def _measure() -> report.Results:
     source, exported = _prepare()
     peers = {
         TORCH_INT8: [
@@ -90,9 +101,8 @@ def _measure() -> dict[str, float]:
         WITHOUT_TORCH, "tools.measure.bench.upload", str(exported["int8"]), str(photograph), str(TOKENS), str(UPLOADS)
     )
     caption = work.of_model(source)
-    limits = {name: caption.limit_seconds(rates, *weights, TOKENS) for name, weights in PRECISIONS.items()}
-    _say("writing docs/benchmarks.md")
-    return report.write(ROOT / "docs", measured, rates, limits, uploads)
+    limits = {name: caption.limit(rates, *weights) for name, weights in PRECISIONS.items()}
+    return report.Results(processor.extensions(processes.VARIABLES), rates, measured, limits, uploads)
 
 
 def _prepare() -> tuple[Path, dict[str, Path]]:
@@ -116,12 +126,12 @@ def _prepare() -> tuple[Path, dict[str, Path]]:
 def _measure_warm(commands: dict[str, list[str]], measured: dict[str, Measured]) -> None:
     """Keep all engines loaded and let them caption in turns, so that slow phases of the machine affect all of them."""
     with ExitStack() as stack:
-        processes = {name: stack.enter_context(started(command)) for name, command in commands.items()}
-        for process in processes.values():
+        loaded = {name: stack.enter_context(started(command)) for name, command in commands.items()}
+        for process in loaded.values():
             process.response()
         for number in range(WARM_ROUNDS):
             _say(f"warm captions, round {number + 1} of {WARM_ROUNDS}")
-            for name, process in processes.items():
+            for name, process in loaded.items():
                 process.ask("whole", 1 + CAPTIONS_PER_ROUND)
                 response = process.response()
                 # The first caption of a turn is not measured: the other engines have filled the processor's caches.

@@ -11,6 +11,8 @@ from typing import Any
 
 from tools.template import ROOT
 
+# What the measured processes get in addition to the environment; see processor.py.
+VARIABLES: dict[str, str] = {}
 # The baseline and the exporter need torch. Our engine runs in an environment without it.
 WITH_TORCH = str(ROOT / ".venv-model" / "bin" / "python")
 WITHOUT_TORCH = str(ROOT / ".venv" / "bin" / "python")
@@ -80,4 +82,4 @@ def run(python: str, module: str, *arguments: str) -> str:
 def _environment() -> dict[str, str]:
     """Return the environment without variables that change the threads, clients or output of a process."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "OMP_", "MKL_", "ORT_"))}
-    return own | {"POWERTOOLS_LOG_LEVEL": "ERROR", "POWERTOOLS_METRICS_DISABLED": "true"}
+    return own | VARIABLES | {"POWERTOOLS_LOG_LEVEL": "ERROR", "POWERTOOLS_METRICS_DISABLED": "true"}

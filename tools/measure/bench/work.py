@@ -1,9 +1,22 @@
 """The least work of a caption: the operations and bytes that every implementation of this model needs."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The least time of the encoder and of one token, in seconds."""
+
+    encoder: float
+    token: float
+
+    def caption(self, tokens: int) -> float:
+        """Return the least seconds of a caption with `tokens` tokens."""
+        return self.encoder + tokens * self.token
 
 
 @dataclass(frozen=True)
@@ -12,20 +25,20 @@ class Work:
 
     `weight_operations`: the products of the encoder with its weights. `attention_operations`: the products in its
     attention, which has no weights and stays in fp32. `token_weights`: the number of weights that the decoder reads
-    for each token.
+    for each token. `token_operations`: the products of its cross-attention with the states of the image, in fp32.
     """
 
     weight_operations: int
     attention_operations: int
     token_weights: int
+    token_operations: int
 
-    def limit_seconds(self, rates: dict[str, float], encoder: str, decoder: str, tokens: int) -> float:
-        """Return the seconds at `rates` for an encoder and a decoder in "fp32" or "int8"."""
+    def limit(self, rates: Mapping[str, float], encoder: str, decoder: str) -> Limit:
+        """Return the limit at `rates` for an encoder and a decoder in "fp32" or "int8"."""
         token_bytes = self.token_weights * {"fp32": 4, "int8": 1}[decoder]
-        return (
-            self.weight_operations / rates[encoder]
-            + self.attention_operations / rates["fp32"]
-            + tokens * token_bytes / rates["bytes"]
+        return Limit(
+            encoder=self.weight_operations / rates[encoder] + self.attention_operations / rates["fp32"],
+            token=token_bytes / rates["bytes"] + self.token_operations / rates["fp32"],
         )
 
 
@@ -45,4 +58,6 @@ def of_model(folder: Path) -> Work:
         weight_operations=2 * states * (vision["num_hidden_layers"] * layer_weights + patch_weights),
         attention_operations=vision["num_hidden_layers"] * 4 * states**2 * width,
         token_weights=text["num_hidden_layers"] * token_layer + hidden**2 + hidden * text["vocab_size"],
+        # Each head has one product with all states for its scores, and one for its context.
+        token_operations=text["num_hidden_layers"] * 2 * 2 * text["num_attention_heads"] * states * width,
     )
