@@ -125,7 +125,7 @@ test-arm64: needs-linux .venv/installed build/arm64/installed ## Compare caption
 
 # mutmut takes the name of a module from its path, so the packages must be in a folder named src.
 .PHONY: mutants
-mutants: .venv/installed build/mutmut ## Change the code in many places and see whether a unit test fails (1 hour)
+mutants: .venv/installed build/mutmut ## Change the code in many places and see whether a unit test fails (several hours)
 	@rm -rf build/mutants && mkdir -p build/mutants/src
 	@git ls-files -z | tar -c --null -T - | tar -x -C build/mutants
 	@mv build/mutants/layers/pipeline/image_pipeline build/mutants/layers/processing/image_processing build/mutants/src/
