@@ -58,7 +58,8 @@ def _read(path: Path, parameters: Mapping[str, object]) -> Template:
     for name, value in parameters.items():
         template["Parameters"][name]["Default"] = value
     described = template.pop("Conditions", {})
-    values = {name: parameter.get("Default", "") for name, parameter in template.get("Parameters", {}).items()}
+    declared = template.get("Parameters", {})
+    values = {name: parameter["Default"] for name, parameter in declared.items() if "Default" in parameter}
     conditions = {name: holds(condition, values, described) for name, condition in described.items()}
     for section in ("Resources", "Outputs"):
         if section not in template:
@@ -72,9 +73,9 @@ def _read(path: Path, parameters: Mapping[str, object]) -> Template:
 def holds(
     condition: Mapping[str, Any], values: Mapping[str, object], conditions: Mapping[str, dict[str, Any]] | None = None
 ) -> bool:
-    """Tell whether a condition of a template holds, or one of a rule, with these values of the parameters.
+    """Tell whether a condition of a template or of a rule holds, with these values of the parameters.
 
-    `conditions` are those to which it may refer.
+    `conditions` are the named conditions that it may refer to.
     """
     ((operator, operand),) = condition.items()
     match operator:
@@ -100,6 +101,8 @@ def _value(operand: object, values: Mapping[str, object]) -> str:
             return str(values[name])
         case {"Fn::Join": ["", list_of_texts]}:  # a CommaDelimitedList, whose value is one text
             return _value(list_of_texts, values)
+        case {}:
+            raise NotImplementedError(operand)
     return str(operand)
 
 

@@ -25,9 +25,9 @@ def test_a_scene_turned_by_exif_is_captioned_upright(api: Client, orientation: i
 
 
 def test_the_caption_begins_with_the_prompt(api: Client) -> None:
-    data = api.upload(scene_png(), "scene.png", prompt="a small Blue", details="caption").json()["data"]
+    data = api.upload(scene_png(), "scene.png", prompt="A small Blue", details="caption").json()["data"]
     assert data["caption"].startswith("a small blue ")
-    assert data["caption_details"]["prompt"] == "a small Blue"
+    assert data["caption_details"]["prompt"] == "A small Blue"
     plain = api.uploaded(scene_png(), "scene.png")
     assert (plain["caption"], "caption_details" in plain) == (CAPTION, False)
 

@@ -164,7 +164,7 @@ def test_a_claim_for_a_damaged_file_raises_the_same_error_again() -> None:
         claims.claim(KEY, digest(damaged))
 
 
-def test_a_key_is_for_one_prompt() -> None:
+def test_a_key_is_for_one_prompt(captioned: Mock) -> None:
     def with_prompt(prompt: str) -> int:
         event = upload_event(scene_png(), prompt=prompt)
         event["headers"]["Idempotency-Key"] = KEY
@@ -172,6 +172,7 @@ def test_a_key_is_for_one_prompt() -> None:
 
     assert [with_prompt(prompt) for prompt in ("a red", "a red", "a blue", "")] == [200, 200, 422, 422]
     assert post(scene_png())[0] == 422
+    assert captioned.call_count == 1
     assert counts() == (1, 0)
 
 

@@ -44,7 +44,7 @@ def png_with(extra: bytes, **options: Any) -> bytes:
 
 
 def raw_png(depth: int, colour_type: int, extra: bytes, scanline: bytes, side: int = 1) -> bytes:
-    """Return a PNG with one chunk between header and data, which is one pixel."""
+    """Return a PNG with one chunk between the header, which claims `side` x `side` pixels, and the data."""
     header = chunk(b"IHDR", struct.pack(">2I5B", side, side, depth, colour_type, 0, 0, 0))
     return SIGNATURE + header + extra + chunk(b"IDAT", zlib.compress(scanline)) + chunk(b"IEND", b"")
 

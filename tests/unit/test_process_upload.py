@@ -134,17 +134,17 @@ def test_a_file_that_is_gone_fails() -> None:
 
 @pytest.mark.usefixtures("requested")
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("limits", "message"),
     [
         ({"MAX_DIRECT_UPLOAD_BYTES": "80"}, "The file is larger than 80 bytes."),
         ({"MAX_IMAGE_PIXELS": "1000", "MAX_DIRECT_IMAGE_PIXELS": "2000"}, "The image has more than 2,000 pixels."),
     ],
 )
 def test_a_file_has_the_limits_of_direct_uploads(
-    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], message: str
+    monkeypatch: pytest.MonkeyPatch, limits: dict[str, str], message: str
 ) -> None:
     send(encode(Image.new("RGB", (50, 50))))
-    for name, value in settings.items():
+    for name, value in limits.items():
         monkeypatch.setenv(name, value)
     assert process() == []
     assert (failed() or "").startswith(message)

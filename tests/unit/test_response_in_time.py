@@ -76,7 +76,7 @@ def assert_nothing_runs_on(before: set[threading.Thread]) -> None:
 
 
 def repeat_encoder(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Make the encoder run until it is stopped. The returned list then has the time of the stop."""
+    """Make the encoder run until it is stopped. The time of the stop is added to the returned list."""
     ended: list[float] = []
     encoder = captions.get_captioner()._encoder  # noqa: SLF001 - the engine itself
     run_encoder = encoder.run_with_ort_values
@@ -93,7 +93,7 @@ def repeat_encoder(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def repeat_decoder(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Make the model write captions of 30 tokens until it is stopped. The returned list then has the time."""
+    """Make the model write captions of 30 tokens until it is stopped. The time is added to the returned list."""
     ended: list[float] = []
     monkeypatch.setattr(captions.get_captioner(), "_special", captions.SpecialTokens(begin=2, end=-1))
     tokens = Captioner.tokens

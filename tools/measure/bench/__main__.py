@@ -35,9 +35,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--native", action="store_true", help="let the engines use all that the processor can do")
     native = parser.parse_args().native
-    if not native:
-        processes.VARIABLES |= processor.only_avx2()
     try:
+        if not native:
+            processes.VARIABLES |= processor.only_avx2()
         results = _measure()
     except MeasurementError as error:
         print(f"bench failed: {error}", file=sys.stderr)

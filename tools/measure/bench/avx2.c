@@ -1,14 +1,16 @@
 /* Hides from a process what its processor can do beyond AVX2: `LD_PRELOAD=avx2.so command`.
  *
  * The instruction cpuid then raises SIGSEGV, which Linux can do with processors of Intel (arch_prctl(2), ARCH_SET_CPUID).
- * The handler runs the instruction and clears the bits of AVX-512, AMX, AVX-VNNI and later extensions in its result. All
- * libraries that choose their kernels by cpuid then choose those for AVX2. exec ends the fault, so the library is
+ * The handler runs the instruction and clears the bits of AVX-512, AMX, AVX-VNNI and later extensions in its result. The
+ * libraries that are loaded later choose their kernels for AVX2. exec ends the fault, so the library is
  * preloaded again in each new program.
  */
 #define _GNU_SOURCE
 #include <asm/prctl.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -22,7 +24,12 @@ static const uint32_t LEAF_7_EDX = BIT(2) | BIT(3) | BIT(8) | BIT(22) | BIT(23) 
 /* Subleaf 1: AVX-VNNI, AVX512-BF16, AMX-FP16, AVX-IFMA. Everything in EDX is newer. */
 static const uint32_t LEAF_7_1_EAX = BIT(4) | BIT(5) | BIT(21) | BIT(23);
 
-static void allow_cpuid(int allowed) { syscall(SYS_arch_prctl, ARCH_SET_CPUID, (unsigned long)allowed); }
+static void allow_cpuid(int allowed) {
+    if (syscall(SYS_arch_prctl, ARCH_SET_CPUID, (unsigned long)allowed) != 0) {
+        perror("avx2.so: this processor cannot hide its extensions");
+        exit(1);
+    }
+}
 
 static void on_fault(int signal_number, siginfo_t *info, void *context) {
     (void)info;
