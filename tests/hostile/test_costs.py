@@ -52,7 +52,8 @@ def costs() -> Iterator[Costs]:
         f"at most {found[slowest][0]:.2f} s of CPU: {slowest}\n"
         f"at most {found[largest][1] / 1e6:.0f} MB: {largest}\n"
         f"{len(rejections)} rejections: median {median(each for each, _ in rejections) * 1e3:.1f} ms, "
-        f"longest {max(rejections)[0] * 1e3:.1f} ms of CPU, at most {max(each for _, each in rejections) / 1e3:.0f} kB more memory\n"
+        f"longest {max(rejections)[0] * 1e3:.1f} ms of CPU, "
+        f"at most {max(each for _, each in rejections) / 1e3:.0f} kB more memory\n"
     )
 
 
