@@ -91,8 +91,9 @@ class Captioner:
         """Load the model that the exporter wrote to `folder`. Raises ModelFolderError."""
         try:
             described = _described(folder)
-            if described["onnxruntime"] != onnxruntime.__version__:
-                raise ValueError(f"it is for ONNX Runtime {described['onnxruntime']}, not {onnxruntime.__version__}")  # noqa: TRY301 - one message for all reasons
+            # Exports that are older than this rule do not name a release.
+            if described.get("onnxruntime") != onnxruntime.__version__:
+                raise ValueError(f"it was not exported with ONNX Runtime {onnxruntime.__version__}")  # noqa: TRY301 - one message for all reasons
             self.model = CaptionModel(described["id"], described["revision"], described["precision"])
             self.note: str = described["note"]
             self.preprocess = Preprocessing(**described["preprocessing"])
