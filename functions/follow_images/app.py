@@ -19,7 +19,6 @@ from image_pipeline.storage import (
     file_store,
     keys,
     leftovers,
-    records,
     search_index,
     thumbnail_store,
 )
@@ -54,11 +53,10 @@ def _follow_leftover(record: SQSRecord) -> None:
 
 def _settle(image_id: str) -> None:
     """Make the files and the index agree with the image item as it is now, which may be newer than the event."""
-    if not records.exists(image_id):
+    if not search_index.update(image_id):
         thumbnail_store.delete_all(image_id)
         file_store.delete_all(image_id)
         logger.info("files deleted", image_id=image_id)
-    search_index.update(image_id)
 
 
 clients.prepare(clients.dynamodb, clients.s3)

@@ -132,6 +132,20 @@ def test_waiting_ends_in_time_for_a_response(monkeypatch: pytest.MonkeyPatch) ->
     assert now - start == 18.5
 
 
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0, []), (0.5, [0.5]), (1.75, [1, 0.25, 0.25, 0.25]), (1.35, [1, 0.25, 0.1])]
+)
+def test_the_first_pause_is_the_longest_and_the_last_read_is_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, expected: list[float]
+) -> None:
+    claims.request(IMAGE_ID, "a.jpg")
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "monotonic", lambda: 1000 + sum(pauses))
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    records.wait(IMAGE_ID, seconds)
+    assert pauses == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("seconds", ["", "-1", "21", "1.5", "x", "²", "100"])
 def test_an_invalid_wait_is_refused(seconds: str) -> None:
     status, body = get(wait=seconds)

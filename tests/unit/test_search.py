@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -236,6 +237,58 @@ def test_an_interrupted_update_is_completed_by_the_next(monkeypatch: pytest.Monk
     assert {item["pk"] for item in table_items("TERM#")} == {"TERM#cat", "TERM#photo", "TERM#jpg"}
 
 
+def test_a_new_image_saves_a_write_and_a_third_update_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    image_id = stored("a dog")
+    write = Mock(side_effect=clients.dynamodb().batch_write_item)
+    monkeypatch.setattr(clients.dynamodb(), "batch_write_item", write)
+    written = []
+    for _ in range(3):
+        write.reset_mock()
+        assert search_index.update(image_id)
+        requests = [call.kwargs["RequestItems"][settings.table_name()] for call in write.call_args_list]
+        written.append([len(batch) for batch in requests])
+    # The inventory and three entries. Then the entries again, and the inventory.
+    assert written == [[1, 3], [3, 1], []]
+
+
+@pytest.mark.parametrize("dying_write", range(3))
+@pytest.mark.parametrize("dying_update", range(6))
+def test_no_interruption_loses_or_leaves_an_entry(
+    monkeypatch: pytest.MonkeyPatch, dying_update: int, dying_write: int
+) -> None:
+    """One update dies in the middle of a write, or after the last. Then the caption changes, and changes back."""
+    both, dog = "a dog and a cat", "a dog"
+    image_id, write, left = stored(both), clients.dynamodb().batch_write_item, 100
+
+    def dying(RequestItems: dict[str, list[Any]]) -> Any:  # noqa: N803 - boto3's name
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            return write(RequestItems=RequestItems)
+        ((name, requests),) = RequestItems.items()
+        # The removed entries are last.
+        write(RequestItems={name: requests[len(requests) // 2 :]})
+        raise ClientError({"Error": {"Code": "InternalServerError"}}, "BatchWriteItem")
+
+    def entries() -> dict[str, list[str]]:
+        return {item["pk"].removeprefix("TERM#"): item["terms"] for item in table_items("TERM#")}
+
+    monkeypatch.setattr(clients.dynamodb(), "batch_write_item", dying)
+    for number, caption in enumerate([both, both, dog, both, dog, both]):
+        model = CaptionModel("other", str(number), "fp32")
+        records.replace_caption(records.get(image_id), caption, Decimal(1), model)
+        left = dying_write if number == dying_update else 100
+        with suppress(StorageError):
+            search_index.update(image_id)
+        if number > dying_update:
+            expected = sorted(terms.of(caption, "photo.jpg"))
+            assert entries() == dict.fromkeys(expected, expected)
+    records.delete(image_id)
+    left = 100
+    assert not search_index.update(image_id)
+    assert entries() == {}
+
+
 def test_throttled_writes_are_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     image_id = stored("a dog")
     write = clients.dynamodb().batch_write_item
@@ -270,4 +323,4 @@ def test_an_index_that_fails_is_updated_again_from_the_queue(monkeypatch: pytest
     leftover["Records"][0]["body"] = image_id
     assert follow(leftover) == []
     assert search(q="dog") == [image_id]
-    assert records.exists(image_id)
+    assert records.get(image_id)

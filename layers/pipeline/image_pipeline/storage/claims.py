@@ -136,30 +136,30 @@ def take(image_id: str) -> tuple[Claim, str, str]:
     finished, has failed, was deleted or has expired. Raises RequestRunningError while another attempt runs, and
     StorageError.
     """
-    item = table.find(keys.image(image_id))
-    if item is None:
-        raise ImageNotFoundError
     now, attempt = time.time(), str(uuid4())
-    taken = {
-        **item,
-        "status": "processing",
-        "attempt": attempt,
-        # One second after Lambda ends the function, the attempt has certainly ended.
-        "lease": int((now + min(deadline.remaining(), _MAX_FUNCTION_SECONDS) + 1) * 1000),
-        "expires_at": int(now + REQUEST_RETENTION.total_seconds()),
-    }
-    refusing = table.put(
-        taken,
+    item = table.update(
+        keys.image(image_id),
+        "SET #status = :processing, attempt = :attempt, lease = :lease, expires_at = :expires_at",
         ConditionExpression="#status = :requested OR (#status = :processing AND lease <= :now_ms)",
         ExpressionAttributeNames={"#status": "status"},
         ExpressionAttributeValues=table.serialize(
-            {":requested": "requested", ":processing": "processing", ":now_ms": int(now * 1000)}
+            {
+                ":requested": "requested",
+                ":processing": "processing",
+                ":now_ms": int(now * 1000),
+                ":attempt": attempt,
+                # One second after Lambda ends the function, the attempt has certainly ended.
+                ":lease": int((now + min(deadline.remaining(), _MAX_FUNCTION_SECONDS) + 1) * 1000),
+                ":expires_at": int(now + REQUEST_RETENTION.total_seconds()),
+            }
         ),
     )
-    if refusing is None:
-        # Items of older versions have no prompt.
-        return Claim(image_id, attempt, None, is_reserved=True), item["original_name"], item.get("caption_prompt", "")
-    raise RequestRunningError if refusing["status"] == "processing" else ImageNotFoundError
+    if item is None:
+        raise ImageNotFoundError
+    if item["attempt"] != attempt:
+        raise RequestRunningError if item["status"] == "processing" else ImageNotFoundError
+    # Items of older versions have no prompt.
+    return Claim(image_id, attempt, None, is_reserved=True), item["original_name"], item.get("caption_prompt", "")
 
 
 def settle(claim: Claim, outcome: Outcome) -> "list[TransactWriteItemTypeDef]":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from heapq import merge
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 
 FAILURE_RETENTION = timedelta(days=7)
 _LISTING_INDEX = "listing"
-_POLL_SECONDS = 0.5
+# A caption is never there in the first second, so the first pause of a waiting request is longer (docs/decisions.md).
+_FIRST_PAUSE_SECONDS = 1.0
+_PAUSE_SECONDS = 0.25
+# A read may begin this much later than planned, and still end before the deadline.
+_DELAY_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -85,15 +89,6 @@ def get(image_id: str) -> ImageRecord:
     return _from_attributes(item)
 
 
-def exists(image_id: str) -> bool:
-    """Tell whether there is an image, in any state, that is not deleted and has not expired. Raises StorageError."""
-    try:
-        _current(image_id)
-    except ImageNotFoundError:
-        return False
-    return True
-
-
 def get_all(image_ids: Sequence[str]) -> list[ImageRecord]:
     """Return the finished images among these ids, in the same order. At most 100. Raises StorageError."""
     if not image_ids:
@@ -118,12 +113,19 @@ def wait(image_id: str, seconds: float) -> ImageRecord | UnfinishedImage:
 
     Raises ImageNotFoundError and StorageError.
     """
-    end = time.monotonic() + min(seconds, deadline.remaining() - clients.MAX_CALL_SECONDS - _POLL_SECONDS)
-    while True:
+    end = time.monotonic() + min(seconds, deadline.remaining() - clients.MAX_CALL_SECONDS - _DELAY_SECONDS)
+    for pause in pauses():
         image = find(image_id)
-        if isinstance(image, ImageRecord) or image.error is not None or time.monotonic() >= end:
-            return image
-        time.sleep(_POLL_SECONDS)
+        left = end - time.monotonic()
+        if isinstance(image, ImageRecord) or image.error is not None or left <= 0:
+            break
+        time.sleep(min(pause, left))
+    return image
+
+
+def pauses() -> Iterator[float]:
+    """Yield the seconds between the reads of a waiting request. There is no end."""
+    return chain([_FIRST_PAUSE_SECONDS], repeat(_PAUSE_SECONDS))
 
 
 def replace_caption(record: ImageRecord, caption: str, confidence: Decimal, model: CaptionModel) -> None:

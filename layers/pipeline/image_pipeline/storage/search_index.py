@@ -1,14 +1,15 @@
 """The search index: one entry per image and term of its caption and file name.
 
-An inventory item per image names its entries. It is written before them and marked as complete after them. So an
-interrupted update is known and can be repeated, and no entry is forgotten when the image changes or is deleted.
+An inventory item per image names its entries. It is written before them, so no entry is forgotten when the image
+changes or is deleted. The next update writes them again and marks the inventory as complete. Further updates then write
+nothing.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 from image_pipeline.errors import ImageNotFoundError
-from image_pipeline.models import ImageRecord
+from image_pipeline.models import ImageRecord, UnfinishedImage
 from image_pipeline.storage import clients, keys, records, table, terms
 from image_pipeline.storage.records import Page
 from image_pipeline.threads import ThreadPool
@@ -20,30 +21,36 @@ _READS_AT_ONCE = 500
 _MAX_COMPARED_TERMS = 8
 
 
-def update(image_id: str, *, rebuild: bool = False) -> None:
+def update(image_id: str, *, rebuild: bool = False) -> bool:
     """Make the index agree with the image, or remove the image from it if it is deleted or not finished.
 
-    May be repeated. `rebuild` writes all entries, also those that the inventory lists. Raises StorageError.
+    Return whether the image exists, in any state. May be repeated. `rebuild` writes all entries, also those that the
+    inventory lists. Raises StorageError.
     """
     key = keys.inventory(image_id)
-    old = table.find(key) or {"terms": [], "position": "", "is_complete": True}
+    old = table.find(key) or _described(None)
     try:
-        new = _described(records.get(image_id))
+        image = records.find(image_id)
     except ImageNotFoundError:
-        new = {"terms": [], "position": "", "is_complete": True}
+        image = None
+    new = _described(image)
     if old == {**key, **new} and not rebuild:
-        return
+        return image is not None
     written, removed = set(new["terms"]), set(old["terms"]) - set(new["terms"])
-    if written:
-        table.write_batch([{**key, **new, "terms": sorted(written | removed), "is_complete": False}])
+    named = {**key, **new, "terms": sorted(written | removed), "is_complete": False}
+    is_named = old == named
+    if written and not is_named:
+        table.write_batch([named])
     entries = [
         {**keys.term(term, new["position"]), "image_id": image_id, "terms": new["terms"]} for term in new["terms"]
     ]
     table.write_batch(entries, [keys.term(term, old["position"]) for term in sorted(removed)])
-    if written:
+    # A new image saves this write. Its events rarely come twice, and then its entries are written twice.
+    if written and (is_named or removed):
         table.write_batch([{**key, **new}])
-    elif old["terms"]:
+    elif old["terms"] and not written:
         table.write_batch([], [key])
+    return image is not None
 
 
 def search(wanted: Sequence[str], limit: int, before: str | None) -> Page:
@@ -71,10 +78,13 @@ def search(wanted: Sequence[str], limit: int, before: str | None) -> Page:
     return Page(records.get_all([entry["image_id"] for entry in page]), end)
 
 
-def _described(record: ImageRecord) -> dict[str, Any]:
+def _described(image: ImageRecord | UnfinishedImage | None) -> dict[str, Any]:
+    """Return what a complete inventory of the image says. Only finished images have entries."""
+    if not isinstance(image, ImageRecord):
+        return {"terms": [], "position": "", "is_complete": True}
     return {
-        "terms": sorted(terms.of(record.caption, record.original_name)),
-        "position": keys.listing_position(record),
+        "terms": sorted(terms.of(image.caption, image.original_name)),
+        "position": keys.listing_position(image),
         "is_complete": True,
     }
 

@@ -100,16 +100,26 @@ def put(item: Item, **condition: Any) -> Item | None:  # noqa: ANN401 - argument
     return None
 
 
-def update(key: Item, expression: str, **condition: Any) -> None:  # noqa: ANN401 - arguments of boto3
-    """Update an item if the condition holds. The update must be one that may happen twice. Raises StorageError."""
+def update(key: Item, expression: str, **condition: Any) -> Item | None:  # noqa: ANN401 - arguments of boto3
+    """Update an item if the condition holds. Return the updated item, or the stored one that made the condition fail.
+
+    Return None if there is no item. botocore may send the update twice. So the condition may fail because of the update
+    itself. Raises StorageError.
+    """
     try:
-        dynamodb().update_item(
-            TableName=settings.table_name(), Key=serialize(key), UpdateExpression=expression, **condition
+        response = dynamodb().update_item(
+            TableName=settings.table_name(),
+            Key=serialize(key),
+            UpdateExpression=expression,
+            ReturnValues="ALL_NEW",
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            **condition,
         )
-    except dynamodb().exceptions.ConditionalCheckFailedException:
-        return
+    except dynamodb().exceptions.ConditionalCheckFailedException as error:
+        return _refusing_item(error)
     except (ClientError, BotoCoreError) as error:
         raise StorageError from error
+    return deserialize(response["Attributes"])
 
 
 def write(items: Sequence["TransactWriteItemTypeDef"], is_stored: Callable[[], bool]) -> None:
