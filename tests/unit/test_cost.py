@@ -1,12 +1,24 @@
 """What a million images cost."""
 
+import json
+import re
 from collections import Counter
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from typing import Any
 
 import pytest
+from botocore.model import OperationModel
 
-from tools.measure.cost import points, usage
+from image_pipeline import settings
+from image_pipeline.storage import clients, keys
+from tests.events import load_event, upload_event
+from tests.permissions import call
+from tests.stored import table_items
+from tools import template
+from tools.local.sample_images import IMAGE_ID
+from tools.measure.cost import inputs, points, usage
 from tools.measure.cost.__main__ import idle
 from tools.measure.cost.points import CaptionTimes
 from tools.measure.cost.usage import Usage
@@ -27,6 +39,7 @@ INPUTS: dict[str, Any] = {
     "captions": {"seconds": {"1024": 2.0, "2048": 1.2}, "overhead": 0.5},
     "assumptions": {"aws_call_seconds": 0.01, "log_bytes_per_call": 1000, "queue_seconds": 0.5},
 }
+PHOTOGRAPH = template.ROOT / "tests" / "photos" / "coffee.jpg"
 ITEM = {"pk": {"S": "x"}, "text": {"S": "x" * 1500}}
 
 
@@ -93,9 +106,97 @@ def test_environments_and_snapshots_cost_money_while_nobody_uploads() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("seconds", "sees", "reads"), [(0, 0, 1), (0.1, 1, 2), (1, 1, 2), (1.01, 1.25, 3), (1.51, 1.75, 5)]
+)
+def test_a_waiting_request_sees_the_result_at_its_next_read(seconds: float, sees: float, reads: int) -> None:
+    assert points.waiting(seconds) == (sees, reads)
+
+
 def test_the_client_of_a_direct_upload_pays_for_waiting() -> None:
     used = Usage(calls=Counter(ProcessUploadFunction=1, GetImageFunction=1))
     direct = points.point("direct", used, 1024, INPUTS)
     assert direct.seconds == pytest.approx(3 + 0.5)
-    assert direct.dollars["other functions"] == pytest.approx(3.5 * 0.5 * 10 + 0.1)
+    memory = template.functions(template.read())["GetImageFunction"]["MemorySize"]
+    assert direct.dollars["other functions"] == pytest.approx(3.5 * memory / 1024 * 10 + 0.1)
     assert direct.dollars["API Gateway"] == 2
+    # At 0 s, at 1 s, and then every quarter of a second.
+    assert direct.dollars["DynamoDB"] == pytest.approx(12 * 0.1)
+
+
+def counted(function: str, action: Callable[[], Any]) -> Counter[tuple[str, str, str]]:
+    """Return the units of a function, by operation and kind, while `action` runs."""
+    found: Counter[tuple[str, str, str]] = Counter()
+
+    def count(model: OperationModel, params: dict[str, Any], **_: object) -> None:
+        for kind, units in usage.billed_units(model, params).items():
+            found[function.removesuffix("Function"), model.name, kind] += units
+
+    used = (clients.dynamodb(), clients.s3(), clients.sqs())
+    for client in used:
+        client.meta.events.register("before-call", count)
+    action()
+    for client in used:
+        client.meta.events.unregister("before-call", count)
+    return found
+
+
+def event_of(name: str, image_id: str) -> dict[str, Any]:
+    """Return an event of the queue or the stream about an image."""
+    event: dict[str, Any] = json.loads(json.dumps(load_event(name)).replace(IMAGE_ID, image_id))
+    return event
+
+
+def units_of_a_form() -> Counter[tuple[str, str, str]]:
+    function, event = "UploadImageFunction", upload_event(PHOTOGRAPH.read_bytes(), PHOTOGRAPH.name)
+    found = counted(function, lambda: call(function, event))
+    (item,) = table_items("IMAGE#")
+    event = event_of("follow_images_finished", item["image_id"])
+    return found + counted("FollowImagesFunction", lambda: call("FollowImagesFunction", event))
+
+
+def units_of_a_direct_upload() -> Counter[tuple[str, str, str]]:
+    """The client of the form calls PostObject. botocore does not have this call."""
+    event = load_event("create_upload")
+    event["body"] = json.dumps({"filename": PHOTOGRAPH.name, "content_type": "image/jpeg"})
+    found = counted("CreateUploadFunction", lambda: call("CreateUploadFunction", event))
+    (item,) = table_items("IMAGE#")
+    image_id = keys.image_id(item["pk"])
+    clients.s3().put_object(
+        Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(image_id), Body=PHOTOGRAPH.read_bytes()
+    )
+    found["client", "PostObject", "s3_put"] = 1
+    for function, name in (
+        ("ProcessUploadFunction", "process_upload"),
+        ("FollowImagesFunction", "follow_images_finished"),
+        ("GetImageFunction", "get_image"),
+    ):
+        found += counted(function, partial(call, function, event_of(name, image_id)))
+    values = inputs.read()
+    finished = points.processing_seconds(3008, values) + values["assumptions"]["queue_seconds"]
+    found["GetImage", "GetItem", "dynamodb_read_unit"] *= points.waiting(finished)[1]
+    return found
+
+
+UNITS = {"write": "dynamodb_write_unit", "read": "dynamodb_read_unit", "put": "s3_put", "get": "s3_get"}
+
+
+@pytest.mark.usefixtures("aws", "quiet")
+@pytest.mark.parametrize(
+    ("column", "count"), [("form", units_of_a_form), ("direct", units_of_a_direct_upload)], ids=["form", "direct"]
+)
+def test_the_page_lists_what_an_image_uses(column: str, count: Callable[[], Counter[tuple[str, str, str]]]) -> None:
+    page = (template.ROOT / "docs" / "costs.md").read_text().split("## What one image uses")[1]
+    lines = [line for line in page.partition("\n## ")[0].splitlines() if line.startswith("|")]
+    header, _, *rows = [[cell.strip() for cell in line.split("|")] for line in lines]
+    listed: Counter[tuple[str, str, str]] = Counter()
+    sums: Counter[str] = Counter()
+    for cells in rows:
+        row = dict(zip(header, cells, strict=True))
+        for number, unit in re.findall(r"(\d+) (write|read|put|get|request)", row[column]):
+            is_sum = row["by"] == "sum"
+            sums[unit] += -int(number) if is_sum else int(number)
+            if unit in UNITS and not is_sum:
+                listed[row["by"], row["call"].strip("`"), UNITS[unit]] += int(number)
+    assert listed == count()
+    assert not any(sums.values())

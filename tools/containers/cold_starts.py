@@ -53,8 +53,13 @@ def table(client: docker.DockerClient) -> str:
     """Measure each function and a bare one, in turns. Return the medians as a table in Markdown."""
     with TemporaryDirectory() as folder:
         Path(folder, "app.py").write_text(_BARE_FUNCTION)
-        cases = {"bare: boto3, two clients": (_zip(folder), "get_stats")}
-        cases |= {name: (_zip(str(_BUILD_FOLDER / name)), event) for name, event in _EVENTS.items()}
+        functions = template.functions(template.read())
+        memory = template.read()["Globals"]["Function"]["MemorySize"]
+        cases = {"bare: boto3, two clients": (_zip(folder, memory), "get_stats")}
+        cases |= {
+            name: (_zip(str(_BUILD_FOLDER / name), functions[name]["MemorySize"]), event)
+            for name, event in _EVENTS.items()
+        }
         cases |= {
             f"UploadImageFunction, {mode}": (_upload(initialization), "upload_image_jpeg")
             for mode, initialization in _START_MODES.items()
@@ -74,12 +79,11 @@ def table(client: docker.DockerClient) -> str:
     return "\n".join(lines)
 
 
-def _zip(code: str) -> dict[str, Any]:
+def _zip(code: str, memory: int) -> dict[str, Any]:
     mounted = {
         code: {"bind": "/var/task", "mode": "ro"},
         str(_BUILD_FOLDER / "PipelineLayer"): {"bind": "/opt", "mode": "ro"},
     }
-    memory = template.read()["Globals"]["Function"]["MemorySize"]
     return {
         "image": f"{base_image.REPOSITORY}:{base_image.TAGS[0]}",
         "command": "app.lambda_handler",

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from image_pipeline.storage import records
 from tools import template
 from tools.measure.cost.inputs import MEGABYTES_PER_CPU
-from tools.measure.cost.usage import CAPTIONING, Usage
+from tools.measure.cost.usage import CAPTIONING, WAITING, Usage
 
 SERVICES = ("captions", "other functions", "API Gateway", "DynamoDB", "S3", "SQS", "logs")
 _MILLION = 1_000_000
@@ -59,14 +60,24 @@ def _times(inputs: Mapping[str, Any]) -> CaptionTimes:
     return CaptionTimes({int(size): seconds for size, seconds in inputs["captions"]["seconds"].items()})
 
 
+def waiting(seconds: float) -> tuple[float, int]:
+    """Return when a waiting request sees a result that is there after `seconds`, and how often it reads until then."""
+    now, reads = 0.0, 1
+    for pause in records.pauses():
+        if now >= seconds:
+            break
+        now, reads = now + pause, reads + 1
+    return now, reads
+
+
 def point(way: str, used: Usage, memory: int, inputs: Mapping[str, Any]) -> Point:
     """Return the cost of a million images that came in this way."""
     prices, assumed = inputs["prices"], inputs["assumptions"]
     processing = processing_seconds(memory, inputs)
-    waiting = processing + assumed["queue_seconds"] if way == "direct" else 0
+    waits, reads = waiting(processing + assumed["queue_seconds"]) if way == "direct" else (0.0, 0)
     captions = processing * memory / 1024 * prices["lambda_gb_second"]
     others = sum(
-        _seconds(name, used, waiting, assumed) * _memory_sizes()[name] / 1024
+        _seconds(name, used, waits, assumed) * _memory_sizes()[name] / 1024
         for name in used.calls
         if name not in CAPTIONING
     )
@@ -75,22 +86,21 @@ def point(way: str, used: Usage, memory: int, inputs: Mapping[str, Any]) -> Poin
         "captions": captions + prices["lambda_request"],
         "other functions": others * prices["lambda_gb_second"] + (invocations - 1) * prices["lambda_request"],
         "API Gateway": (2 if way == "direct" else 1) * prices["api_gateway_request"],
-        "DynamoDB": sum(used.units[kind] * prices[kind] for kind in ("dynamodb_write_unit", "dynamodb_read_unit")),
+        "DynamoDB": used.units["dynamodb_write_unit"] * prices["dynamodb_write_unit"]
+        + (used.units["dynamodb_read_unit"] + reads) * prices["dynamodb_read_unit"],
         "S3": sum(used.units[kind] * prices[kind] for kind in ("s3_put", "s3_get")),
         "SQS": used.units["sqs_request"] * prices["sqs_request"],
         "logs": invocations * assumed["log_bytes_per_call"] / _GIGA * prices["logs_gb"],
     }
     dollars = {service: cost * _MILLION for service, cost in per_image.items()}
-    return Point(
-        way, memory, _times(inputs).is_measured(memory), processing + (waiting and assumed["queue_seconds"]), dollars
-    )
+    return Point(way, memory, _times(inputs).is_measured(memory), waits or processing, dollars)
 
 
-def _seconds(function: str, used: Usage, waiting: float, assumed: Mapping[str, float]) -> float:
+def _seconds(function: str, used: Usage, waits: float, assumed: Mapping[str, float]) -> float:
     """Return the billed seconds of a function that captions nothing. GetImage waits for the worker."""
     share: float = min(1, _memory_sizes()[function] / MEGABYTES_PER_CPU)
     computing = used.cpu_seconds[function] / share + used.aws_calls[function] * assumed["aws_call_seconds"]
-    return computing + (waiting if function == "GetImageFunction" else 0)
+    return computing + (waits if function == WAITING else 0)
 
 
 @cache
