@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from image_pipeline.errors import ImageNotFoundError, InvalidRequestError
 from image_pipeline.http import bodies, requests
 from image_pipeline.http.handler import api_handler
-from image_pipeline.storage import clients, records
+from image_pipeline.storage import clients, records, table
 
 if TYPE_CHECKING:
     from image_pipeline.http import schemas
@@ -18,4 +18,4 @@ def lambda_handler(event: requests.Event) -> "schemas.ImageDetails":
     return bodies.image_details(image, details)
 
 
-clients.prepare(clients.dynamodb)
+clients.prepare(clients.dynamodb, table.connect)

@@ -280,6 +280,14 @@ def test_an_item_is_read_consistently(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == [True]
 
 
+def test_a_connection_is_opened_by_a_read_that_may_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = record_argument(monkeypatch, "get_item", "TableName")
+    table.connect()
+    monkeypatch.setenv("TABLE_NAME", "gone")
+    table.connect()
+    assert len(asked) == 2
+
+
 def test_statistics_are_one_consistent_read_of_all_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = record_argument(monkeypatch, "batch_get_item", "RequestItems")
     records.statistics()

@@ -82,11 +82,11 @@ def _refuse_late_call(**_: object) -> None:
         raise DeadlineError
 
 
-def prepare(*getters: Callable[[], object]) -> None:
-    """Make clients before the first event. Does nothing outside Lambda.
+def prepare(*steps: Callable[[], object]) -> None:
+    """Make clients, and take other steps, before the first event. Does nothing outside Lambda.
 
     Init has a whole vCPU. An invocation has a share that depends on the memory: 0.3 vCPU at 512 MB.
     """
     if "AWS_LAMBDA_INITIALIZATION_TYPE" in os.environ:
-        for getter in getters:
-            getter()
+        for step in steps:
+            step()
