@@ -23,6 +23,7 @@ EXPORTED = $(EXPORT_BASE)$(if $(PRECISION),-$(PRECISION))
 RUNTIME_REQUIREMENTS := layers/pipeline/requirements.txt layers/processing/requirements.txt \
 	functions/authorize/requirements.txt
 DIRECT_REQUIREMENTS := $(RUNTIME_REQUIREMENTS:.txt=.in)
+LOCKED_REQUIREMENTS := $(RUNTIME_REQUIREMENTS) tools/local/requirements.txt
 
 .PHONY: help
 help:
@@ -33,7 +34,7 @@ help:
 .PHONY: serve
 serve: MODEL ?= $(DEMO_MODEL)
 serve: PORT ?= 8000
-serve: .venv/installed ## Run the API on http://127.0.0.1:8000 (HOST=, PORT=, ORIGINS=, AUTH=, MODEL= a folder or a hub id)
+serve: .venv/serve ## Run the API on http://127.0.0.1:8000 (DATA= a folder keeps the images; HOST=, PORT=, ORIGINS=, AUTH=, MODEL= a folder or a hub id)
 	@model='$(or $(MODEL),$(DEMO_MODEL))'; \
 	if [ ! -d "$$model" ] && [[ ! "$$model" =~ ^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$$ || "$$model" = ./* || "$$model" = ../* ]]; then \
 		echo "error: $$model is neither a folder nor a hub id such as $(BLIP_BASE)" >&2; exit 1; \
@@ -43,10 +44,11 @@ serve: .venv/installed ## Run the API on http://127.0.0.1:8000 (HOST=, PORT=, OR
 		model='$(EXPORTED)'; \
 	fi; \
 	exec $(BIN)/python -m tools.local.serve --host '$(HOST)' --port '$(or $(PORT),8000)' --model "$$model" --origins '$(ORIGINS)' \
+		$(if $(DATA),--data '$(DATA)') \
 		$(if $(AUTH),--auth '$(AUTH)') $(if $(ISSUER),--issuer '$(ISSUER)') $(if $(AUDIENCE),--audience '$(AUDIENCE)')
 
 .PHONY: demo
-demo: .venv/installed ## Upload sample pictures to a new API and print the responses
+demo: .venv/serve ## Upload sample pictures to a new API and print the responses
 	@$(BIN)/python -m tools.local.demo
 
 .PHONY: local
@@ -207,15 +209,18 @@ endef
 audit: .venv/installed .venv-audit/installed ## Look for known vulnerabilities of these packages (needs the internet)
 	@$(BIN)/python -m tools.audit $(RUNTIME_REQUIREMENTS)
 
+UV_COMPILE_UNIVERSAL := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --python-version 3.11 --universal
 UV_COMPILE := $(BIN)/uv pip compile --quiet --generate-hashes --no-header --python-version 3.13 --python-platform linux
 
 .PHONY: lock
-lock: .venv/installed ## Write the locked requirements of the layers from their requirements.in files
+lock: .venv/installed ## Write the locked requirements from the requirements.in files
 	$(UV_COMPILE) layers/pipeline/requirements.in -o layers/pipeline/requirements.txt
 	$(UV_COMPILE) --constraints layers/pipeline/requirements.txt --overrides layers/processing/overrides.txt \
 		layers/processing/requirements.in -o layers/processing/requirements.txt
 	$(UV_COMPILE) --constraints layers/pipeline/requirements.txt functions/authorize/requirements.in \
 		-o functions/authorize/requirements.txt
+	$(UV_COMPILE_UNIVERSAL) $(addprefix --constraints ,$(RUNTIME_REQUIREMENTS)) --overrides tools/local/overrides.txt \
+		tools/local/requirements.in -o tools/local/requirements.txt
 
 .PHONY: clean
 clean: ## Remove everything that make has built and installed
@@ -261,23 +266,30 @@ help-all: ## Print all commands
 needs-linux:
 	@[ "$$(uname)" = Linux ] || { echo 'error: make $(MAKECMDGOALS) needs Linux (on Windows: WSL)' >&2; exit 1; }
 
-.venv/installed: requirements-dev.txt $(RUNTIME_REQUIREMENTS) pyproject.toml
+# Without the tools for development, and without uv, which has 40 MB.
+.venv/serve: $(LOCKED_REQUIREMENTS) pyproject.toml
 	@$(call create_venv,.venv,$(PYTHON))
-	@echo 'Installing what the API and its tests need (once; less than a minute)'
-	@$(call install_development,.venv)
+	@echo 'Installing what the API needs (once; less than a minute)'
+	@$(call install,.venv,$(LOCKED)) && $(call install,.venv,--no-deps -e .)
+	@$(BIN)/pip uninstall --quiet --yes uv
+	@$(BIN)/python -m tools.local.dynamodb_local
 	@touch $@
 
-.venv-lambda/installed: requirements-dev.txt $(RUNTIME_REQUIREMENTS) pyproject.toml
+.venv/installed: .venv/serve requirements-dev.txt
+	@echo 'Installing what the tests need (once; less than a minute)'
+	@$(call install_uv,.venv) && $(call install,.venv,-r requirements-dev.txt)
+	@touch $@
+
+.venv-lambda/installed: requirements-dev.txt $(LOCKED_REQUIREMENTS) pyproject.toml
 	@$(call create_venv,.venv-lambda,$(LAMBDA_PYTHON))
 	@echo 'Installing what the unit tests need with Python 3.13 (once)'
-	@$(call install_development,.venv-lambda)
+	@$(call install,.venv-lambda,$(LOCKED)) && $(call install,.venv-lambda,-r requirements-dev.txt)
 	@touch $@
 
 # The emulator of AWS runs the functions as processes of its own Python, so it has their packages.
-.venv-rehearsal/installed: Makefile $(RUNTIME_REQUIREMENTS)
+.venv-rehearsal/installed: $(LOCKED_REQUIREMENTS)
 	@$(call create_venv,.venv-rehearsal,$(LAMBDA_PYTHON))
 	@echo 'Installing the emulator of AWS, and what the functions need (once)'
-	@$(call install,.venv-rehearsal,ministack==1.5.33)
 	@$(call install,.venv-rehearsal,$(LOCKED))
 	@touch $@
 
@@ -333,18 +345,17 @@ define create_venv
 			'(macOS: brew install python@3.13; Debian, Ubuntu, WSL: apt-get install python3-venv),' \
 			'and name it if needed: make $(MAKECMDGOALS) PYTHON=python3.13' >&2; exit 1; \
 	}; \
-	$(2) -m venv $(1) && $(1)/bin/pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements-dev.txt)"
+	$(2) -m venv $(1) && $(call install_uv,$(1))
 endef
 
-LOCKED := --no-deps --require-hashes $(addprefix -r ,$(RUNTIME_REQUIREMENTS))
+define install_uv
+	$(1)/bin/pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements-dev.txt)"
+endef
+
+LOCKED := --no-deps --require-hashes $(addprefix -r ,$(LOCKED_REQUIREMENTS))
 
 # uv takes seconds. Where only pip knows the index, in pip.conf, pip installs.
 define install
 	{ $(1)/bin/uv pip install --quiet --python $(1)/bin/python $(2) 2>/dev/null \
 		|| $(1)/bin/pip install --quiet --disable-pip-version-check $(2); }
-endef
-
-# First the locked requirements of the functions, then the tools.
-define install_development
-	$(call install,$(1),$(LOCKED)) && $(call install,$(1),-r requirements-dev.txt)
 endef

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
 
+import boto3
 import pytest
 from botocore.loaders import JSONFileLoader
 from moto import mock_aws
@@ -15,8 +16,7 @@ from moto import mock_aws
 from image_pipeline.observability import logger
 from image_pipeline.storage import clients
 from tools import template
-from tools.local import moto_transactions
-from tools.local.aws_stand_in import create_resources
+from tools.local import resources
 from tools.local.server import DEMO_MODEL, forget_clients
 
 
@@ -31,11 +31,11 @@ def services_read_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def variables() -> dict[str, str]:
-    """The environment variables of the functions, as CloudFormation resolves them. Takes 0.1 s, so once is enough."""
+    """The environment variables of the functions. They take a tenth of a second, so once is enough."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        variables, _ = create_resources(template.read())
-        return variables
+        described = template.read()
+        return template.variables(described, resources.create(described, boto3.client))
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +53,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], table_defini
         monkeypatch.setenv(name, "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    with mock_aws(), moto_transactions.mended():
+    with mock_aws():
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("MODEL_PATH", str(DEMO_MODEL))

@@ -15,7 +15,7 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
 from functions.authorize import app
-from tools.local.aws_stand_in import QuietRequestHandler, serving
+from tools.local.request_handler import QuietRequestHandler, serving
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -12,14 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any
 
+import boto3
 import snapshot_restore_py
 from moto import mock_aws
 
 from image_processing import captions
 from tests.events import load_event
 from tools import template
-from tools.local import moto_transactions
-from tools.local.aws_stand_in import create_resources
+from tools.local import resources
 from tools.local.gateway import LocalContext
 from tools.local.server import DEMO_MODEL
 
@@ -30,9 +30,9 @@ _UPLOADS = 8
 def main() -> None:
     """Take the snapshot, and restore it. Prints one line per restore."""
     os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    with mock_aws(), moto_transactions.mended():
-        variables, _ = create_resources(template.read())
-        os.environ |= variables
+    with mock_aws():
+        described = template.read()
+        os.environ |= template.variables(described, resources.create(described, boto3.client))
         os.environ |= {
             "MODEL_PATH": str(DEMO_MODEL),
             "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start",

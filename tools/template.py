@@ -1,5 +1,6 @@
 """Reads template.yaml and the templates in options/ for the local API, the tools and the tests."""
 
+import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import cache
@@ -129,6 +130,32 @@ def functions(template: Template) -> dict[str, dict[str, Any]]:
             variables = {**shared["Environment"]["Variables"], **properties.get("Environment", {}).get("Variables", {})}
             merged[name] = {**shared, **properties, "Environment": {"Variables": variables}}
     return merged
+
+
+def variables(template: Template, names: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables of the functions. A variable has the same value in all functions.
+
+    `names` has the values of references to resources by their logical ids.
+    """
+    domains = {f"{bucket}.RegionalDomainName": f"{name}.s3.us-east-1.amazonaws.com" for bucket, name in names.items()}
+    defaults = {name: str(parameter.get("Default")) for name, parameter in template["Parameters"].items()}
+    values = {**defaults, **names, **domains}
+
+    def resolved(value: object) -> str:
+        match value:
+            case {"Ref": name}:
+                return values[name]
+            case {"Fn::Sub": text}:
+                return re.sub(r"\$\{([\w.]+)\}", lambda reference: values[reference[1]], text)
+        return str(value)
+
+    return {
+        name: resolved(value)
+        for properties in functions(template).values()
+        for name, value in properties["Environment"]["Variables"].items()
+        # Functions have no versions on this machine.
+        if value != {"Ref": "UploadImageFunction.Version"}
+    }
 
 
 def table_definition(template: Template) -> dict[str, Any]:

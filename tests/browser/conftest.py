@@ -18,8 +18,8 @@ from werkzeug.serving import make_server
 from tests.oidc_issuer import issuer
 from tools import template
 from tools.local import server
-from tools.local.aws_stand_in import QuietRequestHandler, serving
 from tools.local.gateway import LocalGateway
+from tools.local.request_handler import QuietRequestHandler, serving
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -10,7 +10,7 @@ from werkzeug import Response
 from werkzeug.serving import make_server
 
 from tests.browser.conftest import HOST, photograph, running_site
-from tools.local.aws_stand_in import QuietRequestHandler, serving
+from tools.local.request_handler import QuietRequestHandler, serving
 
 [EXAMPLE] = re.findall(r"^```html\n(.*?)^```", Path("docs/api.md").read_text(), re.MULTILINE | re.DOTALL)
 

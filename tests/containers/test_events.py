@@ -15,8 +15,8 @@ from tests.contract.examples import shape
 from tests.pictures import scene_png
 from tools import template
 from tools.containers import sam
-from tools.local.aws_stand_in import QuietRequestHandler, serving
 from tools.local.gateway import LocalGateway
+from tools.local.request_handler import QuietRequestHandler, serving
 
 pytestmark = pytest.mark.usefixtures("api_url")
 

@@ -1,7 +1,6 @@
 """Storage for the fault tests: moto, and DynamoDB Local, whose transactions behave like those of DynamoDB."""
 
 import os
-import socket
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from image_pipeline.storage import clients
 from tests.faults.injection import Fault
 from tests.faults.pipeline import Pipeline
 from tests.in_process import aws, quiet, table_definition, variables
-from tools.containers import dynamodb_local, storage
+from tools.local import engines
 
 __all__ = ["aws", "quiet", "table_definition", "variables"]
 
@@ -21,10 +20,9 @@ TABLES = Path("build/faults")
 
 @pytest.fixture(scope="session")
 def dynamodb_url() -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    with dynamodb_local.run(None, "127.0.0.1", port):
-        yield f"http://127.0.0.1:{port}"
+    with engines.dynamodb("127.0.0.1", engines.free_port("127.0.0.1")) as engine:
+        engine.wait()
+        yield engine.url
 
 
 Outcomes = dict[tuple[str, str], set[str]]
@@ -56,8 +54,8 @@ def pipeline(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     url, name = request.getfixturevalue("dynamodb_url"), os.environ["TABLE_NAME"]
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
     clients.dynamodb.cache_clear()
-    storage.create_table(url, name)
     local = clients.dynamodb()
+    local.create_table(TableName=name, **request.getfixturevalue("table_definition"))
     yield Pipeline()
     clients.dynamodb.cache_clear()
     local.delete_table(TableName=name)

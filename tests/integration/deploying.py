@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from moto.server import ThreadedMotoServer
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from tools.local.aws_stand_in import QuietRequestHandler, serving
+from tools.local.request_handler import QuietRequestHandler, serving
 from tools.template import ROOT
 
 # Names the stub of SAM, and then runs the command.
@@ -153,6 +154,17 @@ class Workspace:
         kept = {name: value for name, value in os.environ.items() if name not in {"AWS_REGION", "AWS_DEFAULT_REGION"}}
         own = {"PYTHONPATH": str(ROOT), "PATH": f"{self.folder}/bin:{os.environ['PATH']}", "STUB_ROOT": str(ROOT)}
         return kept | own | self.environment
+
+
+@contextmanager
+def aws_account() -> Iterator[str]:
+    """Serve AWS, by moto, until the block ends. Yields the URL."""
+    served = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    served.start()
+    try:
+        yield "http://{}:{}".format(*served.get_host_and_port())
+    finally:
+        served.stop()
 
 
 @contextmanager

@@ -62,4 +62,4 @@ def test_a_page_of_any_origin_may_post_a_file_with_a_presigned_form(shared: tupl
         timeout=TIMEOUT_SECONDS,
     )
     assert response.ok
-    assert response.headers[ALLOW_ORIGIN] == PAGE
+    assert response.headers[ALLOW_ORIGIN] in {"*", PAGE}

@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import boto3
 import pytest
 import requests
 
-from tests.integration.deploying import ACCOUNT, CHECKED, SMALL_ACCOUNT, Workspace, lambda_stand_in
+from tests.integration.deploying import ACCOUNT, CHECKED, SMALL_ACCOUNT, Workspace, aws_account, lambda_stand_in
 from tools import template
 from tools.local import server
 from tools.local.access import API_KEY
@@ -37,18 +38,27 @@ capabilities = "CAPABILITY_IAM CAPABILITY_AUTO_EXPAND"
 REGION = "eu-west-1"
 ACCESS_QUESTION = "API_KEY, JWT, AWS_IAM or NONE: "
 MakeWorkspace = Callable[..., Workspace]
+Account = Callable[[Any], Any]
 
 
 @pytest.fixture(scope="module")
 def api(request: pytest.FixtureRequest) -> Iterator[LocalApi]:
-    """The API whose URL the stack has. moto has one state per process, so only one API can run."""
+    """The API whose URL the stack has."""
     with server.run(parameters={"ApiAuth": getattr(request, "param", "NONE")}) as running:
         yield running
 
 
+@pytest.fixture(scope="module")
+def account(api: LocalApi) -> Iterator[Account]:  # noqa: ARG001 - its credentials are needed
+    """An AWS account. Yields a function that makes the client of a service."""
+    with aws_account() as url:
+        yield partial(boto3.client, region_name=REGION, endpoint_url=url)
+
+
 @pytest.fixture
-def workspace(api: LocalApi, tmp_path: Path) -> Iterator[MakeWorkspace]:
+def workspace(api: LocalApi, account: Account, tmp_path: Path) -> Iterator[MakeWorkspace]:
     """Return a function that makes the folder, the account, and the outputs of the stub."""
+    cloudformation = account("cloudformation")
     with ExitStack() as stack:
 
         def make(
@@ -68,10 +78,11 @@ def workspace(api: LocalApi, tmp_path: Path) -> Iterator[MakeWorkspace]:
             if key_id:
                 outputs["FirstApiKeyId"] = key_id
             url = stack.enter_context(lambda_stand_in(limit, checked))
-            return Workspace(tmp_path, stub, {"AWS_ENDPOINT_URL_LAMBDA": url, "STUB_OUTPUTS": json.dumps(outputs)})
+            endpoints = {"AWS_ENDPOINT_URL": cloudformation.meta.endpoint_url, "AWS_ENDPOINT_URL_LAMBDA": url}
+            return Workspace(tmp_path, stub, endpoints | {"STUB_OUTPUTS": json.dumps(outputs)})
 
         yield make
-    boto3.client("cloudformation", region_name=REGION).delete_stack(StackName="a-stack")
+    cloudformation.delete_stack(StackName="a-stack")
 
 
 def test_a_first_deployment_in_a_new_account(workspace: MakeWorkspace, api: LocalApi) -> None:
@@ -219,8 +230,8 @@ def test_the_doctor_changes_nothing(workspace: MakeWorkspace) -> None:
 
 
 @pytest.mark.parametrize("api", ["API_KEY"], indirect=True)
-def test_without_a_terminal_everything_can_be_given(workspace: MakeWorkspace) -> None:
-    key = boto3.client("apigateway", region_name=REGION).create_api_key(name="first", value=API_KEY)
+def test_without_a_terminal_everything_can_be_given(workspace: MakeWorkspace, account: Account) -> None:
+    key = account("apigateway").create_api_key(name="first", value=API_KEY)
     at = workspace(SMALL_ACCOUNT, key_id=key["id"])
     ended = at.alone("--region", REGION, "--auth", "API_KEY", "--yes")
     assert ended.status == 0, ended.output

@@ -7,7 +7,7 @@ import pytest
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from tools.local.aws_stand_in import QuietRequestHandler, serving
+from tools.local.request_handler import QuietRequestHandler, serving
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 TIMEOUT_SECONDS = 10

@@ -12,7 +12,7 @@ from queue import Queue
 from typing import Any
 from uuid import uuid4
 
-from tools.local.aws_stand_in import serving
+from tools.local.request_handler import serving
 
 _TIMEOUT_SECONDS = 60
 

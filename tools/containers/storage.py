@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -12,22 +11,16 @@ from urllib.parse import urlsplit
 
 import boto3
 import docker
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from docker.errors import APIError
 from docker.types import IPAMConfig, IPAMPool
 
 from tools import template
-from tools.containers import dynamodb_local
 from tools.containers.errors import ContainersError
-from tools.local import aws_stand_in
+from tools.local import engines, resources
 
 VARIABLES_FILE = Path("events/env.local.json")
 # samconfig.toml contains this name too.
 NETWORK = "image-pipeline"
-
-_START_SECONDS = 60
-_UPLOADS_QUEUE = "uploads"
 
 
 def variables() -> dict[str, str]:
@@ -40,9 +33,7 @@ def function_environment() -> dict[str, str]:
     """Return the environment of a function as `sam local` makes it: defaults of the template, then `variables()`."""
     described = template.read()
     environment = {
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_DEFAULT_REGION": "us-east-1",
+        **engines.credentials(),
         "AWS_LAMBDA_FUNCTION_NAME": "local",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
@@ -69,10 +60,12 @@ def running(docker_client: docker.DockerClient) -> Iterator[dict[str, str]]:
         raise ContainersError("another make local or make e2e is running. Stop it first")
     with (
         _network(docker_client, host),
-        aws_stand_in.run(host, s3.port),
-        dynamodb_local.run(docker_client, host, dynamodb.port),
+        engines.objects(host, s3.port, engines.credentials()) as objects,
+        engines.dynamodb(host, dynamodb.port) as table,
     ):
-        yield _create_resources(settings)
+        objects.wait()
+        table.wait()
+        yield resources.create(template.read(), client)
 
 
 def _is_reachable(host: str, port: int) -> bool:
@@ -113,42 +106,10 @@ def _remove_network(client: docker.DockerClient) -> None:
         network.remove()
 
 
-def _create_resources(settings: dict[str, str]) -> dict[str, str]:
-    """Create buckets, queues and table. Return the names that `notifications` needs."""
-    for name in ("BUCKET_NAME", "UPLOADS_BUCKET"):
-        client("s3").create_bucket(Bucket=settings[name])
-    create_table(settings["AWS_ENDPOINT_URL_DYNAMODB"], settings["TABLE_NAME"])
-    leftovers = settings["LEFTOVERS_QUEUE_URL"].rpartition("/")[2]
-    queues = {"UploadsQueue": _UPLOADS_QUEUE, "LeftoversQueue": leftovers}
-    urls = {logical_id: client("sqs").create_queue(QueueName=name)["QueueUrl"] for logical_id, name in queues.items()}
-    described = template.read()
-    bucket = described["Resources"]["UploadsBucket"]["Properties"]
-    aws_stand_in.notify(settings["UPLOADS_BUCKET"], bucket["NotificationConfiguration"], urls, client)
-    for name, logical_id in (("BUCKET_NAME", "ThumbnailsBucket"), ("UPLOADS_BUCKET", "UploadsBucket")):
-        aws_stand_in.share(settings[name], template.cors_rules(described, logical_id), client)
-    return {**urls, "ImagesTable": settings["TABLE_NAME"]}
-
-
 def client(service: Any) -> Any:  # noqa: ANN401 - one of many clients
     """Return a client of S3, SQS, DynamoDB or DynamoDB Streams, for this machine."""
     kind = "DYNAMODB" if service.startswith("dynamodb") else service.upper()
     return _session().client(service, endpoint_url=variables()[f"AWS_ENDPOINT_URL_{kind}"])
-
-
-def create_table(url: str, name: str) -> None:
-    """Wait until the DynamoDB at `url` responds, and create the table of the template. Raises ContainersError."""
-    patience = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
-    dynamodb = _session().client("dynamodb", endpoint_url=url, config=patience)
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            dynamodb.list_tables()
-            break
-        except (BotoCoreError, ClientError) as error:
-            if time.monotonic() > deadline:
-                raise ContainersError(f"DynamoDB Local does not answer: {error}") from error
-            time.sleep(0.2)
-    dynamodb.create_table(TableName=name, **template.table_definition(template.read()))
 
 
 @cache

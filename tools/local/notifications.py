@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tools.template import Template, functions
@@ -20,17 +21,25 @@ _REGION = "us-east-1"
 
 
 @contextmanager
-def running(template: Template, names: dict[str, str], client: Callable[[Any], Any], call: Call) -> Iterator[None]:
+def running(
+    template: Template,
+    names: dict[str, str],
+    client: Callable[[Any], Any],
+    call: Call,
+    checkpoints: Path | None = None,
+) -> Iterator[None]:
     """Deliver events until the block ends.
 
     `names` has the name of each table and the URL of each queue by its logical id. `client` makes the client of an AWS
-    service. `call` calls a function, by its logical id, with an event, and returns its response.
+    service. `call` calls a function, by its logical id, with an event, and returns its response. The file `checkpoints`
+    keeps what has been read of the stream, for the next start.
     """
     stop = threading.Event()
+    read = _Checkpoints(checkpoints)
     threads = []
     for function, properties in functions(template).items():
         for source in properties.get("Events", {}).values():
-            deliver = _source(source, names, client, _invoker(function, call))
+            deliver = _source(source, names, client, _invoker(function, call), read)
             if deliver:
                 threads.append(threading.Thread(target=_poll, args=(deliver, stop), name=f"events of {function}"))
     for thread in threads:
@@ -50,8 +59,34 @@ def matches(pattern: Any, value: Any) -> bool:  # noqa: ANN401 - JSON
     return all(name in value and matches(part, value[name]) for name, part in pattern.items())
 
 
+class _Checkpoints:
+    """The sequence number of the last record of each shard that a function has processed."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._numbers: dict[str, str] = json.loads(file.read_text()) if file and file.exists() else {}
+
+    def start(self, shard: str) -> Json:
+        """Return from where to read a shard, as the arguments of GetShardIterator."""
+        if number := self._numbers.get(shard):
+            return {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": number}
+        return {"ShardIteratorType": "TRIM_HORIZON"}
+
+    def keep(self, shard: str, number: str) -> None:
+        self._numbers[shard] = number
+        if self._file:
+            # Replaced at once, so that a killed process leaves a whole file.
+            new = self._file.with_suffix(".new")
+            new.write_text(json.dumps(self._numbers))
+            new.replace(self._file)
+
+    def forget_all_but(self, shards: list[str]) -> None:
+        """Forget shards that no longer exist."""
+        self._numbers = {shard: number for shard, number in self._numbers.items() if shard in shards}
+
+
 def _source(
-    source: Json, names: dict[str, str], client: Callable[[Any], Any], invoke: _Invoke
+    source: Json, names: dict[str, str], client: Callable[[Any], Any], invoke: _Invoke, checkpoints: _Checkpoints
 ) -> Callable[[], None] | None:
     match source:
         case {"Type": "SQS", "Properties": {"Queue": {"Fn::GetAtt": [queue, "Arn"]}}}:
@@ -59,7 +94,7 @@ def _source(
         case {"Type": "DynamoDB", "Properties": {"Stream": {"Fn::GetAtt": [table, "StreamArn"]}}}:
             arn = client("dynamodb").describe_table(TableName=names[table])["Table"]["LatestStreamArn"]
             filters = [json.loads(each["Pattern"]) for each in source["Properties"]["FilterCriteria"]["Filters"]]
-            return _stream(client("dynamodbstreams"), arn, filters, invoke)
+            return _stream(client("dynamodbstreams"), arn, filters, invoke, checkpoints)
     return None
 
 
@@ -104,15 +139,22 @@ def _message(message: Any, arn: str) -> Json:  # noqa: ANN401
     }
 
 
-def _stream(streams: Any, arn: str, filters: list[Json], invoke: _Invoke) -> Callable[[], None]:  # noqa: ANN401
+def _stream(
+    streams: Any,  # noqa: ANN401
+    arn: str,
+    filters: list[Json],
+    invoke: _Invoke,
+    checkpoints: _Checkpoints,
+) -> Callable[[], None]:
     positions: dict[str, str | None] = {}
 
     def find_shards() -> None:
-        for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
-            name = shard["ShardId"]
-            if name not in positions:
-                start = streams.get_shard_iterator(StreamArn=arn, ShardId=name, ShardIteratorType="TRIM_HORIZON")
-                positions[name] = start["ShardIterator"]
+        shards = [shard["ShardId"] for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]]
+        checkpoints.forget_all_but(shards)
+        for shard in shards:
+            if shard not in positions:
+                start = streams.get_shard_iterator(StreamArn=arn, ShardId=shard, **checkpoints.start(shard))
+                positions[shard] = start["ShardIterator"]
 
     def deliver() -> None:
         if not any(positions.values()):
@@ -125,6 +167,8 @@ def _stream(streams: Any, arn: str, filters: list[Json], invoke: _Invoke) -> Cal
                 # Lambda sends the batch again if a record failed. A closed shard has no next iterator.
                 if not wanted or not invoke(wanted):
                     positions[shard] = found.get("NextShardIterator")
+                    if records:
+                        checkpoints.keep(shard, records[-1]["dynamodb"]["SequenceNumber"])
 
     return deliver
 

@@ -1,9 +1,12 @@
 """The request handler of the local servers: werkzeug's handler, with two faults corrected."""
 
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from io import BufferedIOBase, BytesIO
+from socketserver import BaseServer
 from typing import TYPE_CHECKING
 
 from werkzeug.serving import WSGIRequestHandler
@@ -42,6 +45,26 @@ class RequestHandler(WSGIRequestHandler):
             super().run_wsgi()
         except ChunkError as error:
             self.send_error(HTTPStatus.BAD_REQUEST, str(error))
+
+
+class QuietRequestHandler(RequestHandler):
+    """A request handler that logs no requests."""
+
+    def log_request(self, *_: object) -> None: ...
+
+
+@contextmanager
+def serving(server: BaseServer) -> Iterator[None]:
+    """Run `server` in a thread of its own until the block ends."""
+    # The server looks every 50 ms whether it should stop. Its default, 0.5 s, would delay the end.
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def _chunks(stream: BufferedIOBase) -> Iterator[bytes]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from image_processing.captions import ModelFolderError
 from tools.local import server
 from tools.local.access import API_KEY
+from tools.local.dynamodb_local import DownloadError
+from tools.local.engines import EngineError
 from tools.local.request_handler import RequestHandler
 
 # The options of curl for each value of ApiAuth.
@@ -26,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
     parser.add_argument("--model", type=Path, default=server.DEMO_MODEL, help="folder of an exported model")
+    parser.add_argument("--data", type=Path, help="folder that keeps everything (default: memory, until the API stops)")
     parser.add_argument("--origins", default="", help="origins whose pages may use the API, separated by commas")
     parser.add_argument(
         "--auth", choices=["NONE", "API_KEY", "JWT"], default="NONE", help="what clients need (default: %(default)s)"
@@ -46,10 +49,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda *_: stop.set())
     try:
-        with server.run(options.model, options.host, options.port, _LoggingRequestHandler, parameters) as api:
-            print(_banner(api, options.auth), flush=True)
+        with server.run(
+            options.model, options.host, options.port, _LoggingRequestHandler, parameters, options.data
+        ) as api:
+            print(_banner(api, options.auth, options.data), flush=True)
             stop.wait()
-    except (ModelFolderError, server.AddressError) as error:
+    except (ModelFolderError, server.AddressError, EngineError, DownloadError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print("\nstopped", flush=True)
@@ -62,7 +67,7 @@ class _LoggingRequestHandler(RequestHandler):
         print(f"{self.log_date_time_string()}  {self.command} {path}  {code}", flush=True)
 
 
-def _banner(api: server.LocalApi, auth: str) -> str:
+def _banner(api: server.LocalApi, auth: str, data: Path | None) -> str:
     model = api.captioner.model
     lines = [f"Image Processing Pipeline API on {api.url}", ""]
     lines += [f"  {method:5} {route.path}" for route in api.routes for method in route.methods]
@@ -74,7 +79,9 @@ def _banner(api: server.LocalApi, auth: str) -> str:
         f"Open {api.url} in a browser, or try it from another shell:",
         f"  curl {_HEADER_OPTIONS[auth]}-F file=@tools/exporter/samples/scene-03.png {api.url}/api/images",
         "",
-        "Everything is in memory. Ctrl-C stops the API and deletes all its data.",
+        f"Everything is kept in {data}. Ctrl-C stops the API."
+        if data
+        else "Everything is in memory. Ctrl-C stops the API and deletes all its data. DATA=folder keeps it.",
     ]
     return "\n".join(lines)
 

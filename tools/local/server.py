@@ -1,4 +1,4 @@
-"""The whole API in one process: gateway, handlers, S3 and DynamoDB. Used by serve, demo and the tests."""
+"""The whole API: gateway and handlers in this process, S3 and DynamoDB beside it. Used by serve, demo and the tests."""
 
 import os
 import socket
@@ -15,10 +15,9 @@ from werkzeug.serving import make_server
 from image_pipeline.storage import clients
 from image_processing.captions import Captioner, get_captioner
 from tools import template
-from tools.local import aws_stand_in, notifications
-from tools.local.aws_stand_in import QuietRequestHandler, create_resources, serving
+from tools.local import engines, notifications, resources
 from tools.local.gateway import LocalGateway
-from tools.local.request_handler import RequestHandler
+from tools.local.request_handler import QuietRequestHandler, RequestHandler, serving
 
 DEMO_MODEL = template.ROOT / "tools" / "demo_model" / "model"
 _MAX_PORT = 65_535
@@ -38,37 +37,44 @@ class LocalApi:
 
 
 @contextmanager
-def run(
+def run(  # noqa: PLR0913 - the arguments of make serve
     model: Path = DEMO_MODEL,
     host: str = "127.0.0.1",
     port: int = 0,
     request_handler: type[RequestHandler] = QuietRequestHandler,
     parameters: Mapping[str, str] | None = None,
+    data: Path | None = None,
 ) -> Iterator[LocalApi]:
     """Serve until the block ends. Port 0 means any free port. `parameters` are those of the template.
 
-    Until then, this process has the environment variables of the functions. Its AWS clients reach only the stand-in.
-    Raises AddressError and ModelFolderError.
+    What is stored stays in the folder `data`. Without one it is in memory. Until the block ends, this process has the
+    environment variables of the functions, and its AWS clients reach only this machine.
+    Raises AddressError, ModelFolderError, EngineError and DownloadError.
     """
-    with _listen(host, port) as listener, aws_stand_in.run(host) as aws, _environment(aws):
-        described = template.read(parameters)
-        variables, resources = create_resources(described)
-        os.environ |= variables
+    described = template.read(parameters)
+    with _listen(host, port) as listener, engines.running(host, data) as aws, _environment(aws.variables):
+        port = listener.getsockname()[1]
+        gateway = LocalGateway(described, host, port)
+        aws.wait()
+        # boto3.client would go on with the credentials of an earlier call.
+        client = boto3.Session().client
+        names = resources.create(described, client)
+        os.environ |= template.variables(described, names)
         os.environ |= {
-            "THUMBNAILS_URL": f"{aws['AWS_ENDPOINT_URL']}/{os.environ['BUCKET_NAME']}",
-            "UPLOADS_URL": f"{aws['AWS_ENDPOINT_URL']}/{os.environ['UPLOADS_BUCKET']}",
+            "THUMBNAILS_URL": f"{aws.variables['AWS_ENDPOINT_URL']}/{names['ThumbnailsBucket']}",
+            "UPLOADS_URL": f"{aws.variables['AWS_ENDPOINT_URL']}/{names['UploadsBucket']}",
             "MODEL_PATH": str(model),
             "AWS_SAM_LOCAL": "true",
             "POWERTOOLS_LOG_LEVEL": "WARNING",
             "POWERTOOLS_METRICS_DISABLED": "true",
         }
         captioner = get_captioner()
-        port = listener.getsockname()[1]
-        gateway = LocalGateway(described, host, port)
         server = make_server(
             host, port, gateway.app, threaded=True, request_handler=request_handler, fd=listener.fileno()
         )
-        with notifications.running(described, resources, boto3.client, gateway.call), serving(server):
+        resources.announce(described, names, client)
+        checkpoints = data / "stream.json" if data else None
+        with notifications.running(described, names, client, gateway.call, checkpoints), serving(server):
             yield LocalApi(f"http://{host}:{port}", gateway.routes, captioner)
 
 

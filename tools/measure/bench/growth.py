@@ -7,7 +7,6 @@ words of the searches are in enough images of the first hundred.
 """
 
 import os
-import socket
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +21,9 @@ from matplotlib import pyplot as plt
 from tqdm import tqdm
 
 from image_pipeline.storage import clients, keys, records, search_index, table, terms
-from tools.containers import dynamodb_local, storage
+from tools.local import engines
 from tools.local.sample_images import sample_image, store_sample
+from tools.template import read, table_definition
 
 _SIZES = (100, 10_000, 1_000_000)
 _PAGE_SIZE = 50
@@ -47,11 +47,12 @@ _SEARCHES = {
 
 def main() -> None:
     """Print and draw the median time of each read at each size, and its ratio to the smallest size."""
-    with _dynamodb() as url:
+    with _dynamodb():
         reads = {}
         for size in _SIZES:
             os.environ["TABLE_NAME"] = f"images-{size}"
-            storage.create_table(url, os.environ["TABLE_NAME"])
+            definition = table_definition(read())
+            clients.dynamodb().create_table(TableName=os.environ["TABLE_NAME"], **definition)
             # DynamoDB Local with several streams gets slower with each record in any of them.
             clients.dynamodb().update_table(
                 TableName=os.environ["TABLE_NAME"], StreamSpecification={"StreamEnabled": False}
@@ -78,20 +79,12 @@ def _reads(image_id: str) -> dict[str, Callable[[], object]]:
 
 
 @contextmanager
-def _dynamodb() -> Iterator[str]:
-    """Run a DynamoDB Local for this process until the block ends. Yields its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    os.environ |= {
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL_DYNAMODB": url,
-        "RETENTION_DAYS": "0",
-    }
-    with dynamodb_local.run(None, "127.0.0.1", port):
-        yield url
+def _dynamodb() -> Iterator[None]:
+    """Run a DynamoDB Local for this process until the block ends."""
+    with engines.dynamodb("127.0.0.1", engines.free_port("127.0.0.1")) as engine:
+        os.environ |= engines.credentials() | {"AWS_ENDPOINT_URL_DYNAMODB": engine.url, "RETENTION_DAYS": "0"}
+        engine.wait()
+        yield
 
 
 def _fill(images: int) -> str:

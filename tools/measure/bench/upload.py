@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 from unittest.mock import patch
 
+import boto3
 import numpy as np
 from moto import mock_aws
 from PIL import Image
@@ -22,7 +23,7 @@ from image_pipeline import settings
 from image_processing import pictures, uploads
 from image_processing.captions import get_captioner
 from tools import template
-from tools.local.aws_stand_in import create_resources
+from tools.local import resources
 from tools.local.gateway import LocalContext
 from tools.measure.bench import tasks
 
@@ -55,8 +56,8 @@ def main(folder: str, photograph: str, tokens: str, rounds: str) -> None:
     }
     os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_CONFIG_FILE": os.devnull}
     with mock_aws():
-        variables, _ = create_resources(template.read())
-        os.environ |= variables
+        described = template.read()
+        os.environ |= template.variables(described, resources.create(described, boto3.client))
         os.environ |= {
             "MODEL_PATH": folder,
             "MAX_CAPTION_TOKENS": tokens,

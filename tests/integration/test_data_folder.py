@@ -1,0 +1,135 @@
+"""`make serve DATA=folder`: what was answered is there after a restart, also after `kill -9` at any moment."""
+
+import os
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.contract.client import Client
+from tests.integration.test_serve import START_SECONDS, banner_of, serve
+from tests.pictures import encode
+from tools.demo_model import scenes
+
+KILLS = int(os.environ.get("KILLS", "3"))
+CLIENTS = 3
+_SECONDS = 60
+
+# Each test starts the API several times. In one process they do not slow down each other.
+pytestmark = pytest.mark.xdist_group("data folder")
+
+
+@contextmanager
+def killed(folder: Path) -> Iterator[Client]:
+    """Run the API until the block ends, and then end it with `kill -9`."""
+    with serve("--port", "0", "--data", str(folder)) as process:
+        found = re.search(r"API on (http://\S+)", banner_of(process))
+        assert found
+        yield Client(found[1])
+        process.kill()
+        process.wait()
+
+
+def scene(number: int) -> bytes:
+    return encode(scenes.draw(scenes.random_scene(random.Random(number))))
+
+
+def test_each_image_that_was_answered_survives_kills_at_random_moments(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    rng = random.Random(26)
+    answered: set[str] = set()
+    for first in range(0, KILLS * 1000, 1000):
+        with killed(folder) as api:
+            stop = threading.Event()
+            threads = [
+                threading.Thread(target=upload_until, args=(stop, api, answered, first + 100 * client))
+                for client in range(CLIENTS)
+            ]
+            for thread in threads:
+                thread.start()
+            time.sleep(rng.uniform(0.5, 2.5))
+        stop.set()
+        for thread in threads:
+            thread.join()
+    with killed(folder) as api:
+        listed = images(api)
+        statistics = requests.get(f"{api.url}/api/stats", timeout=_SECONDS).json()["data"]
+        # An upload that was stored, but not answered, may be there too: at most one of each client and kill.
+        assert answered <= set(listed)
+        assert len(listed) <= len(answered) + KILLS * CLIENTS
+        assert statistics["success"] == len(listed)
+        for image_id in answered:
+            assert all(requests.get(url, timeout=_SECONDS).ok for url in listed[image_id]["thumbnails"].values())
+        # The index follows the table.
+        wait_until(lambda: set(images(api, "&q=png")) == set(listed))
+    assert len(answered) > KILLS
+
+
+def upload_until(stop: threading.Event, api: Client, answered: set[str], first: int) -> None:
+    for number in range(first, first + 100):
+        try:
+            response = api.upload(scene(number), f"{number}.png")
+        except requests.ConnectionError:
+            return
+        if response.ok:
+            answered.add(response.json()["data"]["image_id"])
+        if stop.is_set():
+            return
+
+
+def images(api: Client, query: str = "") -> dict[str, Any]:
+    """Return the data of all images that the list or a search returns, by id."""
+    found: dict[str, Any] = {}
+    path = f"/api/images?limit=100{query}"
+    while path:
+        page = requests.get(f"{api.url}{path}", timeout=_SECONDS).json()
+        found |= {image_id: image["data"] for image_id, image in page.get("content", {}).items()}
+        path = page.get("next", "")
+    return found
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + _SECONDS
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def test_a_direct_upload_whose_file_has_arrived_is_processed_after_a_kill(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with killed(folder) as api:
+        sent = [api.upload_directly(scene(number), f"{number}.png") for number in range(5)]
+    with killed(folder) as api:
+
+        def states() -> list[str]:
+            return [
+                requests.get(f"{api.url}/api/images/{image_id}", timeout=_SECONDS).json()["data"]["image_status"]
+                for image_id in sent
+            ]
+
+        # The worker processes one file at a time. That of the killed API may hold its claim for some minutes.
+        wait_until(lambda: states().count("success") >= len(sent) - 1)
+        assert set(states()) <= {"success", "processing"}
+
+
+def test_a_folder_belongs_to_one_api_at_a_time(tmp_path: Path) -> None:
+    with killed(tmp_path), serve("--port", "0", "--data", str(tmp_path)) as second:
+        _, errors = second.communicate(timeout=START_SECONDS)
+    assert second.returncode == 1
+    assert errors == f"error: another API uses {tmp_path}; stop it, or choose another folder: make serve DATA=\n"
+
+
+def test_a_folder_that_cannot_be_made_gives_one_clear_error_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with serve("--port", "0", "--data", str(tmp_path / "file" / "data")) as process:
+        _, errors = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 1
+    assert errors.count("\n") == 1
+    assert errors.startswith(f"error: cannot keep data in {tmp_path / 'file' / 'data'} (Not a directory)")
