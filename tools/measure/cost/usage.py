@@ -115,7 +115,8 @@ def _usage_of(send: Callable[[str], None]) -> Usage:
 
 
 def _stored_bytes() -> int:
-    objects = boto3.client("s3").list_objects_v2(Bucket=settings.bucket_name())["Contents"]
+    # boto3.client would go on with the credentials of an earlier call, and clients.s3() is counted.
+    objects = boto3.Session().client("s3").list_objects_v2(Bucket=settings.bucket_name())["Contents"]
     return sum(stored["Size"] for stored in objects)
 
 
