@@ -3,12 +3,15 @@
 import os
 import random
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -117,6 +120,33 @@ def test_a_direct_upload_whose_file_has_arrived_is_processed_after_a_kill(tmp_pa
         # The worker processes one file at a time. That of the killed API may hold its claim for some minutes.
         wait_until(lambda: states().count("success") >= len(sent) - 1)
         assert set(states()) <= {"success", "processing"}
+
+
+def test_no_program_outlives_a_killed_api(tmp_path: Path) -> None:
+    with killed(tmp_path) as api:
+        thumbnail = urlsplit(api.uploaded(scene(1), "scene.png")["thumbnails"]["small"])
+        storage = (str(thumbnail.hostname), int(thumbnail.port or 0))
+        socket.create_connection(storage, 1).close()
+    wait_until(lambda: not listens(storage))
+    # The guards hold the lock of the folder until their programs have ended.
+    with (tmp_path / "lock").open("w") as lock:
+        wait_until(lambda: is_free(lock))
+
+
+def listens(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def is_free(lock: IO[str]) -> bool:
+    try:
+        flock(lock, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def test_a_folder_belongs_to_one_api_at_a_time(tmp_path: Path) -> None:

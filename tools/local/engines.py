@@ -22,6 +22,8 @@ from tools.local import dynamodb_local
 _ACCOUNT = "123456789012"
 _REGION = "us-east-1"
 _GUARD = Path(__file__).with_name("guard.py")
+# The import of the service reads what is stored. Otherwise the first request would do it.
+_MINISTACK = "import ministack.services.s3; from hypercorn.__main__ import main; main()"
 _START_SECONDS = 60
 _LOCK_SECONDS = 10
 _POLL_SECONDS = 0.05
@@ -140,8 +142,8 @@ def objects(host: str, port: int, accepted: Mapping[str, str], folder: _Folder |
         "S3_PERSIST": "1" if folder else "0",
         "S3_DATA_DIR": str(folder.path / "s3") if folder else os.devnull,
     }
-    command = [sys.executable, "-m", "hypercorn", "ministack.app:app", "--bind", f"{host}:{port}"]
-    command += ["--log-level", "WARNING"]
+    command = [sys.executable, "-c", _MINISTACK, "ministack.app:app", "--bind", f"{host}:{port}"]
+    command += ["--workers", "0", "--log-level", "WARNING"]
     with _started("S3 (ministack)", host, port, command, variables, folder) as engine:
         yield engine
 

@@ -18,29 +18,10 @@ def create(template: Template, client: Client) -> dict[str, str]:
 
     They are by logical id. The name of ThumbnailsBucket is `thumbnails`. `client` makes the client of an AWS service.
     """
-    queues, buckets, tables = (_of_type(template, name) for name in ("SQS::Queue", "S3::Bucket", "DynamoDB::Table"))
-    urls = {queue: client("sqs").create_queue(QueueName=_name(queue, "Queue"))["QueueUrl"] for queue in queues}
-    arns = {queue: _arn(url, client) for queue, url in urls.items()}
-    for queue, properties in queues.items():
-        client("sqs").set_queue_attributes(QueueUrl=urls[queue], Attributes=_attributes(properties, arns))
-    for policy in _of_type(template, "SQS::QueuePolicy").values():
-        for queue in (reference["Ref"] for reference in policy["Queues"]):
-            attributes = _attributes({"Policy": policy["PolicyDocument"]}, arns)
-            client("sqs").set_queue_attributes(QueueUrl=urls[queue], Attributes=attributes)
-    for bucket, properties in buckets.items():
-        name = _name(bucket, "Bucket")
-        with suppress(client("s3").exceptions.BucketAlreadyOwnedByYou):
-            client("s3").create_bucket(Bucket=name)
-        if rules := cors_rules(template, bucket):
-            client("s3").put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": rules})
-        _notify(name, properties.get("NotificationConfiguration", {}), arns, client)
-    for table in tables:
-        _create_table(_name(table, "Table"), template, client("dynamodb"))
-    return (
-        urls
-        | {bucket: _name(bucket, "Bucket") for bucket in buckets}
-        | {table: _name(table, "Table") for table in tables}
-    )
+    queues = _create_queues(template, client("sqs"))
+    urls = {queue: url for queue, (url, _) in queues.items()}
+    arns = {queue: arn for queue, (_, arn) in queues.items()}
+    return urls | _create_buckets(template, arns, client("s3")) | _create_tables(template, client("dynamodb"))
 
 
 def announce(template: Template, names: dict[str, str], client: Client) -> None:
@@ -48,27 +29,32 @@ def announce(template: Template, names: dict[str, str], client: Client) -> None:
 
     A file is deleted when it has been processed. The messages about the others were in memory when the API stopped.
     """
+    s3, sqs = client("s3"), client("sqs")
     for bucket, properties in _of_type(template, "S3::Bucket").items():
         for queue in properties.get("NotificationConfiguration", {}).get("QueueConfigurations", []):
             (prefix,) = (rule["Value"] for rule in queue["Filter"]["S3Key"]["Rules"])
-            pages = client("s3").get_paginator("list_objects_v2").paginate(Bucket=names[bucket], Prefix=prefix)
+            pages = s3.get_paginator("list_objects_v2").paginate(Bucket=names[bucket], Prefix=prefix)
             for stored in (found for page in pages for found in page.get("Contents", [])):
                 record = {"s3": {"object": {"key": quote_plus(stored["Key"], safe="/")}}}
                 url = names[queue["Queue"]["Fn::GetAtt"][0]]
-                client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps({"Records": [record]}))
+                sqs.send_message(QueueUrl=url, MessageBody=json.dumps({"Records": [record]}))
 
 
-def _of_type(template: Template, name: str) -> dict[str, _Properties]:
-    """Return the properties of the resources of a type by their logical ids."""
-    return {
-        logical_id: resource["Properties"]
-        for logical_id, resource in template["Resources"].items()
-        if resource["Type"] == f"AWS::{name}"
-    }
-
-
-def _name(logical_id: str, kind: str) -> str:
-    return logical_id.removesuffix(kind).lower()
+def _create_queues(template: Template, sqs: Any) -> dict[str, tuple[str, str]]:  # noqa: ANN401 - one of many clients
+    """Return the URL and the ARN of each queue."""
+    queues = _of_type(template, "SQS::Queue")
+    created = {}
+    for queue in queues:
+        url = sqs.create_queue(QueueName=_name(queue, "Queue"))["QueueUrl"]
+        attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        created[queue] = (url, attributes["Attributes"]["QueueArn"])
+    arns = {queue: arn for queue, (_, arn) in created.items()}
+    for policy in _of_type(template, "SQS::QueuePolicy").values():
+        for queue in policy["Queues"]:
+            queues[queue["Ref"]]["Policy"] = policy["PolicyDocument"]
+    for queue, properties in queues.items():
+        sqs.set_queue_attributes(QueueUrl=created[queue][0], Attributes=_attributes(properties, arns))
+    return created
 
 
 def _attributes(properties: _Properties, arns: dict[str, str]) -> dict[str, str]:
@@ -93,32 +79,47 @@ def _attributes(properties: _Properties, arns: dict[str, str]) -> dict[str, str]
     }
 
 
-def _arn(url: str, client: Client) -> str:
-    attributes = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    arn: str = attributes["Attributes"]["QueueArn"]
-    return arn
+def _create_buckets(template: Template, arns: dict[str, str], s3: Any) -> dict[str, str]:  # noqa: ANN401
+    names = {}
+    for bucket, properties in _of_type(template, "S3::Bucket").items():
+        name = names[bucket] = _name(bucket, "Bucket")
+        with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+            s3.create_bucket(Bucket=name)
+        if rules := cors_rules(template, bucket):
+            s3.put_bucket_cors(Bucket=name, CORSConfiguration={"CORSRules": rules})
+        queues = [
+            {
+                "QueueArn": arns[queue["Queue"]["Fn::GetAtt"][0]],
+                "Events": [queue["Event"]],
+                "Filter": {"Key": {"FilterRules": queue["Filter"]["S3Key"]["Rules"]}},
+            }
+            for queue in properties.get("NotificationConfiguration", {}).get("QueueConfigurations", [])
+        ]
+        if queues:
+            s3.put_bucket_notification_configuration(
+                Bucket=name, NotificationConfiguration={"QueueConfigurations": queues}
+            )
+    return names
 
 
-def _notify(bucket: str, configuration: _Properties, arns: dict[str, str], client: Client) -> None:
-    """Let S3 send messages to queues, as the notification configuration of a bucket in the template says."""
-    queues = [
-        {
-            "QueueArn": arns[queue["Queue"]["Fn::GetAtt"][0]],
-            "Events": [queue["Event"]],
-            "Filter": {"Key": {"FilterRules": queue["Filter"]["S3Key"]["Rules"]}},
-        }
-        for queue in configuration.get("QueueConfigurations", [])
-    ]
-    if queues:
-        client("s3").put_bucket_notification_configuration(
-            Bucket=bucket, NotificationConfiguration={"QueueConfigurations": queues}
-        )
+def _create_tables(template: Template, dynamodb: Any) -> dict[str, str]:  # noqa: ANN401
+    names = {}
+    for table, properties in _of_type(template, "DynamoDB::Table").items():
+        name = names[table] = _name(table, "Table")
+        with suppress(dynamodb.exceptions.ResourceInUseException):
+            dynamodb.create_table(TableName=name, **table_definition(template))
+            dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=properties["TimeToLiveSpecification"])
+    return names
 
 
-def _create_table(name: str, template: Template, dynamodb: Any) -> None:  # noqa: ANN401 - one of many clients
-    try:
-        dynamodb.create_table(TableName=name, **table_definition(template))
-    except dynamodb.exceptions.ResourceInUseException:
-        return
-    attribute = template["Resources"]["ImagesTable"]["Properties"]["TimeToLiveSpecification"]
-    dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=attribute)
+def _of_type(template: Template, name: str) -> dict[str, _Properties]:
+    """Return the properties of the resources of a type by their logical ids."""
+    return {
+        logical_id: dict(resource["Properties"])
+        for logical_id, resource in template["Resources"].items()
+        if resource["Type"] == f"AWS::{name}"
+    }
+
+
+def _name(logical_id: str, kind: str) -> str:
+    return logical_id.removesuffix(kind).lower()

