@@ -100,6 +100,10 @@ def _measure() -> report.Results:
     uploads = figures_of(
         WITHOUT_TORCH, "tools.measure.bench.upload", str(exported["int8"]), str(photograph), str(TOKENS), str(UPLOADS)
     )
+    # Others may have used the machine during the first measurement.
+    rates = {
+        name: max(rate, rates[name]) for name, rate in figures_of(WITH_TORCH, "tools.measure.bench.machine").items()
+    }
     caption = work.of_model(source)
     limits = {name: caption.limit(rates, *weights) for name, weights in PRECISIONS.items()}
     return report.Results(processor.extensions(processes.VARIABLES), rates, measured, limits, uploads)
