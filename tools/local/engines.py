@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, Any
+
+import boto3
 
 from tools.local import dynamodb_local
 
@@ -70,12 +72,17 @@ class Aws:
     """Started engines. `variables` are environment variables for AWS clients."""
 
     variables: dict[str, str]
-    engines: tuple[Engine, ...]
+    objects: Engine
+    dynamodb: Engine
 
-    def wait(self) -> None:
-        """Wait until all engines listen. Raises EngineError."""
-        for engine in self.engines:
-            engine.wait()
+    def client(self, service: Any) -> Any:  # noqa: ANN401 - one of many clients
+        """Make the client of a service, and wait until its engine listens. Raises EngineError."""
+        engine = self.dynamodb if service.startswith("dynamodb") else self.objects
+        # Not boto3.client, which would go on with the credentials of an earlier call.
+        session = boto3.Session(self.variables["AWS_ACCESS_KEY_ID"], self.variables["AWS_SECRET_ACCESS_KEY"])
+        client = session.client(service, endpoint_url=engine.url, region_name=_REGION)
+        engine.wait()
+        return client
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ def running(host: str, data: Path | None = None) -> Iterator[Aws]:
                 "AWS_ENDPOINT_URL_DYNAMODB": table.url,
                 "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": table.url,
             }
-            yield Aws(variables | endpoints | {"NO_PROXY": host, "no_proxy": host}, (s3, table))
+            yield Aws(variables | endpoints | {"NO_PROXY": host, "no_proxy": host}, s3, table)
 
 
 def credentials(access_key: str = "local") -> dict[str, str]:

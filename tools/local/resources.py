@@ -18,10 +18,11 @@ def create(template: Template, client: Client) -> dict[str, str]:
 
     They are by logical id. The name of ThumbnailsBucket is `thumbnails`. `client` makes the client of an AWS service.
     """
+    tables = _create_tables(template, client("dynamodb"))
     queues = _create_queues(template, client("sqs"))
     urls = {queue: url for queue, (url, _) in queues.items()}
     arns = {queue: arn for queue, (_, arn) in queues.items()}
-    return urls | _create_buckets(template, arns, client("s3")) | _create_tables(template, client("dynamodb"))
+    return tables | urls | _create_buckets(template, arns, client("s3"))
 
 
 def announce(template: Template, names: dict[str, str], client: Client) -> None:

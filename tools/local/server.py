@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from errno import EADDRINUSE
 from pathlib import Path
 
-import boto3
 from samcli.local.apigw.route import Route
 from werkzeug.serving import make_server
 
@@ -55,10 +54,7 @@ def run(  # noqa: PLR0913 - the arguments of make serve
     with _listen(host, port) as listener, engines.running(host, data) as aws, _environment(aws.variables):
         port = listener.getsockname()[1]
         gateway = LocalGateway(described, host, port)
-        aws.wait()
-        # boto3.client would go on with the credentials of an earlier call.
-        client = boto3.Session().client
-        names = resources.create(described, client)
+        names = resources.create(described, aws.client)
         os.environ |= template.variables(described, names)
         os.environ |= {
             "THUMBNAILS_URL": f"{aws.variables['AWS_ENDPOINT_URL']}/{names['ThumbnailsBucket']}",
@@ -72,9 +68,9 @@ def run(  # noqa: PLR0913 - the arguments of make serve
         server = make_server(
             host, port, gateway.app, threaded=True, request_handler=request_handler, fd=listener.fileno()
         )
-        resources.announce(described, names, client)
+        resources.announce(described, names, aws.client)
         checkpoints = data / "stream.json" if data else None
-        with notifications.running(described, names, client, gateway.call, checkpoints), serving(server):
+        with notifications.running(described, names, aws.client, gateway.call, checkpoints), serving(server):
             yield LocalApi(f"http://{host}:{port}", gateway.routes, captioner)
 
 
