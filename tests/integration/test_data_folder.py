@@ -57,7 +57,9 @@ def test_each_image_that_was_answered_survives_kills_at_random_moments(tmp_path:
             ]
             for thread in threads:
                 thread.start()
-            time.sleep(rng.uniform(0.5, 2.5))
+            before = len(answered)
+            wait_until(lambda: len(answered) > before)  # noqa: B023 - called in this round only
+            time.sleep(rng.uniform(0, 2))
         stop.set()
         for thread in threads:
             thread.join()
@@ -72,14 +74,14 @@ def test_each_image_that_was_answered_survives_kills_at_random_moments(tmp_path:
             assert all(requests.get(url, timeout=_SECONDS).ok for url in listed[image_id]["thumbnails"].values())
         # The index follows the table.
         wait_until(lambda: set(images(api, "&q=png")) == set(listed))
-    assert len(answered) > KILLS
+    assert len(answered) >= KILLS
 
 
 def upload_until(stop: threading.Event, api: Client, answered: set[str], first: int) -> None:
     for number in range(first, first + 100):
         try:
             response = api.upload(scene(number), f"{number}.png")
-        except requests.ConnectionError:
+        except requests.RequestException:  # the API was killed
             return
         if response.ok:
             answered.add(response.json()["data"]["image_id"])
