@@ -61,6 +61,19 @@ def test_a_file_larger_than_a_form_takes_is_processed(api: Client, noise: bytes)
 
 
 @pytest.mark.parametrize(
+    ("changed", "content"),
+    [({"key": "uploads/another"}, scene_png()), ({"Content-Type": "text/html"}, scene_png()), ({}, b"")],
+    ids=["another key", "another type", "an empty file"],
+)
+def test_s3_takes_only_the_file_that_the_form_is_for(api: Client, changed: dict[str, str], content: bytes) -> None:
+    form = api.request_upload(filename="scene.png", content_type="image/png").json()["data"]["upload"]
+    refused = requests.post(
+        form["url"], data=form["fields"] | changed, files={"file": content}, timeout=TIMEOUT_SECONDS
+    )
+    assert refused.status_code in {requests.codes.bad_request, requests.codes.forbidden}
+
+
+@pytest.mark.parametrize(
     ("body", "message"),
     [
         ({}, "The field 'content_type' is missing."),
