@@ -44,7 +44,7 @@ serve: .venv/serve ## Run the API on http://127.0.0.1:8000 (DATA= a folder keeps
 		model='$(EXPORTED)'; \
 	fi; \
 	exec $(BIN)/python -m tools.local.serve --host '$(HOST)' --port '$(or $(PORT),8000)' --model "$$model" --origins '$(ORIGINS)' \
-		$(if $(DATA),--data '$(DATA)') \
+		$(if $(filter command,$(origin DATA)),--data '$(subst ','\'',$(DATA))') \
 		$(if $(AUTH),--auth '$(AUTH)') $(if $(ISSUER),--issuer '$(ISSUER)') $(if $(AUDIENCE),--audience '$(AUDIENCE)')
 
 .PHONY: demo
@@ -266,7 +266,7 @@ help-all: ## Print all commands
 needs-linux:
 	@[ "$$(uname)" = Linux ] || { echo 'error: make $(MAKECMDGOALS) needs Linux (on Windows: WSL)' >&2; exit 1; }
 
-# Without the tools for development, and without uv, which has 40 MB.
+# Without the tools for development, and without uv (40 MB).
 .venv/serve: $(LOCKED_REQUIREMENTS) pyproject.toml
 	@$(call create_venv,.venv,$(PYTHON))
 	@echo 'Installing what the API needs (once; less than a minute)'

@@ -119,7 +119,7 @@ def test_a_direct_upload_whose_file_has_arrived_is_processed_after_a_kill(tmp_pa
                 for image_id in sent
             ]
 
-        # The worker processes one file at a time. That of the killed API may hold its claim for some minutes.
+        # One file at a time is processed. If one was when the API was killed, its claim lasts for some minutes.
         wait_until(lambda: states().count("success") >= len(sent) - 1)
         assert set(states()) <= {"success", "processing"}
 
@@ -165,3 +165,28 @@ def test_a_folder_that_cannot_be_made_gives_one_clear_error_line(tmp_path: Path)
     assert process.returncode == 1
     assert errors.count("\n") == 1
     assert errors.startswith(f"error: cannot keep data in {tmp_path / 'file' / 'data'} (Not a directory)")
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("the user's own")
+    (tmp_path / "holiday.jpg").touch()
+    with serve("--port", "0", "--data", str(tmp_path)) as process:
+        _, errors = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 1
+    assert errors == f"error: {tmp_path} has files of something else; choose another folder: make serve DATA=\n"
+    assert (tmp_path / "lock").read_text() == "the user's own"
+
+
+def test_storage_needs_credentials(tmp_path: Path) -> None:
+    with killed(tmp_path) as api:
+        thumbnail = urlsplit(api.uploaded(scene(1), "scene.png")["thumbnails"]["small"])
+        storage = f"http://{thumbnail.netloc}"
+        assert requests.get(thumbnail.geturl(), timeout=_SECONDS).ok
+        # ministack has routes of its own. The first one would delete everything.
+        assert requests.post(f"{storage}/_ministack/reset", timeout=_SECONDS).status_code == requests.codes.not_found
+        assert (
+            requests.get(f"{storage}/_ministack/sqs/messages", timeout=_SECONDS).status_code == requests.codes.not_found
+        )
+        for unsigned in (f"{storage}{thumbnail.path}", f"{storage}/thumbnails"):
+            assert requests.get(unsigned, timeout=_SECONDS).status_code == requests.codes.forbidden
+        assert requests.get(thumbnail.geturl(), timeout=_SECONDS).ok

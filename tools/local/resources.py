@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import quote_plus
 
+from tools.local.engines import EngineError
 from tools.template import Template, cors_rules, table_definition
 
 Client = Callable[[Any], Any]
@@ -25,10 +26,10 @@ def create(template: Template, client: Client) -> dict[str, str]:
     return tables | urls | _create_buckets(template, arns, client("s3"))
 
 
-def announce(template: Template, names: dict[str, str], client: Client) -> None:
-    """Send the notification of S3 again for each file whose upload S3 tells a queue.
+def resend_notifications(template: Template, names: dict[str, str], client: Client) -> None:
+    """Send the notification of S3 again for each file that waits to be processed.
 
-    A file is deleted when it has been processed. The messages about the others were in memory when the API stopped.
+    A file is deleted when it has been processed. The messages were in memory when the API stopped.
     """
     s3, sqs = client("s3"), client("sqs")
     for bucket, properties in _of_type(template, "S3::Bucket").items():
@@ -107,10 +108,24 @@ def _create_tables(template: Template, dynamodb: Any) -> dict[str, str]:  # noqa
     names = {}
     for table, properties in _of_type(template, "DynamoDB::Table").items():
         name = names[table] = _name(table, "Table")
+        definition = table_definition(template)
         with suppress(dynamodb.exceptions.ResourceInUseException):
-            dynamodb.create_table(TableName=name, **table_definition(template))
+            dynamodb.create_table(TableName=name, **definition)
+        stored = dynamodb.describe_table(TableName=name)["Table"]
+        if _indexes(stored) != _indexes(definition):
+            raise EngineError(
+                "another version of the project has made this folder; choose another one: make serve DATA="
+            )
+        if dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]["TimeToLiveStatus"] == "DISABLED":
             dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=properties["TimeToLiveSpecification"])
     return names
+
+
+def _indexes(table: _Properties) -> dict[str, Any]:
+    """Return the keys of a table and of its indexes."""
+    return {index["IndexName"]: index["KeySchema"] for index in table["GlobalSecondaryIndexes"]} | {
+        "": table["KeySchema"]
+    }
 
 
 def _of_type(template: Template, name: str) -> dict[str, _Properties]:

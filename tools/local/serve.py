@@ -1,13 +1,14 @@
 """Run the whole API on this machine, without an AWS account, Docker or network: `python -m tools.local.serve`."""
 
 import argparse
-import signal
 import sys
-import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from image_processing.captions import ModelFolderError
+from tools import stopping
 from tools.local import server
 from tools.local.access import API_KEY
 from tools.local.dynamodb_local import DownloadError
@@ -20,6 +21,9 @@ _HEADER_OPTIONS = {
     "API_KEY": f"-H 'x-api-key: {API_KEY}' ",
     "JWT": '-H "Authorization: Bearer $TOKEN" ',
 }
+
+
+_CHECK_SECONDS = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,26 +49,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "JwtAudience": options.audience,
     }
 
-    stop = threading.Event()
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, lambda *_: stop.set())
+    data = options.data and options.data.expanduser()
     try:
-        with server.run(
-            options.model, options.host, options.port, _LoggingRequestHandler, parameters, options.data
-        ) as api:
-            print(_banner(api, options.auth, options.data), flush=True)
-            stop.wait()
+        with (
+            stopping.by_signals(),
+            server.run(options.model, options.host, options.port, _LoggingRequestHandler, parameters, data) as api,
+        ):
+            _say(_banner(api, options.auth, data))
+            while True:
+                time.sleep(_CHECK_SECONDS)
+                api.aws.check()
+    except stopping.Stopped:
+        _say("\nstopped")
+        return 0
     except (ModelFolderError, server.AddressError, EngineError, DownloadError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print("\nstopped", flush=True)
-    return 0
+
+
+def _say(text: str) -> None:
+    with suppress(BrokenPipeError):  # nobody reads the output any more
+        print(text, flush=True)
 
 
 class _LoggingRequestHandler(RequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 - werkzeug's signature
         path = getattr(self, "path", "").partition("?")[0]  # missing if the request line is not valid
-        print(f"{self.log_date_time_string()}  {self.command} {path}  {code}", flush=True)
+        _say(f"{self.log_date_time_string()}  {self.command} {path}  {code}")
 
 
 def _banner(api: server.LocalApi, auth: str, data: Path | None) -> str:

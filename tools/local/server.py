@@ -33,6 +33,7 @@ class LocalApi:
     url: str
     routes: list[Route]
     captioner: Captioner
+    aws: engines.Aws
 
 
 @contextmanager
@@ -68,10 +69,10 @@ def run(  # noqa: PLR0913 - the arguments of make serve
         server = make_server(
             host, port, gateway.app, threaded=True, request_handler=request_handler, fd=listener.fileno()
         )
-        resources.announce(described, names, aws.client)
+        resources.resend_notifications(described, names, aws.client)
         checkpoints = data / "stream.json" if data else None
         with notifications.running(described, names, aws.client, gateway.call, checkpoints), serving(server):
-            yield LocalApi(f"http://{host}:{port}", gateway.routes, captioner)
+            yield LocalApi(f"http://{host}:{port}", gateway.routes, captioner, aws)
 
 
 def forget_clients() -> None:

@@ -1,7 +1,7 @@
 """Compare exported models on images that have reference captions: `make evaluate`.
 
-The captions are in the COCO format, as in captions_val2017.json. The scores are those of pycocoevalcap, which needs
-Java. The first model is the one that the others are compared with.
+The captions are in the COCO format, as in captions_val2017.json. The scores are those of pycocoevalcap. The first model
+is the one that the others are compared with.
 """
 
 import argparse

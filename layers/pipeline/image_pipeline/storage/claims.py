@@ -133,8 +133,8 @@ def take(image_id: str) -> tuple[Claim, str, str]:
     """Claim a direct upload whose file has arrived. Return the claim, the original name and the prompt.
 
     The claim lasts until this invocation ends. Raises ImageNotFoundError if there is nothing to do: the image is
-    finished, has failed, was deleted or has expired. Raises RequestRunningError while another attempt runs, and
-    StorageError.
+    finished, has failed or was deleted, or its item has expired and is gone. Raises RequestRunningError while another
+    attempt runs, and StorageError.
     """
     now, attempt = time.time(), str(uuid4())
     item = table.update(
@@ -156,7 +156,8 @@ def take(image_id: str) -> tuple[Claim, str, str]:
     )
     if item is None:
         raise ImageNotFoundError
-    if item["attempt"] != attempt:
+    # A deleted image has no attempt.
+    if item.get("attempt") != attempt:
         raise RequestRunningError if item["status"] == "processing" else ImageNotFoundError
     # Items of older versions have no prompt.
     return Claim(image_id, attempt, None, is_reserved=True), item["original_name"], item.get("caption_prompt", "")

@@ -171,7 +171,7 @@ def _call(operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - arguments 
 
 
 def _refusing_item(error: ClientError | BotoCoreError) -> Item | None:
-    """Return the stored item that made the condition of a put fail, or None for other errors."""
+    """Return the stored item that made the condition of a write fail, or None for other errors."""
     response: Mapping[str, Any] = error.response if isinstance(error, ClientError) else {}
     return deserialize(response["Item"]) if "Item" in response else None
 
