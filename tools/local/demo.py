@@ -12,7 +12,7 @@ from PIL import Image
 
 from tools.demo_model import photographs, scenes
 from tools.local import server
-from tools.local.dynamodb_local import DownloadError
+from tools.local.dynamodb_local import DynamoDBLocalError
 from tools.local.engines import EngineError
 from tools.template import ROOT
 
@@ -43,7 +43,7 @@ def main() -> int:
                 f"The API runs on {api.url}, captions by the model '{api.captioner.model.id}'.\n{api.captioner.note}\n"
             )
             _demonstrate(api.url)
-    except (DemoError, DownloadError, EngineError) as error:
+    except (DemoError, DynamoDBLocalError, EngineError) as error:
         print(f"demo failed: {error}", file=sys.stderr)
         return 1
     return 0

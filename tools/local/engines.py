@@ -28,8 +28,11 @@ _OBJECT_STORE = Path(__file__).with_name("object_store.py")
 _START_SECONDS = 60
 _LOCK_SECONDS = 10
 _KEY_FILE = "access-key"
-# What a folder with data may contain.
-_FILES = {".gitignore", "lock", _KEY_FILE, f"{_KEY_FILE}.new", "dynamodb", "s3", "stream.json", "stream.new"}
+# How far the stream of the table has been read (tools/local/notifications.py).
+CHECKPOINTS = "stream.json"
+_KEPT = {_KEY_FILE, CHECKPOINTS}
+# What a folder with data may contain. A killed process may leave a new version of a file.
+_FILES = {".gitignore", "lock", "dynamodb", "s3"} | _KEPT | {f"{name}.new" for name in _KEPT}
 _POLL_SECONDS = 0.05
 _LOG_TAIL_BYTES = 2000
 # DynamoDB Local would send its usage to AWS. Its option -disableTelemetry does not prevent all of it.
@@ -118,7 +121,7 @@ def running(host: str, data: Path | None = None) -> Iterator[Aws]:
     """Run S3, SQS and DynamoDB on free ports until the block ends.
 
     What is stored stays in the folder `data`. Without one it is in memory. Clients with the variables cannot reach the
-    user's own account. Raises EngineError and DownloadError.
+    user's own account. Raises EngineError and DynamoDBLocalError.
     """
     with _folder(data) as folder:
         variables = credentials(folder.access_key if folder else _new_key(), secrets.token_hex())
@@ -178,7 +181,7 @@ def objects(host: str, port: int, accepted: Mapping[str, str], folder: _Folder |
 def dynamodb(host: str, port: int, folder: _Folder | None = None) -> Iterator[Engine]:
     """Run DynamoDB until the block ends. It listens on all addresses, and each access key sees tables of its own.
 
-    Raises DownloadError.
+    Raises DynamoDBLocalError.
     """
     path = folder.path / "dynamodb" if folder else None
     with _started("DynamoDB Local", host, port, dynamodb_local.command(port, path), _NO_TELEMETRY, folder) as engine:

@@ -77,7 +77,7 @@ class _Checkpoints:
         self._numbers[shard] = number
         if self._file:
             # Replaced at once, so that a killed process leaves a whole file.
-            new = self._file.with_suffix(".new")
+            new = self._file.with_name(f"{self._file.name}.new")
             new.write_text(json.dumps(self._numbers))
             new.replace(self._file)
 

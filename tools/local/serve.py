@@ -11,7 +11,7 @@ from image_processing.captions import ModelFolderError
 from tools import stopping
 from tools.local import server
 from tools.local.access import API_KEY
-from tools.local.dynamodb_local import DownloadError
+from tools.local.dynamodb_local import DynamoDBLocalError
 from tools.local.engines import EngineError
 from tools.local.request_handler import RequestHandler
 
@@ -21,8 +21,6 @@ _HEADER_OPTIONS = {
     "API_KEY": f"-H 'x-api-key: {API_KEY}' ",
     "JWT": '-H "Authorization: Bearer $TOKEN" ',
 }
-
-
 _CHECK_SECONDS = 1
 
 
@@ -48,7 +46,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "JwtIssuer": options.issuer,
         "JwtAudience": options.audience,
     }
-
     data = options.data and options.data.expanduser()
     try:
         with (
@@ -62,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except stopping.Stopped:
         _say("\nstopped")
         return 0
-    except (ModelFolderError, server.AddressError, EngineError, DownloadError) as error:
+    except (ModelFolderError, server.AddressError, EngineError, DynamoDBLocalError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 

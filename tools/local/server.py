@@ -49,7 +49,7 @@ def run(  # noqa: PLR0913 - the arguments of make serve
 
     What is stored stays in the folder `data`. Without one it is in memory. Until the block ends, this process has the
     environment variables of the functions, and its AWS clients reach only this machine.
-    Raises AddressError, ModelFolderError, EngineError and DownloadError.
+    Raises AddressError, ModelFolderError, EngineError and DynamoDBLocalError.
     """
     described = template.read(parameters)
     with _listen(host, port) as listener, engines.running(host, data) as aws, _environment(aws.variables):
@@ -70,7 +70,7 @@ def run(  # noqa: PLR0913 - the arguments of make serve
             host, port, gateway.app, threaded=True, request_handler=request_handler, fd=listener.fileno()
         )
         resources.resend_notifications(described, names, aws.client)
-        checkpoints = data / "stream.json" if data else None
+        checkpoints = data / engines.CHECKPOINTS if data else None
         with notifications.running(described, names, aws.client, gateway.call, checkpoints), serving(server):
             yield LocalApi(f"http://{host}:{port}", gateway.routes, captioner, aws)
 
