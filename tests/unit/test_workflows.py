@@ -63,6 +63,13 @@ def test_shellcheck_finds_nothing_in_commands(path: Path) -> None:
         assert done.returncode == 0, done.stdout
 
 
+def test_a_deployment_installs_only_packages_with_a_known_digest() -> None:
+    (job,) = read(Path(".github/workflows/deploy.yml"))["jobs"].values()
+    (installation,) = (step["run"] for step in job["steps"] if "pip" in step.get("run", ""))
+    assert {"--require-hashes", "--no-deps"} <= set(installation.split())
+    assert "aws-sam-cli==" in Path(installation.split()[-1]).read_text()
+
+
 def test_a_deployment_does_not_make_attestations_that_lambda_refuses() -> None:
     (job,) = read(Path(".github/workflows/deploy.yml"))["jobs"].values()
     assert job["env"]["BUILDX_NO_DEFAULT_ATTESTATIONS"] == "1"
