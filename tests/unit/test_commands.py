@@ -13,6 +13,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from image_pipeline import settings
+from image_pipeline.errors import StorageError
 from image_pipeline.models import CaptionModel, ThumbnailSize
 from image_pipeline.storage import claims, clients, keys, records, search_index, table, thumbnail_store
 from tests.pictures import scene_png
@@ -309,6 +310,31 @@ def test_the_index_is_written_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert "103 images are in the index" in capsys.readouterr().out
     found = search_index.search(["cartoon", "pictur"], 100, None)
     assert [record.image_id for record in found.records] == [record.image_id for record in stored[:2:-1]]
+
+
+@pytest.mark.parametrize("options", [[], ["--keep-files"]])
+def test_an_image_that_cannot_be_indexed_is_named_and_the_others_are_indexed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    stored = [sample_image(minutes=minutes) for minutes in range(3)]
+    for record in stored:
+        store_sample(record)
+    update = search_index.update
+
+    def failing(image_id: str, **arguments: Any) -> bool:
+        if image_id == stored[0].image_id:
+            raise StorageError from ClientError({"Error": {"Code": "ValidationException"}}, "BatchWriteItem")
+        return update(image_id, **arguments)
+
+    monkeypatch.setattr(search_index, "update", failing)
+    assert reindex.main([STACK, *options]) == 1
+    shown = capsys.readouterr()
+    assert "2 images are in the index" in shown.out
+    assert ("images without an item have files" in shown.out) == (not options)
+    assert f"error: the image {stored[0].image_id} is not: StorageError: " in shown.err
+    assert "ValidationException" in shown.err
+    found = search_index.search(["cartoon"], 100, None)
+    assert [record.image_id for record in found.records] == [record.image_id for record in stored[:0:-1]]
 
 
 def test_files_without_an_item_are_given_to_the_function_that_deletes_them(

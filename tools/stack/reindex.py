@@ -29,11 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["TABLE_NAME"] = values["TableName"]
     image_ids = [record.image_id for record in deployed.images()]
     with ThreadPool(_THREADS) as pool:
-        for _ in tqdm(pool.map(_rebuild, image_ids), total=len(image_ids), unit="image"):
-            pass
-    print(f"{len(image_ids):,} images are in the index")
+        reasons = list(tqdm(pool.map(_rebuild, image_ids), total=len(image_ids), unit="image"))
+    failed = {image_id: reason for image_id, reason in zip(image_ids, reasons, strict=True) if reason}
+    print(f"{len(image_ids) - len(failed):,} images are in the index")
+    for image_id, reason in failed.items():
+        print(f"error: the image {image_id} is not: {reason}", file=sys.stderr)
     if options.keep_files:
-        return 0
+        return 1 if failed else 0
     stored = _stored((values["BucketName"], values["UploadsBucketName"]))
     gone = _without_item(sorted(stored - set(image_ids)))
     try:
@@ -42,11 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: SQS refused a message: {error}. Please try again", file=sys.stderr)
         return 1
     print(f"{len(gone):,} images without an item have files. Their ids went to LeftoversQueue, for deletion")
-    return 0
+    return 1 if failed else 0
 
 
-def _rebuild(image_id: str) -> None:
-    search_index.update(image_id, rebuild=True)
+def _rebuild(image_id: str) -> str | None:
+    """Write the entries of an image. Return why that is not possible, or None."""
+    try:
+        search_index.update(image_id, rebuild=True)
+    except Exception as error:  # noqa: BLE001 - one image must not end the work on all others
+        return f"{type(error).__name__}: {error.__cause__ or error}"
+    return None
 
 
 def _stored(buckets: Iterable[str]) -> set[str]:

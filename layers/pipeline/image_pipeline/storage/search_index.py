@@ -15,7 +15,7 @@ from image_pipeline.storage.records import Page
 from image_pipeline.threads import ThreadPool
 
 # A search reads at most this many entries.
-MAX_READS = 2000
+MAX_READS = 500
 _READS_AT_ONCE = 500
 # How many terms are compared to find the rarest.
 _MAX_COMPARED_TERMS = 8
@@ -36,7 +36,8 @@ def update(image_id: str, *, rebuild: bool = False) -> bool:
     new = _described(image)
     if old == {**key, **new} and not rebuild:
         return image is not None
-    written, removed = set(new["terms"]), set(old["terms"]) - set(new["terms"])
+    written = set(new["terms"])
+    removed = {terms.shortened(term) for term in old["terms"]} - written
     named = {**key, **new, "terms": sorted(written | removed), "is_complete": False}
     is_named = old == named
     if written and not is_named:
