@@ -1,5 +1,6 @@
 import json
 import time
+import tracemalloc
 from base64 import b64decode, b64encode
 from datetime import datetime, timedelta
 from typing import Any
@@ -84,7 +85,9 @@ def test_a_body_in_base64_is_read() -> None:
     [
         (None, "The request body is not JSON."),
         ("{", "The request body is not JSON."),
-        ("[" * 100_000, "The request body is not JSON."),
+        ("[" * 10_000, "The request body is not JSON."),
+        ("[" * 10_001, "The request body has more than 10,000 bytes."),
+        ("é" * 5001, "The request body has more than 10,000 bytes."),
         ([], "The field 'content_type' is missing."),
         ("null", "The field 'content_type' is missing."),
         ({}, "The field 'content_type' is missing."),
@@ -99,3 +102,23 @@ def test_a_malformed_body_is_refused_and_stores_nothing(body: Any, message: str)
     assert status == 400
     assert response["error"].startswith(message)
     assert table_items("IMAGE#") == []
+
+
+def test_a_long_body_costs_nearly_nothing() -> None:
+    event = load_event("create_upload") | {"body": "[" + '{"":{}},' * 750_000 + "0]"}
+    tracemalloc.start()
+    start = time.process_time()
+    status, response = send(app, event)
+    seconds, (_, peak) = time.process_time() - start, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (status, response["error"].partition(".")[0]) == (400, "The request body has more than 10,000 bytes")
+    # As JSON, it takes over a second and 200 MB.
+    assert seconds < 0.2
+    assert peak < 10_000_000
+
+
+def test_the_longest_name_and_prompt_fit() -> None:
+    wanted = {"filename": "\N{GRINNING FACE}" * 255, "content_type": "image/jpeg", "prompt": "\N{GRINNING FACE}" * 100}
+    assert create(wanted)[0] == 201  # json.dumps escapes every character
+    (item,) = table_items("IMAGE#")
+    assert (len(item["original_name"]), len(item["caption_prompt"])) == (255, 100)
