@@ -2,7 +2,8 @@
 
 An upload that dies half-way leaves an item that expires after an hour. DynamoDB then removes the item.
 
-If S3 or the index fails, the image id goes to a queue. This function gets it again from there, and tries for days.
+If S3 or the index fails, the image id goes to a queue. This function gets it again from there, and tries for days. A
+request that DynamoDB will always refuse is not tried again.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from image_pipeline.errors import StorageError
+from image_pipeline.errors import RefusedError, StorageError
 from image_pipeline.observability import logger
 from image_pipeline.storage import (
     clients,
@@ -38,6 +39,9 @@ def _follow_record(record: DynamoDBRecord) -> None:
     image_id = keys.image_id(record["dynamodb"]["Keys"]["pk"]["S"])
     try:
         _settle(image_id)
+    except RefusedError:
+        # Trying again does not help. make reindex names the image.
+        logger.exception("image not indexed", image_id=image_id)
     except StorageError:
         logger.exception("image not settled", image_id=image_id)
         leftovers.send(image_id)
@@ -46,6 +50,8 @@ def _follow_record(record: DynamoDBRecord) -> None:
 def _follow_leftover(record: SQSRecord) -> None:
     try:
         _settle(leftovers.image_of_message(record.body))
+    except RefusedError:
+        logger.exception("leftover not indexed", message_id=record.message_id)
     except (StorageError, ValueError):
         logger.exception("leftover not settled", message_id=record.message_id)
         raise

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from image_pipeline.errors import ImageNotFoundError, InvalidRequestError
 from image_pipeline.http import bodies, requests
-from image_pipeline.http.handler import api_handler
+from image_pipeline.http.handler import Unfinished, api_handler
 from image_pipeline.storage import clients, records, table
 
 if TYPE_CHECKING:
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 
 @api_handler("GET /api/images/{image_id}", ImageNotFoundError, InvalidRequestError)
-def lambda_handler(event: requests.Event) -> "schemas.ImageDetails":
+def lambda_handler(event: requests.Event) -> "schemas.ImageDetails | Unfinished":
     details = requests.details(event)
     image = records.wait(requests.image_id(event), requests.wait_seconds(event))
-    return bodies.image_details(image, details)
+    body = bodies.image_details(image, details)
+    return body if records.is_settled(image) else Unfinished(body)
 
 
 clients.prepare(clients.dynamodb, table.connect)

@@ -44,6 +44,7 @@ VALUES: dict[str, list[dict[str, str]]] = {
     ],
     "MaxConcurrentWorkers": [{"MaxConcurrentWorkers": "2"}],
     "MaxConcurrentFollowers": [{"MaxConcurrentFollowers": "1"}],
+    "MaxConcurrentWaits": [{"MaxConcurrentWaits": "2"}],
     "AllowedOrigins": [
         {"AllowedOrigins": ORIGIN},
         {"AllowedOrigins": "*"},
@@ -77,6 +78,8 @@ VALUES: dict[str, list[dict[str, str]]] = {
     "ApiKeyDailyQuota": [{"ApiAuth": "API_KEY", "ApiKeyDailyQuota": "20000"}],
     "JwtIssuer": [TOKENS, TOKENS | {"JwtIssuer": "https://issuer.example/two"}],
     "JwtAudience": [TOKENS | {"JwtAudience": "one"}, TOKENS | {"JwtAudience": "one,two"}],
+    "JwtDiscoveryUrl": [TOKENS | {"JwtDiscoveryUrl": "https://issuer.example/other"}],
+    "JwtMaxKeyAgeHours": [TOKENS | {"JwtMaxKeyAgeHours": "48"}],
     "UploadRateLimit": [{"UploadRateLimit": "6"}],
     "UploadBurstLimit": [{"UploadBurstLimit": "12"}],
     "MaxConcurrentUploads": [{"MaxConcurrentUploads": "5"}, {"MaxConcurrentUploads": "6"}],
@@ -179,7 +182,7 @@ def check_access(stack: Stack, auth: str) -> None:
     statistics = f"{stack.api_url}/api/stats"
     anonymous = requests.get(statistics, timeout=30)
     # With AWS_IAM, a request without a signature gets the response of a missing route.
-    assert anonymous.status_code == {"NONE": 200, "API_KEY": 403, "AWS_IAM": 404, "JWT": 401}[auth], anonymous.text
+    assert anonymous.status_code == {"NONE": 200, "API_KEY": 403, "AWS_IAM": 403, "JWT": 401}[auth], anonymous.text
     if auth != "NONE":
         assert anonymous.json()["current_status"] == "failure"
     if auth == "JWT":

@@ -16,9 +16,10 @@ from image_pipeline.storage import clients, keys
 from tests.events import load_event, upload_event
 from tests.permissions import call
 from tests.stored import table_items
+from tests.transformed import core, of_type
 from tools import template
 from tools.local.sample_images import IMAGE_ID
-from tools.measure.cost import inputs, points, usage
+from tools.measure.cost import ceiling, inputs, points, usage
 from tools.measure.cost.__main__ import idle
 from tools.measure.cost.points import CaptionTimes
 from tools.measure.cost.usage import Usage
@@ -121,7 +122,8 @@ def test_the_client_of_a_direct_upload_pays_for_waiting() -> None:
     assert direct.dollars["other functions"] == pytest.approx(3.5 * memory / 1024 * 10 + 0.1)
     assert direct.dollars["API Gateway"] == 2
     # At 0 s, at 1 s, and then every quarter of a second.
-    assert direct.dollars["DynamoDB"] == pytest.approx(12 * 0.1)
+    # And a place among those that wait, for each window of 5 seconds.
+    assert direct.dollars["DynamoDB"] == pytest.approx(12 * 0.1 + 1 + 3.5 / 5)
 
 
 def counted(function: str, action: Callable[[], Any]) -> Counter[tuple[str, str, str]]:
@@ -174,7 +176,9 @@ def units_of_a_direct_upload() -> Counter[tuple[str, str, str]]:
         found += counted(function, partial(call, function, event_of(name, image_id)))
     values = inputs.read()
     finished = points.processing_seconds(3008, values) + values["assumptions"]["queue_seconds"]
-    found["GetImage", "GetItem", "dynamodb_read_unit"] *= points.waiting(finished)[1]
+    waited, reads = points.waiting(finished)
+    found["GetImage", "GetItem", "dynamodb_read_unit"] *= reads
+    found["GetImage", "UpdateItem", "dynamodb_write_unit"] = round(points.places(waited))
     return found
 
 
@@ -200,3 +204,52 @@ def test_the_page_lists_what_an_image_uses(column: str, count: Callable[[], Coun
                 listed[row["by"], row["call"].strip("`"), UNITS[unit]] += int(number)
     assert listed == count()
     assert not any(sums.values())
+
+
+# As make deploy proposes them for a quota of 10 (tests/unit/test_deploy_checks.py).
+SMALL_ACCOUNT = {
+    "MaxConcurrentWorkers": "2",
+    "MaxConcurrentFollowers": "1",
+    "MaxConcurrentWaits": "2",
+    "UploadRateLimit": "0.1",
+    "UploadBurstLimit": "2",
+    "ThrottlingRateLimit": "0.1",
+}
+
+
+@pytest.mark.parametrize(("parameters", "dollars"), [({}, 150), (SMALL_ACCOUNT, 15)], ids=["defaults", "small account"])
+def test_the_worst_day_of_everything_is_bounded(parameters: dict[str, str], dollars: float) -> None:
+    found = ceiling.sources(template.read(parameters), inputs.read())
+    assert dollars * 0.9 < sum(source.dollars for source in found) <= dollars
+
+
+def test_no_abuse_takes_more_than_half_of_a_small_account() -> None:
+    found = ceiling.sources(template.read(SMALL_ACCOUNT), inputs.read())
+    assert max(source.environments for source in found) <= 5
+
+
+def test_the_worst_day_counts_each_route_and_queue_of_the_stack() -> None:
+    names = {source.name for source in ceiling.sources(template.read(), inputs.read())}
+    (api,) = of_type(core()["Resources"], "AWS::ApiGateway::RestApi").values()
+    routes = {
+        f"`{method.upper()} {path}`"
+        for path, methods in api["Properties"]["Body"]["paths"].items()
+        for method in methods
+    }
+    mappings = of_type(core()["Resources"], "AWS::Lambda::EventSourceMapping").values()
+    sources = {mapping["Properties"]["EventSourceArn"]["Fn::GetAtt"][0] for mapping in mappings}
+    assert names == routes | {"requests with `?wait=`", "stream of ImagesTable"} | (sources - {"ImagesTable"})
+
+
+def test_a_function_without_its_longest_request_is_an_error() -> None:
+    values = inputs.read()
+    longest = {name: value for name, value in values["longest"].items() if name != "GetStatsFunction"}
+    with pytest.raises(ceiling.MissingInputError, match="GetStatsFunction"):
+        ceiling.sources(template.read(), {**values, "longest": longest})
+
+
+def test_the_rate_of_a_route_counts_alone() -> None:
+    described = template.read({"ThrottlingRateLimit": 10, "UploadRateLimit": 4})
+    bounds = {source.name: source.bound for source in ceiling.sources(described, inputs.read())}
+    assert bounds["`POST /api/images`"] == bounds["`POST /api/uploads`"] == "4 per second"
+    assert bounds["`GET /api/images`"] == "10 per second"

@@ -184,7 +184,15 @@ def test_the_region_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_new_account_gets_values_that_fit() -> None:
     result = quota(10, {"MaxConcurrentUploads": "5"})
-    assert result.proposal == {"MaxConcurrentWorkers": "2", "MaxConcurrentFollowers": "1", "MaxConcurrentUploads": "0"}
+    assert result.proposal == {
+        "MaxConcurrentWorkers": "2",
+        "MaxConcurrentFollowers": "1",
+        "MaxConcurrentWaits": "2",
+        "MaxConcurrentUploads": "0",
+        "UploadRateLimit": "0.1",
+        "UploadBurstLimit": "2",
+        "ThrottlingRateLimit": "0.1",
+    }
     assert result.text.startswith("the account has 10 concurrent executions: set MaxConcurrentUploads=0, ")
     assert not quota(10, dict(result.proposal)).is_problem
 
@@ -197,7 +205,13 @@ def test_a_new_account_cannot_keep_environments_ready() -> None:
 
 
 def test_half_a_quota_gets_half_of_the_values() -> None:
-    assert quota(50, {}).proposal == {"MaxConcurrentFollowers": "5"}
+    assert quota(50, {}).proposal == {
+        "MaxConcurrentFollowers": "5",
+        "MaxConcurrentWaits": "10",
+        "UploadRateLimit": "0.5",
+        "UploadBurstLimit": "10",
+        "ThrottlingRateLimit": "0.5",
+    }
     assert not quota(100, {}).is_problem
     assert not quota(1000, {"StartMode": "provisioned", "ProvisionedEnvironments": "900"}).is_problem
 

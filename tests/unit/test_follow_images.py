@@ -9,8 +9,9 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from functions.follow_images import app
 from functions.upload_image import app as upload_image
 from image_pipeline import settings
+from image_pipeline.errors import RefusedError
 from image_pipeline.models import ThumbnailSize
-from image_pipeline.storage import clients, keys, table, thumbnail_store
+from image_pipeline.storage import clients, keys, search_index, table, thumbnail_store
 from tests.events import load_event, upload_event
 from tests.faults.injection import KilledError
 from tests.pictures import scene_png
@@ -44,6 +45,16 @@ def files(aws: None) -> None:  # noqa: ARG001 - it is needed first
 
 def stored_keys() -> set[str]:
     return {*bucket_keys(), *bucket_keys(settings.uploads_bucket())}
+
+
+@pytest.mark.parametrize("event", ["follow_images_finished", "follow_images_leftover"])
+def test_an_image_that_the_index_will_always_refuse_is_logged_and_not_tried_again(
+    monkeypatch: pytest.MonkeyPatch, logged: StringIO, event: str
+) -> None:
+    monkeypatch.setattr(search_index, "update", Mock(side_effect=RefusedError))
+    assert follow(load_event(event)) == []
+    assert leftovers() == []
+    assert "not indexed" in logged.getvalue()
 
 
 @pytest.mark.usefixtures("files")

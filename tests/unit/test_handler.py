@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import get_type_hints
+from unittest.mock import Mock
 
 import pytest
 
@@ -69,6 +70,14 @@ def test_an_error_without_a_status_is_a_500_with_its_message() -> None:
         message = "Something new went wrong."
 
     assert response_to(NewError()) == (500, {"current_status": "failure", "error": "Something new went wrong."})
+
+
+def test_only_a_request_that_can_never_be_stored_is_not_to_be_repeated() -> None:
+    for error, retry_after in ((errors.StorageError(), "2"), (errors.RefusedError(), None)):
+        handled = handler.api_handler("GET /api/stats")(Mock(side_effect=error))
+        response = handled(load_event("get_stats"), LocalContext("GetStatsFunction"))
+        assert response["headers"].get("Retry-After") == retry_after
+    assert response["statusCode"] == 500
 
 
 def test_a_wrong_setting_is_one_line_in_the_log_and_a_500(logged: StringIO) -> None:

@@ -14,7 +14,7 @@ from botocore.compat import HTTPHeaders
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from image_pipeline import deadline, settings
-from image_pipeline.errors import DeadlineError, ImageNotFoundError, StorageError
+from image_pipeline.errors import DeadlineError, ImageNotFoundError, RefusedError, StorageError
 from image_pipeline.models import Statistics, ThumbnailSize
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
@@ -189,9 +189,18 @@ def test_a_transaction_with_a_lasting_reason_is_not_tried_again(
     monkeypatch: pytest.MonkeyPatch, reasons: tuple[str, ...]
 ) -> None:
     refused = FlakyWrites(monkeypatch, [cancelled(*reasons)])
-    with pytest.raises(StorageError):
+    with pytest.raises(StorageError) as raised:
         store_sample(sample_image())
     assert len(refused.tokens) == 1
+    assert isinstance(raised.value, RefusedError) == ("ValidationError" in reasons)
+
+
+def test_a_request_that_dynamodb_will_always_refuse_is_told_apart() -> None:
+    too_long = {"pk": "x" * 2049, "sk": "x", "attempt": "1"}
+    with pytest.raises(RefusedError):
+        table.put(too_long)
+    with pytest.raises(RefusedError):
+        table.write_batch([too_long])
 
 
 @pytest.mark.usefixtures("new_clients")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from botocore.exceptions import ClientError
 from cfnlint.api import ManualArgs, lint
 
 from image_pipeline import settings
-from image_pipeline.storage import claims, clients, keys, versions
+from image_pipeline.storage import claims, clients, keys, table, versions
 from tests.events import load_event
+from tests.permissions import not_recording
 from tests.pictures import scene_png
 from tests.routes import FOLDERS, declared, logical_name
 from tests.transformed import Resources, as_list, of_type, statements, transform
@@ -173,19 +175,46 @@ def test_all_options_work_together(chosen: dict[str, object]) -> None:
     assert not errors
 
 
-def test_the_firewall_does_not_read_photographs_as_text() -> None:
+def test_the_firewall_reads_neither_photographs_nor_searches_as_attacks() -> None:
     acl = template.read_option("edge", {"UseWaf": "true"})["Resources"]["WebAcl"]["Properties"]
     (common,) = (rule for rule in acl["Rules"] if rule["Name"] == "common")
     overridden = common["Statement"]["ManagedRuleGroupStatement"]["RuleActionOverrides"]
     assert all(rule["ActionToUse"] == {"Count": {}} for rule in overridden)
-    # The rules of the group that look at the body. All of them must only count.
+    # The rules of the group that look at the body or the query, and the rule for clients without a name.
     assert {rule["Name"] for rule in overridden} == {
         "SizeRestrictions_BODY",
         "CrossSiteScripting_BODY",
         "GenericLFI_BODY",
         "GenericRFI_BODY",
         "EC2MetaDataSSRF_BODY",
+        "SizeRestrictions_QUERYSTRING",
+        "CrossSiteScripting_QUERYARGUMENTS",
+        "GenericLFI_QUERYARGUMENTS",
+        "GenericRFI_QUERYARGUMENTS",
+        "EC2MetaDataSSRF_QUERYARGUMENTS",
+        "RestrictedExtensions_QUERYARGUMENTS",
+        "NoUserAgent_HEADER",
     }
+
+
+@pytest.mark.parametrize("origins", ["", "https://app.example"])
+def test_the_firewall_returns_errors_as_the_api_does(origins: str) -> None:
+    parameters = {"UseWaf": "true", "AllowedOrigins": origins}
+    acl = template.read_option("edge", parameters)["Resources"]["WebAcl"]["Properties"]
+    (rate,) = (rule for rule in acl["Rules"] if rule["Name"] == "rate")
+    response = rate["Action"]["Block"]["CustomResponse"]
+    headers = {header["Name"]: header["Value"] for header in response["ResponseHeaders"]}
+    assert response["ResponseCode"] == 429
+    # AWS WAF counts the requests of the last 5 minutes.
+    assert headers.pop("Retry-After") == "300"
+    assert (headers.pop("Cache-Control"), headers.pop("X-Content-Type-Options")) == ("no-store", "nosniff")
+    shared = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After"}
+    assert headers == (shared if origins else {})
+    body = acl["CustomResponseBodies"][response["CustomResponseBodyKey"]]
+    assert body["ContentType"] == "APPLICATION_JSON"
+    assert list(json.loads(body["Content"])) == ["current_status", "error"]
+    # A request that another rule refuses gets this response of API Gateway.
+    assert "WAF_FILTERED" in gateway_responses()
 
 
 def test_old_urls_of_thumbnails_are_refused() -> None:
@@ -309,12 +338,26 @@ def test_the_keys_may_be_used_by_each_function_that_touches_the_stored_data(para
             for resource in as_list(statement["Resource"])
             for store in stored
         )
-        assert ("use-keys" in names) == is_touching, role
+        assert (len(names & {"use-keys", "read-with-keys"}) == 1) == is_touching, role
     (policy,) = (
         policy for policy in resources["GetImageRole"]["Properties"]["Policies"] if policy["PolicyName"] == "use-keys"
     )
     (statement,) = policy["PolicyDocument"]["Statement"]
     assert statement["Resource"] == {"Ref": parameter}
+
+
+def test_only_functions_that_write_may_encrypt() -> None:
+    resources = transform(template.read({"KmsKeyArn": "arn:aws:kms:x"}))
+    reading = {role for role, names in policies({"KmsKeyArn": "arn:aws:kms:x"}).items() if "read-with-keys" in names}
+    assert reading == {"ListImagesRole", "GetThumbnailRole", "GetStatsRole"}
+    for role in reading:
+        actions = {
+            action
+            for statement in statements(resources[role])
+            for action in as_list(statement["Action"])
+            if action.startswith(("dynamodb:", "s3:", "kms:"))
+        }
+        assert all(re.match(r"dynamodb:(BatchGet|Get|Query)|s3:Get|kms:(Decrypt|Describe)", name) for name in actions)
 
 
 def test_the_key_encrypts_the_table_and_the_buckets() -> None:
@@ -329,18 +372,26 @@ def test_the_key_encrypts_the_table_and_the_buckets() -> None:
 
 def test_uploads_have_a_lower_limit_than_other_requests(resources: Resources) -> None:
     (stage,) = of_type(resources, "AWS::ApiGateway::Stage").values()
-    everything, uploads = stage["Properties"]["MethodSettings"]
+    everything, forms, direct, _ = stage["Properties"]["MethodSettings"]
     assert (everything["ResourcePath"], everything["HttpMethod"]) == ("/*", "*")
     # API Gateway requires ~1 for each slash after the first.
-    assert (uploads["ResourcePath"], uploads["HttpMethod"]) == ("/~1api~1images", "POST")
-    assert uploads["ThrottlingRateLimit"] == {"Ref": "UploadRateLimit"}
+    assert (forms["ResourcePath"], forms["HttpMethod"]) == ("/~1api~1images", "POST")
+    assert (direct["ResourcePath"], direct["HttpMethod"]) == ("/~1api~1uploads", "POST")
+    for uploads in (forms, direct):
+        assert uploads["ThrottlingRateLimit"] == {"Ref": "UploadRateLimit"}
     parameters = template.raw()["Parameters"]
     assert parameters["UploadRateLimit"]["Default"] < parameters["ThrottlingRateLimit"]["Default"]
 
 
 def test_no_gateway_response_is_declared_that_api_gateway_ignores() -> None:
     # According to AWS, this gateway response cannot be customised.
-    assert "REQUEST_TOO_LARGE" not in template.raw()["Resources"]["Api"]["Properties"]["GatewayResponses"]
+    assert "REQUEST_TOO_LARGE" not in gateway_responses()
+
+
+def gateway_responses() -> dict[str, Any]:
+    document = template.read()["Resources"]["Api"]["Properties"]["DefinitionBody"]
+    found: dict[str, Any] = document["x-amazon-apigateway-gateway-responses"]
+    return found
 
 
 def test_every_function_has_a_role_of_its_own_and_no_managed_policy(resources: Resources, functions: Resources) -> None:
@@ -449,6 +500,11 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
         claims.request(IMAGE_ID, "scene.png")
         key = keys.uploaded_file(IMAGE_ID)
         clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=key, Body=scene_png())
+    elif function == "GetImageFunction":  # its image is finished while the request waits
+        store_sample(sample_image(IMAGE_ID))
+        finished = table.find(keys.image(IMAGE_ID)) or {}
+        table.put({**finished, "status": "requested"})
+        monkeypatch.setattr(time, "sleep", lambda _: put_unrecorded(finished))
     elif function != "FollowImagesFunction":  # its image is gone
         store_sample(sample_image(IMAGE_ID))
     monkeypatch.setenv("KEEP_ORIGINALS_DAYS", "7")
@@ -466,12 +522,18 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
 
     for reader in ("_text", "_optional"):
         monkeypatch.setattr(settings, reader, recorded)
-    response = handler(load_event(EVENT_NAMES.get(folder, folder)), LocalContext(function))
+    query: dict[str, str | None] = {"wait": "1"} if function == "GetImageFunction" else {}
+    response = handler(load_event(EVENT_NAMES.get(folder, folder), **query), LocalContext(function))
     given = set(functions[function]["Properties"]["Environment"]["Variables"]) - UNREAD
     needed = {name for name in given if not name.startswith("POWERTOOLS_")}
     assert needed == read, f"template.yaml: {function}: add {sorted(read - needed)}, remove {sorted(needed - read)}"
     assert response.get("statusCode", 200) in {200, 201, 204}
     assert not response.get("batchItemFailures")
+
+
+def put_unrecorded(item: table.Item) -> None:
+    with not_recording():
+        table.put(item)
 
 
 def test_only_settings_reads_variables_except_those_that_lambda_sets() -> None:
@@ -510,7 +572,7 @@ def test_the_upload_function_may_run_as_long_as_the_gateway_waits(functions: Res
 def test_the_statistics_function_reads_nothing_but_the_shards(resources: Resources) -> None:
     (read,) = (statement for statement in statements(resources["GetStatsRole"]) if statement["Sid"] == "ReadStatistics")
     assert read["Action"] == "dynamodb:BatchGetItem"
-    assert read["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["STATS#*"]}}
+    assert read["Condition"]["ForAllValues:StringLike"] == {"dynamodb:LeadingKeys": ["STATS#*"]}
 
 
 def test_layer_and_image_install_only_locked_packages() -> None:

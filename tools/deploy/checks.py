@@ -214,7 +214,10 @@ def _reserved(values: Mapping[str, str]) -> tuple[int, str]:
 
 
 def _proposal(allowed: int, values: Mapping[str, str]) -> dict[str, str]:
-    """Return settings for a small quota that leave two fifths of it to the API."""
+    """Return settings for a small quota that leave two fifths of it to the API.
+
+    With them, abuse costs at most 15 dollars a day (docs/costs.md), and does not take all of the quota.
+    """
     if allowed >= _MIN_UNRESERVED:
         return {}
     proposed = {"MaxConcurrentUploads": "0"}
@@ -226,6 +229,15 @@ def _proposal(allowed: int, values: Mapping[str, str]) -> dict[str, str]:
         workers = min(workers, max(2, allowed // 5))
         followers = min(followers, max(1, (behind - workers) // _SHARDS))
         proposed |= {"MaxConcurrentWorkers": str(workers), "MaxConcurrentFollowers": str(followers)}
+    # Half of the share of the API, so that other requests get a response while some wait.
+    proposed["MaxConcurrentWaits"] = str(min(int(values["MaxConcurrentWaits"]), max(1, allowed // 5)))
+    rate = max(0.1, allowed / 100)
+    for setting, most in {
+        "UploadRateLimit": rate,
+        "ThrottlingRateLimit": rate,
+        "UploadBurstLimit": allowed // 5,
+    }.items():
+        proposed[setting] = f"{min(float(values[setting]), most):g}"
     return {setting: value for setting, value in proposed.items() if values[setting] != value}
 
 

@@ -66,11 +66,12 @@ def _violations(described: dict[str, Any], value: str) -> Iterator[str]:
     if value not in allowed:
         yield f"must be one of {', '.join(allowed)}"
     if described["Type"] == "Number":
-        if not re.fullmatch(r"-?\d+", value):
-            yield "must be a whole number"
-        elif int(value) < described.get("MinValue", int(value)):
+        may_have_fraction = isinstance(described.get("MinValue"), float)
+        if not re.fullmatch(r"-?\d+(\.\d+)?" if may_have_fraction else r"-?\d+", value):
+            yield "must be a number" if may_have_fraction else "must be a whole number"
+        elif float(value) < described.get("MinValue", float(value)):
             yield f"must be at least {described['MinValue']}"
-        elif int(value) > described.get("MaxValue", int(value)):
+        elif float(value) > described.get("MaxValue", float(value)):
             yield f"must be at most {described['MaxValue']}"
     if len(value) > int(described.get("MaxLength", len(value))):
         yield f"must have at most {described['MaxLength']} characters"

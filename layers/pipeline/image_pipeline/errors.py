@@ -97,6 +97,12 @@ class StorageError(PipelineError):
     message = "The image store is not available at the moment. Please try again."
 
 
+class RefusedError(StorageError):
+    """DynamoDB will refuse this request for ever, for example because a key is too long."""
+
+    message = "The request cannot be stored. Please change it, because trying again does not help."
+
+
 class DeadlineError(PipelineError):
     """The time that is left is too short for the next step."""
 

@@ -74,6 +74,11 @@ def allowed_origins() -> list[str]:
     return [origin for origin in _optional("ALLOWED_ORIGINS").split(",") if origin]
 
 
+def max_concurrent_waits() -> int:
+    """Return how many requests may wait for the end of a processing at the same time."""
+    return _number("MAX_CONCURRENT_WAITS", 1, 10_000)
+
+
 def api_auth() -> str:
     """Return the kind of credentials that the API checks: NONE, API_KEY, AWS_IAM or JWT."""
     return _text("API_AUTH")
@@ -86,7 +91,17 @@ def jwt_issuer() -> str:
 
 def jwt_audiences() -> list[str]:
     """Return the accepted audiences. A token must name at least one of them."""
-    return _text("JWT_AUDIENCE").split(",")
+    return [audience.strip() for audience in _text("JWT_AUDIENCE").split(",")]
+
+
+def jwt_discovery_url() -> str:
+    """Return the address of the discovery document. Empty means the address that the standard derives."""
+    return _optional("JWT_DISCOVERY_URL")
+
+
+def jwt_max_key_age_hours() -> int:
+    """Return how long the public keys of the issuer are used while they cannot be read again."""
+    return _number("JWT_MAX_KEY_AGE_HOURS", 1, 168)
 
 
 def is_sam_local() -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tools import template
-from tools.measure.cost import chart, inputs, usage
+from tools.measure.cost import ceiling, chart, inputs, usage
 from tools.measure.cost.points import SERVICES, Point, point
 from tools.measure.cost.usage import Usage
 
@@ -33,7 +33,7 @@ def main() -> int:
         print(f"\nper image, {way}: {_counts(used)}")
         print(_storage(used, values))
         print(_cheapest([found for found in points if found.way == way], options.goal))
-    print(_worst_day(points, values))
+    print("\n".join(["", *worst_day(values)]))
     print(idle(values["prices"]))
     return 0
 
@@ -77,17 +77,18 @@ def _storage(used: Usage, values: Mapping[str, Any]) -> str:
     return f"The thumbnails of a million images cost {dollars:.2f} dollars a month more."
 
 
-def _worst_day(points: list[Point], values: Mapping[str, Any]) -> str:
-    parameters = template.read()["Parameters"]
-    memory, rate = parameters["UploadMemorySize"]["Default"], parameters["UploadRateLimit"]["Default"]
-    timeout = parameters["GatewayTimeoutSeconds"]["Default"]
-    per_image = next(found.total for found in points if (found.way, found.memory) == ("form", memory)) / _MILLION
-    longest = timeout * memory / 1024 * values["prices"]["lambda_gb_second"]
-    per_day = rate * _SECONDS_PER_DAY
-    return (
-        f"\nForms at UploadRateLimit ({rate}/s) all day, with {memory} MB: {per_day * per_image:.0f} dollars a day. "
-        f"If each took the whole timeout of {timeout} s: {per_day * (per_image + longest):.0f} dollars a day."
-    )
+def worst_day(values: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a Markdown table: dollars of a day on which clients do the worst they can."""
+    found = ceiling.sources(template.read(), values)
+    return [
+        "| what clients can keep busy | bounded by | environments | dollars per day | with the whole timeout each |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {row.name} | {row.bound} | {row.environments:.2f} | {row.dollars:.2f} | {row.at_timeout:.2f} |"
+            for row in found
+        ),
+        f"| all | | | {sum(source.dollars for source in found):.2f} | |",
+    ]
 
 
 def idle(prices: Mapping[str, float]) -> str:

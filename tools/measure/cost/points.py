@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from image_pipeline.storage import records
+from image_pipeline.storage import records, waits
 from tools import template
 from tools.measure.cost.inputs import MEGABYTES_PER_CPU
 from tools.measure.cost.usage import CAPTIONING, WAITING, Usage
@@ -70,14 +70,20 @@ def waiting(seconds: float) -> tuple[float, int]:
     return now, reads
 
 
+def places(seconds: float) -> float:
+    """Return in how many windows of time, on average, a request counts itself that waits so long."""
+    return 1 + seconds / waits.WINDOW_SECONDS
+
+
 def point(way: str, used: Usage, memory: int, inputs: Mapping[str, Any]) -> Point:
     """Return the cost of a million images that came in this way."""
     prices, assumed = inputs["prices"], inputs["assumptions"]
     processing = processing_seconds(memory, inputs)
-    waits, reads = waiting(processing + assumed["queue_seconds"]) if way == "direct" else (0.0, 0)
+    waited, reads = waiting(processing + assumed["queue_seconds"]) if way == "direct" else (0.0, 0)
+    counts = places(waited) if waited else 0
     captions = processing * memory / 1024 * prices["lambda_gb_second"]
     others = sum(
-        _seconds(name, used, waits, assumed) * _memory_sizes()[name] / 1024
+        _seconds(name, used, waited, assumed) * _memory_sizes()[name] / 1024
         for name in used.calls
         if name not in CAPTIONING
     )
@@ -86,21 +92,21 @@ def point(way: str, used: Usage, memory: int, inputs: Mapping[str, Any]) -> Poin
         "captions": captions + prices["lambda_request"],
         "other functions": others * prices["lambda_gb_second"] + (invocations - 1) * prices["lambda_request"],
         "API Gateway": (2 if way == "direct" else 1) * prices["api_gateway_request"],
-        "DynamoDB": used.units["dynamodb_write_unit"] * prices["dynamodb_write_unit"]
+        "DynamoDB": (used.units["dynamodb_write_unit"] + counts) * prices["dynamodb_write_unit"]
         + (used.units["dynamodb_read_unit"] + reads) * prices["dynamodb_read_unit"],
         "S3": sum(used.units[kind] * prices[kind] for kind in ("s3_put", "s3_get")),
         "SQS": used.units["sqs_request"] * prices["sqs_request"],
         "logs": invocations * assumed["log_bytes_per_call"] / _GIGA * prices["logs_gb"],
     }
     dollars = {service: cost * _MILLION for service, cost in per_image.items()}
-    return Point(way, memory, _times(inputs).is_measured(memory), waits or processing, dollars)
+    return Point(way, memory, _times(inputs).is_measured(memory), waited or processing, dollars)
 
 
-def _seconds(function: str, used: Usage, waits: float, assumed: Mapping[str, float]) -> float:
+def _seconds(function: str, used: Usage, waited: float, assumed: Mapping[str, float]) -> float:
     """Return the billed seconds of a function that captions nothing. GetImage waits for the worker."""
     share: float = min(1, _memory_sizes()[function] / MEGABYTES_PER_CPU)
     computing = used.cpu_seconds[function] / share + used.aws_calls[function] * assumed["aws_call_seconds"]
-    return computing + (waits if function == WAITING else 0)
+    return computing + (waited if function == WAITING else 0)
 
 
 @cache

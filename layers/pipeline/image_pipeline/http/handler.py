@@ -29,8 +29,15 @@ class Redirect:
     url: str
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """The result of an operation that the client should repeat later. The response has Retry-After."""
+
+    body: bodies.Body
+
+
 Handler = Callable[[Event, deadline.Context], Response]
-Operation = Callable[[Event], bodies.Body | Redirect]
+Operation = Callable[[Event], bodies.Body | Redirect | Unfinished]
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
     errors.ImageTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UnsupportedImageError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.CaptionError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.RefusedError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeadlineError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.ServiceStartingError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -82,7 +90,7 @@ def api_handler(
     """Make a Lambda handler from an operation, and declare its route, such as `GET /api/stats`.
 
     The operation takes an API Gateway event (payload version 1.0). It returns the body of a response with the status
-    `success`, or a Redirect. `raises` are the errors that it may raise besides COMMON_ERRORS.
+    `success`, a Redirect or an Unfinished. `raises` are the errors that it may raise besides COMMON_ERRORS.
     `counts_faults` emits a metric of the version of the function for each fault of ours.
     """
     method, path = route.split()
@@ -94,10 +102,7 @@ def api_handler(
             try:
                 with deadline.of(event, context):
                     result = operation(event)
-                if isinstance(result, Redirect):
-                    response = _response(HTTPStatus.FOUND, result.body, Location=result.url)
-                else:
-                    response = _response(success, result)
+                response = _success(result, success)
             except Exception as error:  # noqa: BLE001 - a client must not see a stack trace
                 if counts_faults and errors.is_fault(error):
                     observability.record_version_fault()
@@ -122,6 +127,15 @@ def may_be_repeated(status: HTTPStatus) -> bool:
     return status == HTTPStatus.CONFLICT or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
+def _success(result: bodies.Body | Redirect | Unfinished, status: HTTPStatus) -> Response:
+    match result:
+        case Redirect(body, url):
+            return _response(HTTPStatus.FOUND, body, Location=url)
+        case Unfinished(body):
+            return _response(status, body, **{"Retry-After": _RETRY_AFTER_SECONDS})
+    return _response(status, result)
+
+
 def _failure(error: Exception) -> Response:
     if isinstance(error, errors.PipelineError):
         return _refusal(error)
@@ -140,12 +154,19 @@ def _refusal(error: errors.PipelineError) -> Response:
         logger.info("request refused", status=status, reason=type(error).__name__)
     if isinstance(error, errors.ImageNotFoundError):
         return _response(status, bodies.image_missing(str(error)))
-    return _response(status, bodies.failure(str(error)))
+    response = _response(status, bodies.failure(str(error)))
+    if isinstance(error, errors.RefusedError):
+        del response["headers"]["Retry-After"]
+    return response
 
 
 def _response(status: HTTPStatus, body: bodies.Body, **headers: str) -> Response:
     # Bodies contain presigned URLs, so proxies and browsers must not keep them.
-    headers |= {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    headers |= {
+        "Content-Type": "application/json",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
     if may_be_repeated(status):
         headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return {

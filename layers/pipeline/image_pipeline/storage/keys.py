@@ -52,6 +52,11 @@ def statistics(shard: int) -> ItemKey:
     return {"pk": f"STATS#{shard}", "sk": "STATS"}
 
 
+def waits(window: int) -> ItemKey:
+    """Return the key of the item that counts the requests that wait in a window of time."""
+    return {"pk": f"WAITS#{window}", "sk": "WAITS"}
+
+
 def listing(shard: int) -> str:
     """Return the partition key of a shard in the listing index."""
     return f"LIST#{shard}"

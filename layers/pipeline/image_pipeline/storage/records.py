@@ -27,7 +27,7 @@ from image_pipeline.models import (
     ThumbnailSize,
     UnfinishedImage,
 )
-from image_pipeline.storage import claims, clients, keys, table
+from image_pipeline.storage import claims, clients, keys, table, waits
 from image_pipeline.storage.claims import Claim, Outcome
 from image_pipeline.threads import ThreadPool
 
@@ -111,16 +111,22 @@ def find(image_id: str) -> ImageRecord | UnfinishedImage:
 def wait(image_id: str, seconds: float) -> ImageRecord | UnfinishedImage:
     """Return an image as soon as it is finished or has failed, or in its current state after `seconds`.
 
-    Raises ImageNotFoundError and StorageError.
+    It does not wait if too many requests wait already. Raises ImageNotFoundError and StorageError.
     """
     end = time.monotonic() + min(seconds, deadline.remaining() - clients.MAX_CALL_SECONDS - _DELAY_SECONDS)
+    place = waits.Place()
     for pause in pauses():
         image = find(image_id)
-        left = end - time.monotonic()
-        if isinstance(image, ImageRecord) or image.error is not None or left <= 0:
+        pause = min(pause, end - time.monotonic())  # noqa: PLW2901 - no longer than there is time
+        if is_settled(image) or pause <= 0 or not place.keep(pause):
             break
-        time.sleep(min(pause, left))
+        time.sleep(pause)
     return image
+
+
+def is_settled(image: ImageRecord | UnfinishedImage) -> bool:
+    """Tell whether an image is finished or has failed."""
+    return isinstance(image, ImageRecord) or image.error is not None
 
 
 def pauses() -> Iterator[float]:

@@ -12,7 +12,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from image_pipeline import settings
-from image_pipeline.errors import StorageError
+from image_pipeline.errors import RefusedError, StorageError
 from image_pipeline.storage.clients import dynamodb
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def connect() -> None:
     It takes 40 ms of CPU time, mostly to read the certificates of all authorities. With 128 MB these are 0.5 s.
     """
     with suppress(StorageError):
-        find({"pk": "none", "sk": "none"})
+        find({"pk": "IMAGE#none", "sk": "none"})
 
 
 def find(key: Item) -> Item | None:
@@ -105,7 +105,7 @@ def put(item: Item, **condition: Any) -> Item | None:  # noqa: ANN401 - argument
         if stored == item:
             return None
         if refusing is None:
-            raise StorageError from error
+            raise _failure(error) from error
         return refusing
     return None
 
@@ -128,7 +128,7 @@ def update(key: Item, expression: str, **condition: Any) -> Item | None:  # noqa
     except dynamodb().exceptions.ConditionalCheckFailedException as error:
         return _refusing_item(error)
     except (ClientError, BotoCoreError) as error:
-        raise StorageError from error
+        raise _failure(error) from error
     return deserialize(response["Attributes"])
 
 
@@ -148,7 +148,7 @@ def write(items: Sequence["TransactWriteItemTypeDef"], is_stored: Callable[[], b
             elif is_stored():
                 return
             else:
-                raise StorageError from error
+                raise _failure(error) from error
         else:
             return
 
@@ -167,7 +167,20 @@ def _call(operation: str, **arguments: Any) -> Any:  # noqa: ANN401 - arguments 
     try:
         return getattr(dynamodb(), operation)(**arguments)
     except (ClientError, BotoCoreError) as error:
-        raise StorageError from error
+        raise _failure(error) from error
+
+
+def _failure(error: ClientError | BotoCoreError) -> StorageError:
+    """Return what an error of DynamoDB means. It refuses an invalid request each time."""
+    is_invalid = isinstance(error, ClientError) and (
+        error.response.get("Error", {}).get("Code") == "ValidationException" or "ValidationError" in _reasons(error)
+    )
+    return RefusedError() if is_invalid else StorageError()
+
+
+def _reasons(error: ClientError) -> set[str]:
+    """Return why a transaction was cancelled."""
+    return {reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])} - {"None"}
 
 
 def _refusing_item(error: ClientError | BotoCoreError) -> Item | None:
@@ -178,8 +191,7 @@ def _refusing_item(error: ClientError | BotoCoreError) -> Item | None:
 
 def _is_transient(error: ClientError | BotoCoreError) -> bool:
     """Tell whether a transaction was cancelled only for transient reasons."""
-    reasons = error.response.get("CancellationReasons", []) if isinstance(error, ClientError) else []
-    codes = {reason.get("Code", "None") for reason in reasons} - {"None"}
+    codes = _reasons(error) if isinstance(error, ClientError) else set()
     return bool(codes) and codes <= _TRANSIENT_REASONS
 
 

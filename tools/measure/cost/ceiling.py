@@ -1,0 +1,146 @@
+"""What a day costs at most: each route at its highest rate, with the longest requests that clients can send.
+
+The routes, rates and memory sizes come from template.yaml. inputs.toml has the longest request of each function.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from image_pipeline.storage import records, waits
+from tools.measure.cost.usage import WAITING
+from tools.template import Template, functions
+
+_DAY = 86_400
+_GIGA = 1_000_000_000
+_FOLLOWER = "FollowImagesFunction"
+
+
+class MissingInputError(Exception):
+    """inputs.toml does not say what the longest request of a function needs."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Something that clients can keep busy. `bound` says by what it is bounded.
+
+    `environments` is how many environments of functions it keeps busy, after a burst. The costs are dollars per day.
+    `at_timeout` is what it would cost if each request took the whole timeout of its function.
+    """
+
+    name: str
+    bound: str
+    environments: float
+    dollars: float
+    at_timeout: float
+
+
+def sources(template: Template, inputs: Mapping[str, Any]) -> list[Source]:
+    """Return all routes and queues of a template, with the values of its parameters. Raises MissingInputError."""
+    return [*_routes(template, inputs), _waits(template, inputs), *_queues(template, inputs)]
+
+
+def _routes(template: Template, inputs: Mapping[str, Any]) -> Iterator[Source]:
+    for function, properties in functions(template).items():
+        for event in properties.get("Events", {}).values():
+            if event["Type"] == "Api":
+                path, method = event["Properties"]["Path"], event["Properties"]["Method"]
+                rate = _rate(template, path, method)
+                request = _longest(function, inputs)
+                rest = inputs["prices"]["api_gateway_request"] + _services(request, inputs)
+                rest += _traffic(request, path, method, inputs)
+                rest += request.get("changes", 0) * _following(template, inputs)
+                memory = _number(template, properties["MemorySize"])
+                timeout = _number(template, properties["Timeout"])
+                longest, at_timeout = (
+                    rate * _DAY * (rest + _gb_seconds(memory, seconds, inputs))
+                    for seconds in (request["seconds"], timeout)
+                )
+                busy = rate * request["seconds"]
+                yield Source(f"`{method} {path}`", f"{rate:g} per second", busy, longest, at_timeout)
+
+
+def _rate(template: Template, path: str, method: str) -> float:
+    """Return how many requests of a method API Gateway passes on in a second. It counts each method alone."""
+    settings = {
+        (setting["ResourcePath"], setting["HttpMethod"]): setting
+        for setting in template["Resources"]["Api"]["Properties"]["MethodSettings"]
+    }
+    found = settings.get((f"/{path.replace('/', '~1')}", method), settings["/*", "*"])
+    return _number(template, found["ThrottlingRateLimit"])
+
+
+def _waits(template: Template, inputs: Mapping[str, Any]) -> Source:
+    """Return the requests that wait for the end of a processing."""
+    prices, properties = inputs["prices"], functions(template)[WAITING]
+    limit = _number(template, properties["Environment"]["Variables"]["MAX_CONCURRENT_WAITS"])
+    *_, pause = (pause for pause, _ in zip(records.pauses(), range(2), strict=False))
+    second = (
+        _gb_seconds(_number(template, properties["MemorySize"]), 1, inputs)
+        + prices["dynamodb_read_unit"] / pause
+        + prices["dynamodb_write_unit"] / waits.WINDOW_SECONDS
+    )
+    dollars = limit * _DAY * second
+    return Source("requests with `?wait=`", f"{limit:g} at the same time", limit, dollars, dollars)
+
+
+def _queues(template: Template, inputs: Mapping[str, Any]) -> Iterator[Source]:
+    """Yield the queues and the stream. Clients fill only that of the worker; the routes pay for the stream."""
+    for properties in functions(template).values():
+        memory = _number(template, properties["MemorySize"])
+        for event in properties.get("Events", {}).values():
+            match event:
+                case {"Type": "SQS", "Properties": {"Queue": {"Fn::GetAtt": [queue, _]}}}:
+                    scaling = event["Properties"].get("ScalingConfig")
+                    workers = _number(template, scaling["MaximumConcurrency"]) if scaling else 0
+                    day = workers * _gb_seconds(memory, _DAY, inputs)
+                    bound = f"{workers:g} workers" if workers else "only failures of S3 and DynamoDB fill it"
+                    yield Source(queue, bound, workers, day, day)
+                case {"Type": "DynamoDB", "Properties": {"ParallelizationFactor": factor}}:
+                    batches = inputs["limits"]["table_partitions"] * _number(template, factor)
+                    busy = batches * _gb_seconds(memory, _DAY, inputs)
+                    bound = f"counted with the routes; {batches:g} batches at the same time"
+                    yield Source("stream of ImagesTable", bound, batches, 0, busy)
+
+
+def _following(template: Template, inputs: Mapping[str, Any]) -> float:
+    """Return what one event of the stream costs."""
+    memory = _number(template, functions(template)[_FOLLOWER]["MemorySize"])
+    event = _longest(_FOLLOWER, inputs)
+    return _services(event, inputs) + _gb_seconds(memory, event["seconds"], inputs)
+
+
+def _traffic(request: Mapping[str, Any], path: str, method: str, inputs: Mapping[str, Any]) -> float:
+    if method == "HEAD":  # the response has no body
+        return 0
+    sent = request.get("response_bytes", 0)
+    return float((sent[path] if isinstance(sent, Mapping) else sent) / _GIGA * inputs["prices"]["internet_gb"])
+
+
+def _longest(function: str, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        found: Mapping[str, Any] = inputs["longest"][function]
+    except KeyError:
+        raise MissingInputError(f"inputs.toml has no [longest.{function}]") from None
+    return found
+
+
+def _services(request: Mapping[str, Any], inputs: Mapping[str, Any]) -> float:
+    """Return what a call of a function costs besides its time and the traffic."""
+    prices = inputs["prices"]
+    return float(
+        prices["lambda_request"]
+        + request.get("writes", 0) * prices["dynamodb_write_unit"]
+        + request.get("reads", 0) * prices["dynamodb_read_unit"]
+        + request.get("puts", 0) * prices["s3_put"]
+        + request.get("sqs", 0) * prices["sqs_request"]
+        + inputs["assumptions"]["log_bytes_per_call"] / _GIGA * prices["logs_gb"]
+    )
+
+
+def _gb_seconds(megabytes: float, seconds: float, inputs: Mapping[str, Any]) -> float:
+    return float(megabytes / 1024 * seconds * inputs["prices"]["lambda_gb_second"])
+
+
+def _number(template: Template, value: Any) -> float:  # noqa: ANN401 - a number, or a reference to a parameter
+    return float(template["Parameters"][value["Ref"]]["Default"] if isinstance(value, dict) else value)
