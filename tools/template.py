@@ -1,7 +1,7 @@
 """Reads template.yaml and the templates in options/ for the local API, the tools and the tests."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from functools import cache
 from importlib import import_module
@@ -13,6 +13,7 @@ from samcli.yamlhelper import yaml_parse
 ROOT = Path(__file__).parent.parent
 PATH = ROOT / "template.yaml"
 Template = dict[str, Any]
+_LIST_TYPE = "CommaDelimitedList"
 _NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
@@ -118,6 +119,33 @@ def _resolved(value: object, conditions: Mapping[str, bool]) -> object:
     if isinstance(value, list):
         return [item for item in (_resolved(item, conditions) for item in value) if item != _NO_VALUE]
     return value
+
+
+def violation(described: dict[str, Any], value: str) -> str | None:
+    """Return how a value breaks the description of its parameter, or None."""
+    return next(_violations(described, value), None)
+
+
+def _violations(described: dict[str, Any], value: str) -> Iterator[str]:
+    allowed = [str(each) for each in described.get("AllowedValues", [value])]
+    if value not in allowed:
+        yield f"must be one of {', '.join(allowed)}"
+    if described["Type"] == "Number":
+        may_have_fraction = isinstance(described.get("MinValue"), float)
+        if not re.fullmatch(r"-?\d+(\.\d+)?" if may_have_fraction else r"-?\d+", value):
+            yield "must be a number" if may_have_fraction else "must be a whole number"
+        elif float(value) < described.get("MinValue", float(value)):
+            yield f"must be at least {described['MinValue']}"
+        elif float(value) > described.get("MaxValue", float(value)):
+            yield f"must be at most {described['MaxValue']}"
+    if len(value) > int(described.get("MaxLength", len(value))):
+        yield f"must have at most {described['MaxLength']} characters"
+    if len(value) < int(described.get("MinLength", 0)):
+        yield f"must have at least {described['MinLength']} characters"
+    elements = value.split(",") if described["Type"] == _LIST_TYPE else [value]
+    pattern = described.get("AllowedPattern")
+    if pattern and not all(re.fullmatch(pattern, element) for element in elements):
+        yield str(described.get("ConstraintDescription", f"must match {pattern}"))
 
 
 def functions(template: Template) -> dict[str, dict[str, Any]]:

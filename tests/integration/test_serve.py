@@ -86,6 +86,13 @@ def test_a_taken_port_gives_one_clear_error_line() -> None:
     assert "make serve PORT=" in errors
 
 
+def test_an_origin_with_a_slash_at_the_end_is_refused() -> None:
+    with serve("--port", "0", "--origins", "https://app.example/") as process:
+        _, errors = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 2
+    assert "without a slash at the end" in errors
+
+
 @pytest.mark.parametrize(
     ("host", "port", "reason"), [("127.0.0.1", 65536, "PORT="), ("127.0.0.1", -1, "PORT="), ("0.0.0.0", 0, "HOST=")]
 )

@@ -1,10 +1,9 @@
 """What the settings must fulfil: parameters and rules of template.yaml, and what CloudFormation cannot check."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tools.template import Template, holds
+from tools.template import Template, holds, violation
 
 # The value in samconfig.toml until somebody decides who may use the API. CloudFormation refuses it, because it is not
 # an allowed value; `sam build` and `sam local` take it like NONE.
@@ -15,7 +14,6 @@ UNDECIDED_PROBLEM = (
 )
 # JwtIssuer of template.yaml until somebody names a real one.
 EXAMPLE_ISSUER = "https://issuer.example"
-_LIST_TYPE = "CommaDelimitedList"
 
 
 def problems(template: Template, values: Mapping[str, str], region: str | None = None) -> list[str]:
@@ -34,8 +32,8 @@ def problems(template: Template, values: Mapping[str, str], region: str | None =
     for name, value in known.items():
         if name == "ApiAuth" and value == UNDECIDED:
             found.append(UNDECIDED_PROBLEM)
-        elif violation := _violation(parameters[name], value):
-            found.append(f"{name}={value} {violation}")
+        elif broken := violation(parameters[name], value):
+            found.append(f"{name}={value} {broken}")
     if (values.get("ApiAuth"), values.get("JwtIssuer")) == ("JWT", EXAMPLE_ISSUER):
         found.append("ApiAuth=JWT needs the issuer of the tokens: add ISSUER=https://..., or change the line JwtIssuer")
     if found:
@@ -51,36 +49,9 @@ def _shown(described: dict[str, Any]) -> str:
 def usable(template: Template, values: Mapping[str, str]) -> dict[str, str]:
     """Return the value of each parameter, or its default if the value is missing or not allowed."""
     return {
-        name: values[name] if name in values and not _violation(described, values[name]) else str(described["Default"])
+        name: values[name] if name in values and not violation(described, values[name]) else str(described["Default"])
         for name, described in template["Parameters"].items()
     }
-
-
-def _violation(described: dict[str, Any], value: str) -> str | None:
-    """Return how a value breaks the description of its parameter, or None."""
-    return next(_violations(described, value), None)
-
-
-def _violations(described: dict[str, Any], value: str) -> Iterator[str]:
-    allowed = [str(each) for each in described.get("AllowedValues", [value])]
-    if value not in allowed:
-        yield f"must be one of {', '.join(allowed)}"
-    if described["Type"] == "Number":
-        may_have_fraction = isinstance(described.get("MinValue"), float)
-        if not re.fullmatch(r"-?\d+(\.\d+)?" if may_have_fraction else r"-?\d+", value):
-            yield "must be a number" if may_have_fraction else "must be a whole number"
-        elif float(value) < described.get("MinValue", float(value)):
-            yield f"must be at least {described['MinValue']}"
-        elif float(value) > described.get("MaxValue", float(value)):
-            yield f"must be at most {described['MaxValue']}"
-    if len(value) > int(described.get("MaxLength", len(value))):
-        yield f"must have at most {described['MaxLength']} characters"
-    if len(value) < int(described.get("MinLength", 0)):
-        yield f"must have at least {described['MinLength']} characters"
-    elements = value.split(",") if described["Type"] == _LIST_TYPE else [value]
-    pattern = described.get("AllowedPattern")
-    if pattern and not all(re.fullmatch(pattern, element) for element in elements):
-        yield str(described.get("ConstraintDescription", f"must match {pattern}"))
 
 
 def _broken_rules(template: Template, values: Mapping[str, str]) -> Iterator[str]:
@@ -93,6 +64,8 @@ def _broken_rules(template: Template, values: Mapping[str, str]) -> Iterator[str
 
 
 def _contradictions(values: Mapping[str, str]) -> Iterator[str]:
+    if "/.well-known/" in values["JwtIssuer"]:
+        yield "JwtIssuer is the issuer as tokens name it, not the address of a document: leave out /.well-known/..."
     limit, environments = int(values["MaxConcurrentUploads"]), int(values["ProvisionedEnvironments"])
     if values["StartMode"] == "provisioned" and 0 < limit < environments:
         yield (

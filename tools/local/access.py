@@ -1,4 +1,4 @@
-"""Who may call the local API: API keys and tokens, as API Gateway checks them.
+"""Who may call the local API: API keys, tokens and signatures, as API Gateway checks them.
 
 This replaces a part of API Gateway. The routes come from template.yaml, and tokens are checked by the real authorizer.
 """
@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hmac import compare_digest
 from http import HTTPStatus
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from werkzeug.datastructures import EnvironHeaders
 from werkzeug.wrappers import Response
+from werkzeug.wsgi import get_input_stream
 
+from tools.local import signatures
 from tools.template import Template
 
 if TYPE_CHECKING:
@@ -20,19 +24,28 @@ if TYPE_CHECKING:
 # The only API key of the local API.
 API_KEY = "the-api-key-of-the-local-api"
 _AUTHORIZER = "AuthorizeFunction"
-# The gateway response of each scheme in template.yaml, and its status.
-_REFUSALS = {
-    "ApiKey": ("INVALID_API_KEY", HTTPStatus.FORBIDDEN),
-    "Token": ("UNAUTHORIZED", HTTPStatus.UNAUTHORIZED),
-}
+# The gateway responses that refuse a request, with their status.
+_NO_KEY = ("INVALID_API_KEY", HTTPStatus.FORBIDDEN)
+_NO_TOKEN = ("UNAUTHORIZED", HTTPStatus.UNAUTHORIZED)
+_NOT_SIGNED = ("MISSING_AUTHENTICATION_TOKEN", HTTPStatus.FORBIDDEN)
+_WRONG_SIGNATURE = ("INVALID_SIGNATURE", HTTPStatus.FORBIDDEN)
+_AUTHORIZER_FAILED = ("DEFAULT_5XX", HTTPStatus.INTERNAL_SERVER_ERROR)
+_Refusal = tuple[str, HTTPStatus]
 
 
 def gateway_response(template: Template, name: str, status: int | None = None) -> Response:
     """Make a gateway response of the template. `status` is needed if the template does not name it."""
-    described = template["Resources"]["Api"]["Properties"]["GatewayResponses"][name]
-    ((media_type, body),) = described["ResponseTemplates"].items()
-    headers = {header: value.strip("'") for header, value in described["ResponseParameters"]["Headers"].items()}
-    return Response(body, status=described.get("StatusCode", status), headers=headers, content_type=media_type)
+    responses = template["Resources"]["Api"]["Properties"]["DefinitionBody"]["x-amazon-apigateway-gateway-responses"]
+    described = responses.get(name, responses["DEFAULT_4XX"])
+    ((media_type, body),) = described["responseTemplates"].items()
+    headers = {
+        name.removeprefix("gatewayresponse.header."): value.strip("'")
+        for name, value in described["responseParameters"].items()
+    }
+    status = int(described.get("statusCode", status))
+    # The words of API Gateway are not known here.
+    body = body.replace("$context.error.messageString", '"The request is not allowed."')
+    return Response(body, status=status, headers=headers, content_type=media_type)
 
 
 @dataclass(frozen=True)
@@ -44,28 +57,42 @@ class Access:
     call: Callable[[str, dict[str, Any]], dict[str, Any]]
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        scheme = self._scheme(environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        if scheme is None or self._is_allowed(scheme, environ):
+        check = self._check(environ["REQUEST_METHOD"], environ["PATH_INFO"])
+        refusal = check(environ) if check else None
+        if refusal is None:
             return self.app(environ, start_response)
-        name, status = _REFUSALS[scheme]
-        return gateway_response(self.template, name, status)(environ, start_response)
+        return gateway_response(self.template, *refusal)(environ, start_response)
 
-    def _scheme(self, method: str, path: str) -> str | None:
-        """Return the security scheme of a route, or None for a public one."""
+    def _check(self, method: str, path: str) -> "Callable[[WSGIEnvironment], _Refusal | None] | None":
+        """Return the check of the credentials for a route, or None for a public one."""
+        checks = {"ApiKey": self._check_key, "Token": self._check_token, "Iam": self._check_signature}
         for route, methods in self.template["Resources"]["Api"]["Properties"]["DefinitionBody"]["paths"].items():
             if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", route), path):
                 for requirement in methods.get(method.lower(), {}).get("security", []):
-                    return str(*requirement)
+                    return checks[str(*requirement)]
         return None
 
-    def _is_allowed(self, scheme: str, environ: "WSGIEnvironment") -> bool:
-        if scheme == "ApiKey":
-            return compare_digest(environ.get("HTTP_X_API_KEY", "").encode(), API_KEY.encode())
+    def _check_key(self, environ: "WSGIEnvironment") -> _Refusal | None:
+        is_valid = compare_digest(environ.get("HTTP_X_API_KEY", "").encode(), API_KEY.encode())
+        return None if is_valid else _NO_KEY
+
+    def _check_token(self, environ: "WSGIEnvironment") -> _Refusal | None:
         authorization = environ.get("HTTP_AUTHORIZATION", "")
         schemes = self.template["Resources"]["Api"]["Properties"]["DefinitionBody"]["components"]["securitySchemes"]
         pattern = schemes["Token"]["x-amazon-apigateway-authorizer"]["identityValidationExpression"]
         if not re.fullmatch(pattern, authorization):
-            return False
+            return _NO_TOKEN
         arn = f"arn:aws:execute-api:us-east-1:123456789012:local/prod/{environ['REQUEST_METHOD']}{environ['PATH_INFO']}"
         response = self.call(_AUTHORIZER, {"type": "TOKEN", "authorizationToken": authorization, "methodArn": arn})
-        return "policyDocument" in response
+        if "policyDocument" in response:
+            return None
+        return _NO_TOKEN if response["errorMessage"] == "Unauthorized" else _AUTHORIZER_FAILED
+
+    def _check_signature(self, environ: "WSGIEnvironment") -> _Refusal | None:
+        if "HTTP_AUTHORIZATION" not in environ:
+            return _NOT_SIGNED
+        body = get_input_stream(environ).read()
+        environ["wsgi.input"] = BytesIO(body)
+        headers = {name.lower(): value for name, value in EnvironHeaders(environ).items()}
+        is_valid = signatures.is_valid(environ["REQUEST_METHOD"], environ["RAW_URI"], headers, body)
+        return None if is_valid else _WRONG_SIGNATURE

@@ -20,6 +20,7 @@ from samcli.local.apigw.local_apigw_service import LocalApigwService
 from werkzeug.wsgi import get_input_stream
 
 from tools.local.access import Access, gateway_response
+from tools.local.hosts import OwnHosts
 from tools.template import PATH, Template, functions, handler
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class LocalGateway:
                 status, lambda _: gateway_response(template, "MISSING_AUTHENTICATION_TOKEN")
             )
         bodies = _TextBodies(flask_app, api.binary_media_types)
-        self.app: WSGIApplication = Access(bodies, template, self.call)
+        self.app: WSGIApplication = OwnHosts(Access(bodies, template, self.call), host)
 
     def call(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
         """Call the handler of a function as the Lambda runtime does. An exception becomes an error document."""

@@ -8,18 +8,22 @@ from contextlib import suppress
 from pathlib import Path
 
 from image_processing.captions import ModelFolderError
-from tools import stopping
-from tools.local import server
+from tools import stopping, template
+from tools.local import server, signatures
 from tools.local.access import API_KEY
 from tools.local.dynamodb_local import DynamoDBLocalError
 from tools.local.engines import EngineError
 from tools.local.request_handler import RequestHandler
 
 # The options of curl for each value of ApiAuth.
-_HEADER_OPTIONS = {
+_CURL_OPTIONS = {
     "NONE": "",
     "API_KEY": f"-H 'x-api-key: {API_KEY}' ",
     "JWT": '-H "Authorization: Bearer $TOKEN" ',
+    "AWS_IAM": (
+        f"--aws-sigv4 aws:amz:us-east-1:{signatures.SERVICE} "
+        f"--user {signatures.ACCESS_KEY_ID}:{signatures.SECRET_ACCESS_KEY} "
+    ),
 }
 _CHECK_SECONDS = 1
 
@@ -33,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="folder that keeps everything (default: memory, until the API stops)")
     parser.add_argument("--origins", default="", help="origins whose pages may use the API, separated by commas")
     parser.add_argument(
-        "--auth", choices=["NONE", "API_KEY", "JWT"], default="NONE", help="what clients need (default: %(default)s)"
+        "--auth", choices=list(_CURL_OPTIONS), default="NONE", help="what clients need (default: %(default)s)"
     )
     parser.add_argument("--issuer", default="", help="issuer of the tokens, with --auth JWT")
     parser.add_argument("--audience", default="image-pipeline", help="audience of the tokens (default: %(default)s)")
@@ -46,6 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "JwtIssuer": options.issuer,
         "JwtAudience": options.audience,
     }
+    declared = template.raw()["Parameters"]
+    for name in ("AllowedOrigins", "JwtAudience"):
+        if broken := template.violation(declared[name], parameters[name]):
+            parser.error(f"{name}={parameters[name]} {broken}")
     data = options.data and options.data.expanduser()
     try:
         with (
@@ -62,6 +70,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ModelFolderError, server.AddressError, EngineError, DynamoDBLocalError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+
+
+def curl_command(url: str, auth: str) -> str:
+    """Return a command that works with this value of ApiAuth. It uploads a file, except if curl would have to sign it.
+
+    curl signs no forms.
+    """
+    form = "" if auth == "AWS_IAM" else "-F file=@tools/exporter/samples/scene-03.png "
+    return f"curl {_CURL_OPTIONS[auth]}{form}{url}/api/images"
 
 
 def _say(text: str) -> None:
@@ -85,7 +102,7 @@ def _banner(api: server.LocalApi, auth: str, data: Path | None) -> str:
     lines += [
         "",
         f"Open {api.url} in a browser, or try it from another shell:",
-        f"  curl {_HEADER_OPTIONS[auth]}-F file=@tools/exporter/samples/scene-03.png {api.url}/api/images",
+        f"  {curl_command(api.url, auth)}",
         "",
         f"Everything is kept in {data}. Ctrl-C stops the API."
         if data
