@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pytest
 import requests
@@ -19,9 +19,11 @@ from tests.contract.client import Client
 from tests.integration.test_serve import START_SECONDS, banner_of, serve
 from tests.pictures import encode
 from tools.demo_model import scenes
+from tools.local.access import API_KEY
 
-KILLS = int(os.environ.get("KILLS", "3"))
+KILLS = int(os.environ.get("KILLS", "2"))
 CLIENTS = 3
+PAGE = "https://app.example"
 _SECONDS = 60
 
 # Each test starts the API several times. In one process they do not slow down each other.
@@ -29,9 +31,9 @@ pytestmark = pytest.mark.xdist_group("data folder")
 
 
 @contextmanager
-def killed(folder: Path) -> Iterator[Client]:
+def killed(folder: Path, *options: str) -> Iterator[Client]:
     """Run the API until the block ends, and then end it with `kill -9`."""
-    with serve("--port", "0", "--data", str(folder)) as process:
+    with serve("--port", "0", "--data", str(folder), *options) as process:
         found = re.search(r"API on (http://\S+)", banner_of(process))
         assert found
         yield Client(found[1])
@@ -44,7 +46,7 @@ def scene(number: int) -> bytes:
 
 
 def test_each_image_that_was_answered_survives_kills_at_random_moments(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
+    folder = Path(os.path.relpath(tmp_path)) / "my data"
     rng = random.Random(26)
     answered: set[str] = set()
     for first in range(0, KILLS * 1000, 1000):
@@ -62,15 +64,21 @@ def test_each_image_that_was_answered_survives_kills_at_random_moments(tmp_path:
         stop.set()
         for thread in threads:
             thread.join()
-    with killed(folder) as api:
+    with serve("--port", "0", "--data", str(folder)) as starting:
+        time.sleep(rng.uniform(0.5, 3))
+        starting.kill()
+    # The settings of an earlier start do not stay.
+    with killed(folder, "--auth", "API_KEY", "--origins", PAGE) as api:
+        assert requests.get(f"{api.url}/api/images", timeout=_SECONDS).status_code == requests.codes.forbidden
         listed = images(api)
-        statistics = requests.get(f"{api.url}/api/stats", timeout=_SECONDS).json()["data"]
+        statistics = get(f"{api.url}/api/stats").json()["data"]
         # An upload that was stored, but not answered, may be there too: at most one of each client and kill.
         assert answered <= set(listed)
         assert len(listed) <= len(answered) + KILLS * CLIENTS
         assert statistics["success"] == len(listed)
         for image_id in answered:
-            assert all(requests.get(url, timeout=_SECONDS).ok for url in listed[image_id]["thumbnails"].values())
+            for url in listed[image_id]["thumbnails"].values():
+                assert get(url).headers["Access-Control-Allow-Origin"] == PAGE
         # The index follows the table.
         wait_until(lambda: set(images(api, "&q=png")) == set(listed))
     assert len(answered) >= KILLS
@@ -88,12 +96,18 @@ def upload_until(stop: threading.Event, api: Client, answered: set[str], first: 
             return
 
 
+def get(url: str) -> requests.Response:
+    response = requests.get(url, headers={"x-api-key": API_KEY, "Origin": PAGE}, timeout=_SECONDS)
+    response.raise_for_status()
+    return response
+
+
 def images(api: Client, query: str = "") -> dict[str, Any]:
     """Return the data of all images that the list or a search returns, by id."""
     found: dict[str, Any] = {}
     path = f"/api/images?limit=100{query}"
     while path:
-        page = requests.get(f"{api.url}{path}", timeout=_SECONDS).json()
+        page = get(f"{api.url}{path}").json()
         found |= {image_id: image["data"] for image_id, image in page.get("content", {}).items()}
         path = page.get("next", "")
     return found
@@ -106,11 +120,13 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def test_a_direct_upload_whose_file_has_arrived_is_processed_after_a_kill(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    with killed(folder) as api:
+def test_after_a_kill_no_program_is_left_and_files_that_have_arrived_are_processed(tmp_path: Path) -> None:
+    with killed(tmp_path) as api:
         sent = [api.upload_directly(scene(number), f"{number}.png") for number in range(5)]
-    with killed(folder) as api:
+        storage = urlsplit(api.request_upload(content_type="image/png").json()["data"]["upload"]["url"])
+        assert listens(storage)
+    wait_until(lambda: not listens(storage))
+    with killed(tmp_path) as api:
 
         def states() -> list[str]:
             return [
@@ -123,27 +139,12 @@ def test_a_direct_upload_whose_file_has_arrived_is_processed_after_a_kill(tmp_pa
         assert set(states()) <= {"success", "processing"}
 
 
-def test_no_program_outlives_a_killed_api(tmp_path: Path) -> None:
-    with killed(tmp_path) as api:
-        thumbnail = urlsplit(api.uploaded(scene(1), "scene.png")["thumbnails"]["small"])
-        storage = (str(thumbnail.hostname), int(thumbnail.port or 0))
-        socket.create_connection(storage, 1).close()
-    wait_until(lambda: not listens(storage))
-
-
-def listens(address: tuple[str, int]) -> bool:
+def listens(url: SplitResult) -> bool:
     try:
-        socket.create_connection(address, 1).close()
+        socket.create_connection((str(url.hostname), int(url.port or 0)), 1).close()
     except OSError:
         return False
     return True
-
-
-def test_a_folder_belongs_to_one_api_at_a_time(tmp_path: Path) -> None:
-    with killed(tmp_path), serve("--port", "0", "--data", str(tmp_path)) as second:
-        _, errors = second.communicate(timeout=START_SECONDS)
-    assert second.returncode == 1
-    assert errors == f"error: another API uses {tmp_path}; stop it, or choose another folder: make serve DATA=\n"
 
 
 def test_a_folder_that_cannot_be_made_gives_one_clear_error_line(tmp_path: Path) -> None:
@@ -165,8 +166,8 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "lock").read_text() == "the user's own"
 
 
-def test_storage_needs_credentials(tmp_path: Path) -> None:
-    with killed(tmp_path) as api:
+def test_a_folder_belongs_to_one_api_and_its_storage_needs_credentials(tmp_path: Path) -> None:
+    with killed(tmp_path) as api, serve("--port", "0", "--data", str(tmp_path)) as second:
         thumbnail = urlsplit(api.uploaded(scene(1), "scene.png")["thumbnails"]["small"])
         storage = f"http://{thumbnail.netloc}"
         assert requests.get(thumbnail.geturl(), timeout=_SECONDS).ok
@@ -178,3 +179,6 @@ def test_storage_needs_credentials(tmp_path: Path) -> None:
         for unsigned in (f"{storage}{thumbnail.path}", f"{storage}/thumbnails"):
             assert requests.get(unsigned, timeout=_SECONDS).status_code == requests.codes.forbidden
         assert requests.get(thumbnail.geturl(), timeout=_SECONDS).ok
+        _, errors = second.communicate(timeout=START_SECONDS)
+        assert second.returncode == 1
+        assert errors == f"error: another API uses {tmp_path}; stop it, or choose another folder: make serve DATA=\n"
