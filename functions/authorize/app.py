@@ -69,7 +69,7 @@ def lambda_handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     try:
         claims = verified(event["authorizationToken"])
     except jwt.InvalidTokenError as error:
-        logger.info("token refused", reason=str(error))
+        logger.info("token refused", reason=str(error)[:_MAX_LOGGED_CHARACTERS])
         raise UnauthorizedError from error
     return _policy(_principal(claims), event["methodArn"])
 
@@ -77,9 +77,9 @@ def lambda_handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
 def verified(authorization: str) -> dict[str, Any]:
     """Return the claims of the token in an Authorization header. Raises jwt.InvalidTokenError and IssuerError."""
     scheme, _, token = authorization.partition(" ")
-    if scheme.lower() != "bearer":
-        raise jwt.InvalidTokenError("not a bearer token")
     token = token.strip()
+    if scheme.lower() != "bearer" or not token.isascii():
+        raise jwt.InvalidTokenError("not a bearer token")
     header = jwt.get_unverified_header(token)
     _check_type(header.get("typ"))
     key_id, algorithm = header.get("kid"), header.get("alg")
@@ -87,7 +87,7 @@ def verified(authorization: str) -> dict[str, Any]:
     # Access tokens of Amazon Cognito have `client_id` instead of `aud`.
     audience = claims.get("aud", claims.get("client_id"))
     audiences = audience if isinstance(audience, list) else [audience]
-    if not set(settings.jwt_audiences()) & {name for name in audiences if isinstance(name, str)}:
+    if not set(settings.jwt_audiences()) & {name for name in audiences if isinstance(name, str) and name}:
         raise jwt.InvalidAudienceError("the token is for somebody else")
     # Only tokens about an event have this claim, such as those that end a session (RFC 8417).
     if "events" in claims:
@@ -186,7 +186,11 @@ def _key(described: Any) -> _Key | None:  # noqa: ANN401 - JSON
         # With its type and numbers alone, nothing else in the description can make it unreadable.
         numbers = {name: value for name, value in described.items() if name in _PUBLIC_PARAMETERS}
         # An id that is no text is the id of no token.
-        return _Key(key_id, possible, jwt.PyJWK(numbers, possible[0]).key)
+        key = jwt.PyJWK(numbers, possible[0])
+        # RFC 7518 requires RSA keys of at least 2,048 bits. Signatures of short ones can be forged.
+        if too_short := key.Algorithm.check_key_length(key.key):
+            raise jwt.InvalidKeyError(too_short)
+        return _Key(key_id, possible, key.key)
     except (AttributeError, KeyError, TypeError, ValueError, jwt.PyJWTError) as error:
         _log_skipped(str(described)[:_MAX_LOGGED_CHARACTERS], str(error))
         return None
@@ -205,11 +209,13 @@ def _read_json(url: str) -> dict[str, Any]:
         )
         body = response.read(_MAX_BYTES + 1)
         response.release_conn()
+        if response.status != HTTPStatus.OK:
+            raise IssuerError(f"status {response.status} from {url}")
         document = json.loads(body)
-    except (urllib3.exceptions.HTTPError, ValueError) as error:
+    except urllib3.exceptions.HTTPError as error:
+        raise IssuerError(f"no response from {url}") from error
+    except ValueError as error:
         raise IssuerError(f"no JSON from {url}") from error
-    if response.status != HTTPStatus.OK:
-        raise IssuerError(f"status {response.status} from {url}")
     if not isinstance(document, dict):
         raise IssuerError(f"no JSON object from {url}")
     return document

@@ -11,6 +11,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.warnings import InsecureKeyLengthWarning
 
 from functions.authorize import app
 from image_pipeline import renewal
@@ -24,7 +25,7 @@ ARN = "arn:aws:execute-api:us-east-1:123456789012:abcdef/prod/GET/api/images"
 @pytest.fixture(autouse=True)
 def settings_of_the_issuer(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWT_ISSUER", issuer.url)
-    monkeypatch.setenv("JWT_AUDIENCE", f"another-client, {AUDIENCE}")
+    monkeypatch.setenv("JWT_AUDIENCE", f"another-client, , {AUDIENCE}")
     monkeypatch.setenv("JWT_MAX_KEY_AGE_HOURS", "24")
 
 
@@ -174,6 +175,62 @@ def test_a_key_that_cannot_be_read_is_logged_once(issuer: Issuer, logged: String
     assert logged.getvalue().count("broken, and named in the log") == 1
 
 
+def test_a_key_that_is_too_short_is_skipped(issuer: Issuer) -> None:
+    issuer.keys["short"] = (rsa.generate_private_key(65537, 1024), "RS256")
+    assert authorize(issuer.token("first"))
+    with pytest.warns(InsecureKeyLengthWarning):
+        token = issuer.token("short")
+    assert refused(token)
+
+
+def test_the_log_has_only_the_beginning_of_what_a_client_sends(issuer: Issuer, logged: StringIO) -> None:
+    assert refused(issuer.token("first", {"typ": "x" * 9000 + "+jwt"}))
+    assert "the type of the token is xxx" in logged.getvalue()
+    assert len(logged.getvalue()) < 1000
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"alg": []},
+        {"alg": {}},
+        {"alg": None},
+        {"kid": 5},
+        {"kid": None},
+        {"crit": ["exp"], "exp": 5},
+        {"crit": [[]]},
+        {"b64": False, "crit": ["b64"]},
+        b"[" * 100_000,
+        b"\xff\xfe\xfd",
+    ],
+    ids=lambda header: str(header)[:30],
+)
+def test_an_odd_header_is_refused(issuer: Issuer, header: Any) -> None:
+    if isinstance(header, dict):
+        header = json.dumps({"alg": "RS256", "kid": "first"} | header).encode()
+    assert refused(_signed(issuer, header, json.dumps(issuer.claims()).encode()))
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"[]", b'{"a":' * 100_000, b"\xff\xfe\xfd", *(b'{"exp":%b}' % exp for exp in (b"1e400", b"NaN", b'"x"', b"[]"))],
+    ids=lambda payload: str(payload)[:20],
+)
+def test_an_odd_payload_is_refused(issuer: Issuer, payload: bytes) -> None:
+    assert authorize(_signed(issuer, b'{"alg":"RS256","kid":"first"}', json.dumps(issuer.claims()).encode()))
+    claims = json.dumps(issuer.claims(exp=None)).encode()
+    payload = claims[:-1] + b"," + payload[1:] if payload.startswith(b'{"exp"') else payload
+    assert refused(_signed(issuer, b'{"alg":"RS256","kid":"first"}', payload))
+
+
+def _signed(issuer: Issuer, header: bytes, payload: bytes) -> str:
+    """Return a token with bytes that PyJWT would not sign."""
+    parts = [base64.urlsafe_b64encode(part).rstrip(b"=") for part in (header, payload)]
+    rsa_sha256 = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256)
+    signature = rsa_sha256.sign(b".".join(parts), issuer.keys["first"][0])
+    return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
+
+
 @pytest.mark.parametrize(
     ("changes", "principal"),
     [
@@ -211,6 +268,7 @@ def test_a_token_for_another_purpose_is_refused(issuer: Issuer, kind: str) -> No
         {"aud": None},
         {"aud": []},
         {"aud": [{}]},
+        {"aud": ""},
         {"aud": None, "client_id": "somebody else"},
         {"aud": "somebody else", "client_id": AUDIENCE},
         {"sub": 5},
@@ -284,7 +342,7 @@ def test_a_shared_secret_among_the_public_keys_is_ignored(issuer: Issuer) -> Non
     assert authorize(issuer.token("first"))
 
 
-@pytest.mark.parametrize("token", ["", "a", "a.b", "a.b.c", "....", "é.é.é", "x" * 10_000])
+@pytest.mark.parametrize("token", ["", "a", "a.b", "a.b.c", "....", "é.é.é", "\ud800.a.b", "x" * 10_000])
 def test_something_else_than_a_token_is_refused(issuer: Issuer, token: str) -> None:
     assert refused(token)
     assert issuer.reads == 0  # refused before any key is read
@@ -369,6 +427,16 @@ def test_an_issuer_that_sends_slowly_is_not_waited_for(issuer: Issuer, monkeypat
     assert time.monotonic() - start < 2
 
 
+def test_all_requests_wait_for_the_keys_when_none_may_be_used(issuer: Issuer, clock: Clock) -> None:
+    token = issuer.token("first", exp=10 * DAY)
+    assert authorize(token)
+    clock.after(DAY + 1)
+    issuer.seconds_per_byte = 0.001
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(authorize, [token] * 8))
+    assert issuer.reads == 2
+
+
 def test_one_request_at_a_time_reads_the_keys(issuer: Issuer) -> None:
     issuer.seconds_per_byte = 0.002
     token = issuer.token("first")
@@ -397,7 +465,7 @@ def test_the_address_of_the_discovery_document_can_be_set(issuer: Issuer, monkey
         ("discovery_changes", {"issuer": "https://other.example"}, "is of 'https://other.example'; JwtIssuer must be"),
         ("discovery_changes", {"jwks_uri": None}, "no https URL: None"),
         ("discovery_changes", {"jwks_uri": 5}, "no https URL: 5"),
-        ("discovery_changes", {"jwks_uri": "http://127.0.0.1:9/keys"}, "no JSON from"),
+        ("discovery_changes", {"jwks_uri": "http://127.0.0.1:9/keys"}, "no response from"),
         ("key_changes", {"use": "enc"}, "no key for signatures from"),
     ],
 )

@@ -38,36 +38,38 @@ class Renewed(Generic[T]):
         self._renew_after = renew_after
         self._max_age = max_age
         self._lock = threading.Lock()
-        self._data: T | None = None
-        self._read_at = self._next_read = -inf
+        # The data and the time of its read are one value, so threads never see one without the other.
+        self._got: tuple[T, float] | None = None
+        self._next_read = -inf
         self._failures = 0
         self._reason = ""
 
     def get(self, *, newer: bool = False) -> T:
         """Return the data. `newer` reads it again, unless that happened within PAUSE_SECONDS. Raises NotReadError."""
         max_age = PAUSE_SECONDS if newer else self._renew_after
-        # Without data, all threads wait for the one that reads.
-        if self._is_due(max_age) and self._lock.acquire(blocking=self._data is None):
+        # Without data that may be used, all threads wait for the one that reads.
+        if self._is_due(max_age) and self._lock.acquire(blocking=self._is_older(self._max_age())):
             try:
                 if self._is_due(max_age):
                     self._renew()
             finally:
                 self._lock.release()
-        if self._data is None or self._age > self._max_age():
+        got = self._got
+        if got is None or self._is_older(self._max_age()):
             raise NotReadError(self._reason)
-        return self._data
+        return got[0]
 
-    @property
-    def _age(self) -> float:
-        return monotonic() - self._read_at
+    def _is_older(self, seconds: float) -> bool:
+        got = self._got
+        return got is None or monotonic() - got[1] > seconds
 
     def _is_due(self, max_age: float) -> bool:
-        return self._age > max_age and monotonic() >= self._next_read
+        return self._is_older(max_age) and monotonic() >= self._next_read
 
     def _renew(self) -> None:
         start = monotonic()
         try:
-            self._data = _within(READ_SECONDS, self._read)
+            data = _within(READ_SECONDS, self._read)
         except Exception as error:  # noqa: BLE001 - the data of somebody else can fail in any way
             self._reason = str(error) or type(error).__name__
             pause = min(PAUSE_SECONDS * 2**self._failures, MAX_PAUSE_SECONDS)
@@ -75,7 +77,7 @@ class Renewed(Generic[T]):
             self._failures += 1
             logger.warning("not renewed", reason=self._reason, next_read_seconds=pause)
         else:
-            self._read_at, self._failures = start, 0
+            self._got, self._failures = (data, start), 0
 
 
 def _within(seconds: float, read: Callable[[], T]) -> T:
