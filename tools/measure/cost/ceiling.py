@@ -57,7 +57,7 @@ def _routes(template: Template, inputs: Mapping[str, Any]) -> Iterator[Source]:
                     for seconds in (request["seconds"], timeout)
                 )
                 busy = rate * request["seconds"]
-                yield Source(f"`{method} {path}`", f"{rate:g} per second", busy, longest, at_timeout)
+                yield Source(f"{method} {path}", f"{rate:g} per second", busy, longest, at_timeout)
 
 
 def _rate(template: Template, path: str, method: str) -> float:
@@ -81,7 +81,7 @@ def _waits(template: Template, inputs: Mapping[str, Any]) -> Source:
         + prices["dynamodb_write_unit"] / waits.WINDOW_SECONDS
     )
     dollars = limit * _DAY * second
-    return Source("requests with `?wait=`", f"{limit:g} at the same time", limit, dollars, dollars)
+    return Source("requests with ?wait=", f"{limit:g} at the same time", limit, dollars, dollars)
 
 
 def _queues(template: Template, inputs: Mapping[str, Any]) -> Iterator[Source]:
