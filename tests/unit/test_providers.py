@@ -126,5 +126,11 @@ def test_azure_ad_b2c_has_its_document_at_another_address(issuer: Issuer, monkey
     monkeypatch.setenv("JWT_ISSUER", f"{issuer.url}/tenant-id/v2.0/")
     monkeypatch.setenv("JWT_DISCOVERY_URL", f"{issuer.url}/.well-known/openid-configuration")
     issuer.key_changes = _ENTRA_KEYS
-    claims = {"iss": f"{issuer.url}/tenant-id/v2.0/", "tfp": "B2C_1_signin", "ver": "1.0", "azp": "a-client", "nbf": 0}
+    claims: dict[str, Any] = {
+        "iss": f"{issuer.url}/tenant-id/v2.0/",
+        "tfp": "B2C_1_signin",
+        "ver": "1.0",
+        "azp": "a-client",
+        "nbf": 0,
+    }
     assert authorize(issuer.token("first", **claims))
