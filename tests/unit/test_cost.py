@@ -232,7 +232,7 @@ def test_the_worst_day_counts_each_route_and_queue_of_the_stack() -> None:
     names = {source.name for source in ceiling.sources(template.read(), inputs.read())}
     (api,) = of_type(core()["Resources"], "AWS::ApiGateway::RestApi").values()
     routes = {
-        f"{method.upper()} {path}" for path, methods in api["Properties"]["Body"]["paths"].items() for method in methods
+        f"{path}, {method.upper()}" for path, methods in api["Properties"]["Body"]["paths"].items() for method in methods
     }
     mappings = of_type(core()["Resources"], "AWS::Lambda::EventSourceMapping").values()
     sources = {mapping["Properties"]["EventSourceArn"]["Fn::GetAtt"][0] for mapping in mappings}
@@ -249,5 +249,5 @@ def test_a_function_without_its_longest_request_is_an_error() -> None:
 def test_the_rate_of_a_route_counts_alone() -> None:
     described = template.read({"ThrottlingRateLimit": 10, "UploadRateLimit": 4})
     bounds = {source.name: source.bound for source in ceiling.sources(described, inputs.read())}
-    assert bounds["POST /api/images"] == bounds["POST /api/uploads"] == "4 per second"
-    assert bounds["GET /api/images"] == "10 per second"
+    assert bounds["/api/images, POST"] == bounds["/api/uploads, POST"] == "4 per second"
+    assert bounds["/api/images, GET"] == "10 per second"

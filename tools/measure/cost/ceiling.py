@@ -57,7 +57,7 @@ def _routes(template: Template, inputs: Mapping[str, Any]) -> Iterator[Source]:
                     for seconds in (request["seconds"], timeout)
                 )
                 busy = rate * request["seconds"]
-                yield Source(f"{method} {path}", f"{rate:g} per second", busy, longest, at_timeout)
+                yield Source(f"{path}, {method}", f"{rate:g} per second", busy, longest, at_timeout)
 
 
 def _rate(template: Template, path: str, method: str) -> float:
