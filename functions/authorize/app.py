@@ -92,7 +92,7 @@ def verified(authorization: str) -> dict[str, Any]:
     # Only tokens about an event have this claim, such as those that end a session (RFC 8417).
     if "events" in claims:
         raise jwt.InvalidTokenError("the token tells about an event")
-    # Amazon Cognito gives access tokens too. Other issuers have only ID tokens (docs/access.md).
+    # Amazon Cognito gives access tokens too. Other issuers have only ID tokens (docs/identity-providers.md).
     if claims.get("token_use") == "id":
         raise jwt.InvalidTokenError("an ID token of Amazon Cognito")
     return claims
