@@ -16,6 +16,8 @@ _TRIES = 12
 _MAX_PAUSE_SECONDS = 60
 # The longest `?wait=` that the API allows.
 _WAIT_SECONDS = 20
+# As long as the Retry-After of an image that is still processed.
+_STILL_PROCESSING_SECONDS = 2
 _MAX_PROCESSING_SECONDS = 3600
 
 
@@ -70,6 +72,9 @@ class Client:
                 return {"image_status": "failure", "data": {"image_id": image_id}, "error": "The image was deleted."}
             if image["image_status"] != "processing":
                 return image
+            # The API does not let everybody wait at the same time.
+            if self.stop.wait(_STILL_PROCESSING_SECONDS):
+                raise StoppedError
         raise UnreachableError("the image is still being processed")
 
     def delete(self, image_id: str) -> None:
