@@ -17,7 +17,7 @@ from werkzeug.serving import make_server
 
 from tests.oidc_issuer import issuer
 from tools import template
-from tools.local import server
+from tools.local import engines, server
 from tools.local.gateway import LocalGateway
 from tools.local.request_handler import QuietRequestHandler, serving
 
@@ -38,6 +38,34 @@ _OFFLINE = [
     "--disable-sync",
     "--no-first-run",
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def storage() -> Iterator[None]:
+    """S3, SQS and DynamoDB for all sites of this process, because their start takes seconds. Each site is empty."""
+    with engines.running(HOST) as aws, pytest.MonkeyPatch.context() as patch:
+
+        @contextmanager
+        def shared(*_: object) -> Iterator[engines.Aws]:
+            yield aws
+            empty(aws)
+
+        patch.setattr(engines, "running", shared)
+        yield
+
+
+def empty(aws: engines.Aws) -> None:
+    """Delete all tables, queues and buckets."""
+    dynamodb, sqs, s3 = (aws.client(service) for service in ("dynamodb", "sqs", "s3"))
+    for table in dynamodb.list_tables()["TableNames"]:
+        dynamodb.delete_table(TableName=table)
+    for url in sqs.list_queues().get("QueueUrls", []):
+        sqs.delete_queue(QueueUrl=url)
+    for bucket in (found["Name"] for found in s3.list_buckets()["Buckets"]):
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for stored in page.get("Contents", []):
+                s3.delete_object(Bucket=bucket, Key=stored["Key"])
+        s3.delete_bucket(Bucket=bucket)
 
 
 @dataclass
