@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
@@ -25,6 +25,7 @@ from tools.local.gateway import LocalContext
 from tools.template import Template
 
 _VERSION = "AWS::Lambda::Version"
+_KEYS = "dynamodb:LeadingKeys"
 StandIns = Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]
 
 # The function whose handler runs. Threads of image_pipeline.threads have it too.
@@ -46,20 +47,28 @@ class Access:
 
 @dataclass(frozen=True)
 class Statement:
-    """What a statement of a role allows. `keys` are the patterns of partition keys, if it limits them."""
+    """What a statement of a role allows. `keys` are the patterns of partition keys, if it limits them.
+
+    `needs_key` says that the statement does not allow calls without a partition key, such as Scan.
+    """
 
     role: str
     sid: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
     keys: tuple[str, ...]
+    needs_key: bool = False
 
     def allows(self, access: Access) -> bool:
         return (
             access.action in self.actions
             and (access.resource == "*" or any(fnmatchcase(access.resource, pattern) for pattern in self.resources))
-            and (not self.keys or any(fnmatchcase(access.key, pattern) for pattern in self.keys))
+            and (not self.keys or self._allows_key(access.key))
         )
+
+    def _allows_key(self, key: str) -> bool:
+        # ForAllValues holds if there is no value.
+        return any(fnmatchcase(key, pattern) for pattern in self.keys) if key else not self.needs_key
 
 
 def roles(described: Template) -> dict[str, str]:
@@ -73,13 +82,14 @@ def roles(described: Template) -> dict[str, str]:
 def statements(described: Template, role: str) -> Iterator[Statement]:
     """Yield the statements of a role, also those that depend on conditions."""
     for statement in _find_statements(described["Resources"][role]["Properties"]["Policies"]):
-        condition = statement.get("Condition", {}).get("ForAllValues:StringLike", {})
+        condition = statement.get("Condition", {})
         yield Statement(
             role,
             statement.get("Sid", ""),
             tuple(as_list(statement["Action"])),
             tuple(map(_pattern, as_list(statement["Resource"]))),
-            tuple(condition.get("dynamodb:LeadingKeys", ())),
+            tuple(condition.get("ForAllValues:StringLike", {}).get(_KEYS, ())),
+            condition.get("Null", {}).get(_KEYS) == "false",
         )
 
 
@@ -308,11 +318,11 @@ def unused(described: Template, done: Iterable[Access]) -> set[tuple[str, str, s
         for statement in statements(described, role):
             for action in statement.actions:
                 for pattern in statement.resources:
-                    alone = Statement(role, "", (action,), (pattern,), statement.keys)
+                    alone = replace(statement, actions=(action,), resources=(pattern,))
                     if not any(alone.allows(access) for access in ours):
                         found.add((role, action, pattern))
             for key in statement.keys:
-                alone = Statement(role, "", statement.actions, statement.resources, (key,))
+                alone = replace(statement, keys=(key,))
                 if not any(alone.allows(access) for access in ours):
-                    found.add((role, "dynamodb:LeadingKeys", key))
+                    found.add((role, _KEYS, key))
     return found

@@ -6,13 +6,15 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.get_image import app
 from image_pipeline.http import bodies
-from image_pipeline.storage import claims, clients, keys, records, table
+from image_pipeline.storage import claims, clients, keys, records, table, waits
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event, send
 from tests.permissions import not_recording
+from tests.stored import table_items
 from tools.local.gateway import LocalContext
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
@@ -146,6 +148,94 @@ def test_the_first_pause_is_the_longest_and_the_last_read_is_at_the_end(
     assert pauses == pytest.approx(expected)
 
 
+class Clock:
+    """The time of waiting requests, which passes only while one of them sleeps."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_000_000_000.0
+        for name in ("time", "monotonic"):
+            monkeypatch.setattr(time, name, lambda: self.now)
+        monkeypatch.setattr(time, "sleep", self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def waited(clock: Clock, seconds: int = 20) -> float:
+    """Return how long a request for an image that is being processed waits."""
+    start = clock.now
+    response = app.lambda_handler(load_event("get_image", wait=str(seconds)), LocalContext("GetImageFunction"))
+    assert json.loads(response["body"])["data"]["image_status"] == "processing"
+    assert response["headers"]["Retry-After"] == "2"
+    return clock.now - start
+
+
+def test_only_so_many_requests_wait_at_the_same_time(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    monkeypatch.setenv("MAX_CONCURRENT_WAITS", "3")
+    claims.request(IMAGE_ID, "a.jpg")
+    start = clock.now
+    # All of them begin at the same time, in the same window.
+    expected = [2, 2, 2, 0, 0]
+    for seconds in expected:
+        clock.now = start
+        assert waited(clock, 2) == seconds
+    # The clients that may not wait do not move the end of the others, and the next window has room again.
+    clock.now = start + waits.WINDOW_SECONDS
+    assert waited(clock, 2) == 2
+
+
+def test_a_waiting_request_keeps_its_place_in_each_window(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    monkeypatch.setenv("MAX_CONCURRENT_WAITS", "1")
+    claims.request(IMAGE_ID, "a.jpg")
+    start = clock.now
+    assert waited(clock, 12) == 12
+    # In the three windows of the first request, no other waits.
+    for seconds in (0, 6, 11):
+        clock.now = start + seconds
+        assert waited(clock) == 0
+    # This one waits until the window of an earlier request begins.
+    clock.now = start + 15
+    assert waited(clock, 2) == 2
+    counts = {item["pk"]: (item["waits"], int(item["expires_at"]) - start) for item in table_items("WAITS#")}
+    assert [waiting for waiting, _ in counts.values()] == [1] * 4
+    assert all(3600 <= lifetime < 3700 for _, lifetime in counts.values())
+
+
+def test_requests_that_need_not_wait_take_no_place(clock: Clock) -> None:  # noqa: ARG001 - time stands still
+    store_sample(sample_image(IMAGE_ID))
+    get(wait="20")
+    get()
+    get("get_image_not_found", wait="20")
+    assert table_items("WAITS#") == []
+
+
+def test_a_table_that_cannot_count_waits_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    claims.request(IMAGE_ID, "a.jpg")
+    refused = ClientError({"Error": {"Code": "InternalServerError"}}, "UpdateItem")
+    monkeypatch.setattr(clients.dynamodb(), "update_item", Mock(side_effect=refused))
+    assert get(wait="1")[0] == 503
+
+
+@pytest.mark.parametrize("state", ["requested", "taken", "finished", "failed"])
+def test_a_response_has_retry_after_only_while_the_image_is_processed(state: str) -> None:
+    claims.request(IMAGE_ID, "a.jpg")
+    if state != "requested":
+        claim, *_ = claims.take(IMAGE_ID)
+        if state == "finished":
+            records.save(claim, sample_image(IMAGE_ID))
+        if state == "failed":
+            records.fail(claim, "failure", "a.jpg", "It failed.")
+    response = app.lambda_handler(load_event("get_image"), LocalContext("GetImageFunction"))
+    shown = json.loads(response["body"])["data"]["image_status"]
+    assert (shown == "processing") == (state in {"requested", "taken"})
+    assert response["headers"].get("Retry-After") == ("2" if shown == "processing" else None)
+
+
 @pytest.mark.parametrize("seconds", ["", "-1", "21", "1.5", "x", "²", "100"])
 def test_an_invalid_wait_is_refused(seconds: str) -> None:
     status, body = get(wait=seconds)
@@ -172,7 +262,11 @@ def test_the_case_of_an_id_does_not_matter_and_another_spelling_is_not_found() -
 def test_responses_with_urls_are_not_cached() -> None:
     store_sample(sample_image(IMAGE_ID))
     response = app.lambda_handler(load_event("get_image"), LocalContext("GetImageFunction"))
-    assert response["headers"] == {"Content-Type": "application/json", "Cache-Control": "no-store"}
+    assert response["headers"] == {
+        "Content-Type": "application/json",
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+    }
 
 
 def test_a_table_that_does_not_respond_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -19,7 +20,7 @@ from image_pipeline.models import CaptionModel, ThumbnailSize
 from image_pipeline.storage import claims, clients, keys, records, search_index, thumbnail_store
 from image_processing.captions import Captioner
 from tests.events import EVENTS, load_event, upload_event
-from tests.permissions import Access, call, folder, recording, refused, roles, unused
+from tests.permissions import Access, call, folder, recording, refused, roles, statements, unused
 from tests.pictures import scene_png
 from tests.transformed import core
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
@@ -138,6 +139,12 @@ def new_captions(_: Patch) -> None:
         assert records.get(record.image_id).caption != "an old caption"
 
 
+def waits_for_the_end(patch: Patch) -> None:
+    patch.setattr(time, "sleep", lambda _: None)
+    claims.request(IMAGE_ID, "scene.png")
+    assert call("GetImageFunction", load_event("get_image", wait="1"))["headers"]["Retry-After"]
+
+
 def lists_and_searches(_: Patch) -> None:
     for minutes in range(9):
         record = replace(sample_image(minutes=minutes), caption="two dogs on a beach")
@@ -189,6 +196,7 @@ SCENARIOS: list[Scenario] = [
     replies_that_are_lost,
     direct_uploads,
     new_captions,
+    waits_for_the_end,
     lists_and_searches,
     images_that_end,
     checks_of_a_version,
@@ -227,6 +235,25 @@ def superfluous(described: Template, done: set[Access]) -> set[tuple[str, str, s
 def test_each_function_may_do_what_it_does(done: set[Access]) -> None:
     assert {access.function for access in done} >= {"UploadImageFunction", "ProcessUploadFunction"}
     assert refused(core(), done) == set()
+
+
+def test_a_limit_of_keys_also_refuses_calls_without_a_key() -> None:
+    limited = [found for role in set(roles(core()).values()) for found in statements(core(), role) if found.keys]
+    assert {statement.role for statement in limited} >= {"UploadImageRole", "GetImageRole", "GetStatsRole"}
+    for statement in limited:
+        assert statement.needs_key, f"{statement.role}: {statement.sid}: add a Null condition"
+
+
+def test_each_statement_about_items_names_their_keys() -> None:
+    for role in set(roles(core()).values()):
+        for statement in statements(core(), role):
+            if "ImagesTable" in statement.resources:
+                assert statement.keys, f"{role}: {statement.sid}"
+
+
+def test_waiting_requests_write_nothing_but_their_count() -> None:
+    writing = [found for found in statements(core(), "GetImageRole") if "dynamodb:UpdateItem" in found.actions]
+    assert [(found.actions, found.keys) for found in writing] == [(("dynamodb:UpdateItem",), ("WAITS#*",))]
 
 
 def test_no_function_may_do_what_it_never_does(done: set[Access]) -> None:
