@@ -29,14 +29,15 @@ _NO_KEY = ("INVALID_API_KEY", HTTPStatus.FORBIDDEN)
 _NO_TOKEN = ("UNAUTHORIZED", HTTPStatus.UNAUTHORIZED)
 _NOT_SIGNED = ("MISSING_AUTHENTICATION_TOKEN", HTTPStatus.FORBIDDEN)
 _WRONG_SIGNATURE = ("INVALID_SIGNATURE", HTTPStatus.FORBIDDEN)
-_AUTHORIZER_FAILED = ("DEFAULT_5XX", HTTPStatus.INTERNAL_SERVER_ERROR)
+_AUTHORIZER_FAILED = ("AUTHORIZER_FAILURE", HTTPStatus.INTERNAL_SERVER_ERROR)
 _Refusal = tuple[str, HTTPStatus]
 
 
-def gateway_response(template: Template, name: str, status: int | None = None) -> Response:
-    """Make a gateway response of the template. `status` is needed if the template does not name it."""
+def gateway_response(template: Template, name: str, status: int = HTTPStatus.FORBIDDEN) -> Response:
+    """Make a gateway response of the template, or the default one. `status` is that of AWS if the template has none."""
     responses = template["Resources"]["Api"]["Properties"]["DefinitionBody"]["x-amazon-apigateway-gateway-responses"]
-    described = responses.get(name, responses["DEFAULT_4XX"])
+    default = "DEFAULT_5XX" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "DEFAULT_4XX"
+    described = responses.get(name, responses[default])
     ((media_type, body),) = described["responseTemplates"].items()
     headers = {
         name.removeprefix("gatewayresponse.header."): value.strip("'")
