@@ -29,11 +29,16 @@ _FILES = {
     "docs.js": (_HERE, "text/javascript"),
 }
 
-# The OpenAPI security scheme for each value of ApiAuth.
+# The OpenAPI security scheme for each value of ApiAuth, and how API Gateway refuses a request without it.
 _SCHEMES = {
     "API_KEY": {"type": "apiKey", "in": "header", "name": "x-api-key"},
     "JWT": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
     "AWS_IAM": {"type": "apiKey", "in": "header", "name": "Authorization", "description": "AWS Signature Version 4"},
+}
+_REFUSALS = {
+    "API_KEY": (HTTPStatus.FORBIDDEN, "The API key is missing or not valid."),
+    "JWT": (HTTPStatus.UNAUTHORIZED, "The token is missing or not valid."),
+    "AWS_IAM": (HTTPStatus.FORBIDDEN, "The signature is missing or not valid, or a policy does not allow the request."),
 }
 
 Response = dict[str, Any]
@@ -86,6 +91,13 @@ def _document() -> dict[str, Any]:
     if settings.api_auth() in _SCHEMES:
         document["components"]["securitySchemes"] = {"client": _SCHEMES[settings.api_auth()]}
         document["security"] = [{"client": []}]
+        status, description = _REFUSALS[settings.api_auth()]
+        for operation in (operation for path in document["paths"].values() for operation in path.values()):
+            operation["responses"][str(int(status))] = {
+                "description": description,
+                "headers": {"Cache-Control": {"$ref": "#/components/headers/Cache-Control"}},
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}},
+            }
     return document
 
 

@@ -61,7 +61,10 @@ def test_a_preflight_gets_a_response(monkeypatch: pytest.MonkeyPatch) -> None:
     assert response["headers"] == {
         **CORS,
         "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
-        "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, X-Api-Key",
+        "Access-Control-Allow-Headers": (
+            "Authorization, Content-Type, Idempotency-Key, X-Api-Key, X-Amz-Content-Sha256, X-Amz-Date, "
+            "X-Amz-Security-Token"
+        ),
         "Access-Control-Max-Age": "3600",
     }
     event["headers"]["Origin"] = "https://other.example"

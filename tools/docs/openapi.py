@@ -194,6 +194,11 @@ _HEADERS = {
     },
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer"}},
 }
+# Only some responses of an operation with the result Unfinished have this header.
+_RETRY_UNFINISHED = {
+    "description": "Seconds to wait, while the image is still processed.",
+    "schema": {"type": "integer"},
+}
 
 
 def document() -> Json:
@@ -246,10 +251,11 @@ def _operation(operation_id: str, route: handler.Route, operation: Callable[...,
         if f"{{{name}}}" in route.path
     ] + request.get("parameters", [])
     body = get_type_hints(operation, localns={"schemas": schemas})["return"]
-    returned = [part for part in get_args(body) or (body,) if part is not handler.Redirect]
+    returned = [part for part in get_args(body) or (body,) if part not in {handler.Redirect, handler.Unfinished}]
     success: Json = {
         "description": " ".join(str(inspect.getdoc(body)) for body in returned),
-        "headers": _headers("Cache-Control"),
+        "headers": _headers("Cache-Control")
+        | ({"Retry-After": _RETRY_UNFINISHED} if handler.Unfinished in get_args(body) else {}),
         "content": _json(*returned, examples=SUCCESSES[operation_id]),
     }
     if operation_id in _LINKS:

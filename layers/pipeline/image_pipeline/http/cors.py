@@ -4,7 +4,10 @@ from image_pipeline import settings
 from image_pipeline.http import requests
 
 _METHODS = "GET, HEAD, POST, DELETE"
-_REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-Api-Key"
+# Those that begin with X-Amz belong to a signature of AWS.
+_REQUEST_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, X-Api-Key, X-Amz-Content-Sha256, X-Amz-Date, X-Amz-Security-Token"
+)
 _EXPOSED_HEADERS = "Location, Retry-After"
 _PREFLIGHT_SECONDS = "3600"
 
