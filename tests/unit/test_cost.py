@@ -232,7 +232,9 @@ def test_the_worst_day_counts_each_route_and_queue_of_the_stack() -> None:
     names = {source.name for source in ceiling.sources(template.read(), inputs.read())}
     (api,) = of_type(core()["Resources"], "AWS::ApiGateway::RestApi").values()
     routes = {
-        f"{path}, {method.upper()}" for path, methods in api["Properties"]["Body"]["paths"].items() for method in methods
+        f"{path}, {method.upper()}"
+        for path, methods in api["Properties"]["Body"]["paths"].items()
+        for method in methods
     }
     mappings = of_type(core()["Resources"], "AWS::Lambda::EventSourceMapping").values()
     sources = {mapping["Properties"]["EventSourceArn"]["Fn::GetAtt"][0] for mapping in mappings}
