@@ -7,6 +7,8 @@ const TRIES = 4;
 const UNDO_MS = 6000;
 const STATISTICS_MS = 10000;
 const RECONNECT_MS = 2000;
+// As long as the Retry-After of an image that is still processed.
+const STILL_PROCESSING_MS = 2000;
 const DONE_MS = 2500;
 const TYPING_MS = 250;
 const MEDIUM = 512;
@@ -48,8 +50,8 @@ function announce(text) {
 // ---- Access: what the API wants to see of each request, if the stack says so --------------------------------------
 
 const CREDENTIALS = {
-  API_KEY: { name: "API key", article: "an", header: (key) => ({ "x-api-key": key }) },
-  JWT: { name: "token", article: "a", header: (token) => ({ Authorization: `Bearer ${token}` }) },
+  API_KEY: { name: "API key", article: "an", scheme: "ApiKey", header: (key) => ({ "x-api-key": key }) },
+  JWT: { name: "token", article: "a", scheme: "Bearer", header: (token) => ({ Authorization: `Bearer ${token}` }) },
 };
 const credential = CREDENTIALS[apiAuth];
 const STORED = "credential"; // until the tab is closed
@@ -59,8 +61,14 @@ function credentialHeaders() {
   return credential && stored ? credential.header(stored) : {};
 }
 
-function isRefused(status) {
-  return apiAuth !== "NONE" && (status === 401 || status === 403);
+/** Tell whether the gateway of this API refuses the credential. A firewall or a proxy may return 403 for other reasons. */
+function isRefused(status, challenge) {
+  return Boolean(credential) && (status === 401 || status === 403) && challenge === credential.scheme;
+}
+
+/** Return a pasted key without the quotes, spaces and invisible characters that copying may add. */
+function cleaned(pasted) {
+  return pasted.replace(/[\s\u00ad\u200b-\u200f\u2060\ufeff]/g, "").replace(/^["'“”„‘’«»`]+|["'“”„‘’«»`]+$/g, "");
 }
 
 function lock(text) {
@@ -72,7 +80,13 @@ function lock(text) {
 }
 
 function unlock() {
-  sessionStorage.setItem(STORED, find("#credential").value.trim());
+  const key = cleaned(find("#credential").value);
+  // A browser cannot send other characters in a header.
+  if (!/^[!-~]+$/.test(key)) {
+    lock(`This is not ${credential.article} ${credential.name}: it has characters that none can have. Please copy it again.`);
+    return;
+  }
+  sessionStorage.setItem(STORED, key);
   find("#credential").value = "";
   find("#access").hidden = true;
   document.body.classList.remove("locked");
@@ -108,12 +122,12 @@ async function reconnect() {
   if (!list.isComplete) list.loadMore();
 }
 
-/** Send a request until its response asks for no other try. `request` returns {status, retryAfter, body}. */
+/** Send a request until its response asks for no other try. `request` returns {status, retryAfter, challenge, body}. */
 async function repeated(request) {
   for (let tries = 1; ; tries += 1) {
-    const { status, retryAfter, body } = await request();
+    const { status, retryAfter, challenge, body } = await request();
     if (status >= 200 && status < 300) return body;
-    if (isRefused(status) && credential) lock(`This ${credential.name} is not accepted. Please enter another one.`);
+    if (isRefused(status, challenge)) lock(`This ${credential.name} is not accepted. Please enter another one.`);
     if (tries === TRIES || (status < 500 && status !== 409 && status !== 429)) {
       const error = new Error(body?.error ?? body?.data ?? body?.message ?? `The API returned status ${status}.`);
       error.status = status;
@@ -136,7 +150,8 @@ function call(path, options) {
       throw new Unreachable("The API cannot be reached.");
     }
     const body = await response.json().catch(() => null);
-    return { status: response.status, retryAfter: response.headers.get("Retry-After"), body };
+    const [retryAfter, challenge] = ["Retry-After", "WWW-Authenticate"].map((name) => response.headers.get(name));
+    return { status: response.status, retryAfter, challenge, body };
   });
 }
 
@@ -155,8 +170,9 @@ function post(url, form, headers, onProgress) {
       } catch {
         // a response of S3 is XML or empty
       }
-      const retryAfter = url.origin === location.origin ? request.getResponseHeader("Retry-After") : null;
-      resolve({ status: request.status, retryAfter, body });
+      const header = (name) => (url.origin === location.origin ? request.getResponseHeader(name) : null);
+      const [retryAfter, challenge] = ["Retry-After", "WWW-Authenticate"].map(header);
+      resolve({ status: request.status, retryAfter, challenge, body });
     };
     request.send(form);
   });
@@ -235,7 +251,8 @@ async function upload(job) {
     showEmptiness();
     announce(`${file.name} is processed: ${image.caption}`);
   } catch (error) {
-    job.refused ||= error.status >= 400 && error.status < 500 && !isRefused(error.status);
+    // 401 and 403 say nothing about the file.
+    job.refused ||= error.status >= 400 && error.status < 500 && error.status !== 401 && error.status !== 403;
     show(job, "failed", error.message);
     find("#upload-list").prepend(job.row);
     announce(`${file.name} failed: ${error.message}`);
@@ -278,6 +295,7 @@ async function uploadDirectly(job, onProgress) {
     const { data: image } = await call(`${job.statusUrl}?wait=20&details=${DETAILS}`);
     if (image.image_status === "success") return image.data;
     if (image.image_status === "failure") throw Object.assign(new Error(image.error), { status: 400 });
+    await pause(STILL_PROCESSING_MS);
   }
 }
 

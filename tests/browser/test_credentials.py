@@ -1,5 +1,6 @@
 """The gallery of an API that only some clients may use."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,8 @@ from tests.browser.gallery import Gallery, file
 from tests.browser.test_gallery import SCENES, large_png
 from tests.oidc_issuer import Issuer
 from tools.local.access import API_KEY
+
+UPLOADS = re.compile(r"/api/images(\?|$)")
 
 
 @pytest.fixture
@@ -27,6 +30,34 @@ def site_with_tokens(issuer: Issuer) -> Iterator[Site]:
 def unlock(page: Page, credential: str) -> None:
     page.locator("#credential").fill(credential)
     page.get_by_role("button", name="Continue").click()
+
+
+@pytest.mark.parametrize("expected_errors", [["status of 403"]])
+def test_a_403_of_something_else_than_the_gateway_does_not_forget_the_key(site_with_keys: Site, page: Page) -> None:
+    page.goto(f"{site_with_keys.url}/")
+    unlock(page, API_KEY)
+    gallery = Gallery(page, site_with_keys.url)
+    gallery.add(SCENES[0])
+    # As a firewall or the proxy of a company does.
+    page.route(UPLOADS, lambda route: route.fulfill(status=403, body="<h1>Blocked</h1>"))
+    gallery.choose(SCENES[1])
+    expect(gallery.failures).to_contain_text("The API returned status 403.")
+    expect(page.locator("#credential")).to_be_hidden()
+    expect(gallery.cards).to_have_count(1)
+    page.unroute(UPLOADS)
+    gallery.failures.get_by_role("button", name="Try again").click()
+    expect(gallery.cards).to_have_count(2)
+
+
+@pytest.mark.parametrize("expected_errors", [["status of 403"]])
+def test_a_key_that_was_copied_from_a_text_works(site_with_keys: Site, page: Page) -> None:
+    page.goto(f"{site_with_keys.url}/")
+    for broken in ("clé", f"{API_KEY}é", "“”"):
+        unlock(page, broken)
+        expect(page.get_by_text("This is not an API key: it has characters that none can have.")).to_be_visible()
+        expect(page.locator("#credential")).to_be_focused()
+    unlock(page, f" \N{ZERO WIDTH SPACE}“{API_KEY[:5]}\N{SOFT HYPHEN}\n{API_KEY[5:]}”\N{ZERO WIDTH NO-BREAK SPACE}")
+    expect(page.get_by_text("No images yet")).to_be_visible()
 
 
 @pytest.mark.parametrize("expected_errors", [["status of 403"]])
