@@ -7,16 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from errno import EADDRINUSE
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from samcli.local.apigw.route import Route
 from werkzeug.serving import make_server
 
 from image_pipeline.storage import clients
 from image_processing.captions import Captioner, get_captioner
 from tools import template
 from tools.local import engines, notifications, resources
-from tools.local.gateway import LocalGateway
 from tools.local.request_handler import QuietRequestHandler, RequestHandler, serving
+
+if TYPE_CHECKING:
+    from samcli.local.apigw.route import Route
 
 DEMO_MODEL = template.ROOT / "tools" / "demo_model" / "model"
 _MAX_PORT = 65_535
@@ -31,7 +33,7 @@ class LocalApi:
     """A running API. `url` is the base URL of all routes."""
 
     url: str
-    routes: list[Route]
+    routes: "list[Route]"
     captioner: Captioner
     aws: engines.Aws
 
@@ -53,6 +55,9 @@ def run(  # noqa: PLR0913 - the arguments of make serve
     """
     described = template.read(parameters)
     with _listen(host, port) as listener, engines.running(host, data) as aws, _environment(aws.variables):
+        # This import takes a second, in which the engines start.
+        from tools.local.gateway import LocalGateway  # noqa: PLC0415
+
         port = listener.getsockname()[1]
         gateway = LocalGateway(described, host, port)
         names = resources.create(described, aws.client)
