@@ -197,7 +197,7 @@ def completed(transformed: template.Template, values: Mapping[str, str]) -> None
             "ResponseTemplates": described.get("responseTemplates", {}),
         }
         if "statusCode" in described:
-            properties["StatusCode"] = str(described["statusCode"])
+            properties["StatusCode"] = described["statusCode"]
         name = f"GatewayResponse{kind.replace('_', '')}"
         resources[name] = {"Type": "AWS::ApiGateway::GatewayResponse", "Properties": properties}
         deployment.setdefault("DependsOn", []).append(name)
