@@ -121,6 +121,11 @@ def _resolved(value: object, conditions: Mapping[str, bool]) -> object:
     return value
 
 
+def number(template: Template, value: Any) -> float:  # noqa: ANN401 - a number, or a reference to a parameter
+    """Return a number of a template. It may be the value of a parameter."""
+    return float(template["Parameters"][value["Ref"]]["Default"] if isinstance(value, dict) else value)
+
+
 def violation(described: dict[str, Any], value: str) -> str | None:
     """Return how a value breaks the description of its parameter, or None."""
     return next(_violations(described, value), None)

@@ -7,6 +7,8 @@ from statistics import fmean
 import pytest
 import simpy
 
+from tools import template
+from tools.measure.simulate.__main__ import stack_limits
 from tools.measure.simulate.parts import Bucket, Environments, Queue
 from tools.measure.simulate.system import Limits, System
 
@@ -94,3 +96,11 @@ def test_more_workers_come_with_time() -> None:
     # 1 begins at once, 2 after a second, 3 after two, 4 after three.
     assert queue.length.now == 0
     assert sorted(queue.waited) == [0, 1, 1, 2, 2, 2, 3, 3, 3, 3]
+
+
+def test_the_limits_of_a_stack_come_from_the_template() -> None:
+    found = stack_limits()
+    parameters = template.read()["Parameters"]
+    assert found.followers == 4 * parameters["MaxConcurrentFollowers"]["Default"]
+    outcome = System(found).run(lambda _: 5, 5, 20)
+    assert outcome.finished

@@ -9,7 +9,7 @@ from typing import Any
 
 from image_pipeline.storage import records, waits
 from tools.measure.cost.usage import WAITING
-from tools.template import Template, functions
+from tools.template import Template, functions, number
 
 _DAY = 86_400
 _GIGA = 1_000_000_000
@@ -50,8 +50,8 @@ def _routes(template: Template, inputs: Mapping[str, Any]) -> Iterator[Source]:
                 rest = inputs["prices"]["api_gateway_request"] + _services(request, inputs)
                 rest += _traffic(request, path, method, inputs)
                 rest += request.get("changes", 0) * _following(template, inputs)
-                memory = _number(template, properties["MemorySize"])
-                timeout = _number(template, properties["Timeout"])
+                memory = number(template, properties["MemorySize"])
+                timeout = number(template, properties["Timeout"])
                 longest, at_timeout = (
                     rate * _DAY * (rest + _gb_seconds(memory, seconds, inputs))
                     for seconds in (request["seconds"], timeout)
@@ -67,16 +67,16 @@ def _rate(template: Template, path: str, method: str) -> float:
         for setting in template["Resources"]["Api"]["Properties"]["MethodSettings"]
     }
     found = settings.get((f"/{path.replace('/', '~1')}", method), settings["/*", "*"])
-    return _number(template, found["ThrottlingRateLimit"])
+    return number(template, found["ThrottlingRateLimit"])
 
 
 def _waits(template: Template, inputs: Mapping[str, Any]) -> Source:
     """Return the requests that wait for the end of a processing."""
     prices, properties = inputs["prices"], functions(template)[WAITING]
-    limit = _number(template, properties["Environment"]["Variables"]["MAX_CONCURRENT_WAITS"])
+    limit = number(template, properties["Environment"]["Variables"]["MAX_CONCURRENT_WAITS"])
     *_, pause = (pause for pause, _ in zip(records.pauses(), range(2), strict=False))
     second = (
-        _gb_seconds(_number(template, properties["MemorySize"]), 1, inputs)
+        _gb_seconds(number(template, properties["MemorySize"]), 1, inputs)
         + prices["dynamodb_read_unit"] / pause
         + prices["dynamodb_write_unit"] / waits.WINDOW_SECONDS
     )
@@ -87,17 +87,17 @@ def _waits(template: Template, inputs: Mapping[str, Any]) -> Source:
 def _queues(template: Template, inputs: Mapping[str, Any]) -> Iterator[Source]:
     """Yield the queues and the stream. Clients fill only that of the worker; the routes pay for the stream."""
     for properties in functions(template).values():
-        memory = _number(template, properties["MemorySize"])
+        memory = number(template, properties["MemorySize"])
         for event in properties.get("Events", {}).values():
             match event:
                 case {"Type": "SQS", "Properties": {"Queue": {"Fn::GetAtt": [queue, _]}}}:
                     scaling = event["Properties"].get("ScalingConfig")
-                    workers = _number(template, scaling["MaximumConcurrency"]) if scaling else 0
+                    workers = number(template, scaling["MaximumConcurrency"]) if scaling else 0
                     day = workers * _gb_seconds(memory, _DAY, inputs)
                     bound = f"{workers:g} workers" if workers else "only failures of S3 and DynamoDB fill it"
                     yield Source(queue, bound, workers, day, day)
                 case {"Type": "DynamoDB", "Properties": {"ParallelizationFactor": factor}}:
-                    batches = inputs["limits"]["table_partitions"] * _number(template, factor)
+                    batches = inputs["limits"]["table_partitions"] * number(template, factor)
                     busy = batches * _gb_seconds(memory, _DAY, inputs)
                     bound = f"counted with the routes; {batches:g} batches at the same time"
                     yield Source("stream of ImagesTable", bound, batches, 0, busy)
@@ -105,7 +105,7 @@ def _queues(template: Template, inputs: Mapping[str, Any]) -> Iterator[Source]:
 
 def _following(template: Template, inputs: Mapping[str, Any]) -> float:
     """Return what one event of the stream costs."""
-    memory = _number(template, functions(template)[_FOLLOWER]["MemorySize"])
+    memory = number(template, functions(template)[_FOLLOWER]["MemorySize"])
     event = _longest(_FOLLOWER, inputs)
     return _services(event, inputs) + _gb_seconds(memory, event["seconds"], inputs)
 
@@ -140,7 +140,3 @@ def _services(request: Mapping[str, Any], inputs: Mapping[str, Any]) -> float:
 
 def _gb_seconds(megabytes: float, seconds: float, inputs: Mapping[str, Any]) -> float:
     return float(megabytes / 1024 * seconds * inputs["prices"]["lambda_gb_second"])
-
-
-def _number(template: Template, value: Any) -> float:  # noqa: ANN401 - a number, or a reference to a parameter
-    return float(template["Parameters"][value["Ref"]]["Default"] if isinstance(value, dict) else value)

@@ -19,12 +19,19 @@ def draw(points: Sequence[Point], path: Path) -> None:
     for way, color in _COLORS.items():
         line = [point for point in points if point.way == way]
         axes.plot([point.seconds for point in line], [point.total for point in line], color=color, label=_LABELS[way])
-        for point in line:
+        for number, point in enumerate(line):
             face = color if point.is_measured else "white"
             axes.plot(point.seconds, point.total, "o", color=color, markerfacecolor=face)
-            label = f"{point.memory} MB"
+            # Above and below in turns, because neighbours are close to each other.
+            offset, rotation, side = ((0, -8), -60, "top") if number % 2 else ((0, 8), 60, "bottom")
             axes.annotate(
-                label, (point.seconds, point.total), (0, 8), textcoords="offset points", rotation=60, fontsize=8
+                f"{point.memory} MB",
+                (point.seconds, point.total),
+                offset,
+                textcoords="offset points",
+                rotation=rotation,
+                va=side,
+                fontsize=8,
             )
     axes.set(
         xlabel="Seconds until the result, without cold starts and the network",

@@ -23,9 +23,9 @@ def main() -> int:
     parameters = template.read()["Parameters"]
     rate, burst = parameters["UploadRateLimit"]["Default"], parameters["UploadBurstLimit"]["Default"]
     stacks = {
-        "defaults": _limits(upload_rate=rate, upload_burst=burst),
-        "no rate limit": _limits(),
-        "no rate limit, concurrency 30,000": _limits(concurrency=30_000),
+        "defaults": stack_limits(upload_rate=rate, upload_burst=burst),
+        "no rate limit": stack_limits(),
+        "no rate limit, concurrency 30,000": stack_limits(concurrency=30_000),
     }
     print("| stack | arrivals/s | finished/s | refused | p50 | p99 | cold | environments | stream behind |")
     print("|---|---|---|---|---|---|---|---|---|")
@@ -38,7 +38,7 @@ def main() -> int:
     return 0
 
 
-def _limits(mode: str = "on-demand", **changes: Any) -> Limits:  # noqa: ANN401
+def stack_limits(mode: str = "on-demand", **changes: Any) -> Limits:  # noqa: ANN401
     """Return the limits of a stack with the memory of the template. `changes` are fields of Limits."""
     values = inputs.read()
     limits, assumed = values["limits"], values["assumptions"]
@@ -61,9 +61,9 @@ def _limits(mode: str = "on-demand", **changes: Any) -> Limits:  # noqa: ANN401
 
 
 def _parallel_batches() -> int:
-    source = template.functions(template.read())["FollowImagesFunction"]["Events"]["ImageGone"]["Properties"]
-    batches: int = source["ParallelizationFactor"]
-    return batches
+    described = template.read()
+    source = template.functions(described)["FollowImagesFunction"]["Events"]["ImageGone"]["Properties"]
+    return int(template.number(described, source["ParallelizationFactor"]))
 
 
 def _constant(rate: float) -> Callable[[float], float]:
@@ -84,9 +84,9 @@ def _row(name: str, rate: int, system: System, outcome: Outcome) -> str:
 def _after_a_step() -> dict[str, list[tuple[float, float]]]:
     """Return for each StartMode the arrival and the seconds of each image, if 100 images per second begin at once."""
     modes = {
-        "on-demand": _limits(),
-        "snapstart": _limits(mode="snapstart"),
-        "provisioned, 120 environments": _limits(mode="provisioned", ready=120),
+        "on-demand": stack_limits(),
+        "snapstart": stack_limits(mode="snapstart"),
+        "provisioned, 120 environments": stack_limits(mode="provisioned", ready=120),
     }
     return {name: System(limits).run(_constant(100), 100, 20).finished for name, limits in modes.items()}
 
@@ -96,7 +96,7 @@ def _backlogs() -> dict[str, list[tuple[float, int]]]:
     ramp = inputs.read()["limits"]["workers_per_minute"] / 60
     found = {}
     for most in (10, 50, 200):
-        system = System(_limits(workers=lambda now, most=most: min(most, 5 + ramp * now)))
+        system = System(stack_limits(workers=lambda now, most=most: min(most, 5 + ramp * now)))
         system.run(lambda now: 50 if now < _SECONDS else 0, 50, 420, direct=True)
         found[f"MaxConcurrentWorkers = {most}"] = system.uploads.length.history
     return found
