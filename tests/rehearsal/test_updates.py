@@ -140,7 +140,7 @@ def update(stack: Stack, values: dict[str, str]) -> None:
     resources = stack.resources()
     check_functions(described, parameters, resources)
     check_access(stack, parameters["ApiAuth"])
-    check_origins(stack, parameters["AllowedOrigins"])
+    check_origins(stack, parameters["AllowedOrigins"], 403 if parameters["ApiAuth"] == "AWS_IAM" else 404)
     check_options(described, parameters, resources)
 
 
@@ -197,9 +197,9 @@ def check_access(stack: Stack, auth: str) -> None:
     assert f'data-api-auth="{auth}"' in page.text
 
 
-def check_origins(stack: Stack, origins: str) -> None:
+def check_origins(stack: Stack, origins: str, missing_status: int) -> None:
     missing = requests.get(f"{stack.api_url}/api/no-such-route", headers={"Origin": ORIGIN}, timeout=30)
-    assert missing.status_code == 404
+    assert missing.status_code == missing_status
     assert missing.headers.get("Access-Control-Allow-Origin") == ("*" if origins else None)
     preflight = requests.options(f"{stack.api_url}/api/images", headers={"Origin": ORIGIN}, timeout=30)
     expected = ORIGIN if origins == "*" or ORIGIN in origins else None
