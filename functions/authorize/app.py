@@ -83,7 +83,11 @@ def verified(authorization: str) -> dict[str, Any]:
     header = jwt.get_unverified_header(token)
     _check_type(header.get("typ"))
     key_id, algorithm = header.get("kid"), header.get("alg")
-    claims = _claims(token, algorithm, _keys(key_id, algorithm))
+    try:
+        claims = _claims(token, algorithm, _fitting(_read(newer=False), key_id, algorithm))
+    except jwt.InvalidSignatureError:
+        # The issuer may have a new key.
+        claims = _claims(token, algorithm, _fitting(_read(newer=True), key_id, algorithm))
     # Access tokens of Amazon Cognito have `client_id` instead of `aud`.
     audience = claims.get("aud", claims.get("client_id"))
     audiences = audience if isinstance(audience, list) else [audience]
@@ -107,7 +111,7 @@ def _check_type(name: object) -> None:
 
 def _claims(token: str, algorithm: str | None, keys: Sequence[_Key]) -> dict[str, Any]:
     """Return the claims of a token that one of the keys has signed. Raises jwt.InvalidTokenError."""
-    error = jwt.InvalidTokenError("no key of the issuer fits")
+    error = jwt.InvalidSignatureError("no key of the issuer fits")
     for key in keys:
         try:
             claims: dict[str, Any] = jwt.decode(
@@ -125,14 +129,11 @@ def _claims(token: str, algorithm: str | None, keys: Sequence[_Key]) -> dict[str
     raise error
 
 
-def _keys(key_id: object, algorithm: object) -> list[_Key]:
-    """Return the keys of the issuer that can have signed a token. Raises IssuerError.
+def _fitting(keys: Sequence[_Key], key_id: object, algorithm: object) -> list[_Key]:
+    """Return the keys of the issuer that can have signed a token.
 
     They have its key id. If there is none, this is the only key that can be meant: the token or the key has no id.
     """
-    keys = _read(newer=False)
-    if not any(key.id == key_id for key in keys):
-        keys = _read(newer=True)  # the issuer may have a new key
     usable = [key for key in keys if algorithm in key.algorithms]
     named = [key for key in usable if key.id is not None and key.id == key_id]
     unnamed = usable if key_id is None else [key for key in usable if key.id is None]
@@ -140,6 +141,7 @@ def _keys(key_id: object, algorithm: object) -> list[_Key]:
 
 
 def _read(*, newer: bool) -> list[_Key]:
+    """Return the keys of the issuer. Raises IssuerError."""
     try:
         return trusted_keys().get(newer=newer)
     except NotReadError as error:

@@ -13,13 +13,14 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from image_pipeline.errors import RefusedError, StorageError
+from image_pipeline.errors import ImageNotFoundError, RefusedError, StorageError
 from image_pipeline.observability import logger
 from image_pipeline.storage import (
     clients,
     file_store,
     keys,
     leftovers,
+    records,
     search_index,
     thumbnail_store,
 )
@@ -39,9 +40,6 @@ def _follow_record(record: DynamoDBRecord) -> None:
     image_id = keys.image_id(record["dynamodb"]["Keys"]["pk"]["S"])
     try:
         _settle(image_id)
-    except RefusedError:
-        # Trying again does not help. make reindex names the image.
-        logger.exception("image not indexed", image_id=image_id)
     except StorageError:
         logger.exception("image not settled", image_id=image_id)
         leftovers.send(image_id)
@@ -50,8 +48,6 @@ def _follow_record(record: DynamoDBRecord) -> None:
 def _follow_leftover(record: SQSRecord) -> None:
     try:
         _settle(leftovers.image_of_message(record.body))
-    except RefusedError:
-        logger.exception("leftover not indexed", message_id=record.message_id)
     except (StorageError, ValueError):
         logger.exception("leftover not settled", message_id=record.message_id)
         raise
@@ -59,10 +55,24 @@ def _follow_leftover(record: SQSRecord) -> None:
 
 def _settle(image_id: str) -> None:
     """Make the files and the index agree with the image item as it is now, which may be newer than the event."""
-    if not search_index.update(image_id):
+    try:
+        exists = search_index.update(image_id)
+    except RefusedError:
+        # Trying again does not help. make reindex names the image.
+        logger.exception("image not indexed", image_id=image_id)
+        exists = _exists(image_id)
+    if not exists:
         thumbnail_store.delete_all(image_id)
         file_store.delete_all(image_id)
         logger.info("files deleted", image_id=image_id)
+
+
+def _exists(image_id: str) -> bool:
+    try:
+        records.find(image_id)
+    except ImageNotFoundError:
+        return False
+    return True
 
 
 clients.prepare(clients.dynamodb, clients.s3)

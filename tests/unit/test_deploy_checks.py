@@ -192,6 +192,7 @@ def test_a_new_account_gets_values_that_fit() -> None:
         "UploadRateLimit": "0.1",
         "UploadBurstLimit": "2",
         "ThrottlingRateLimit": "0.1",
+        "ThrottlingBurstLimit": "20",
     }
     assert result.text.startswith("the account has 10 concurrent executions: set MaxConcurrentUploads=0, ")
     assert not quota(10, dict(result.proposal)).is_problem

@@ -47,12 +47,15 @@ def stored_keys() -> set[str]:
     return {*bucket_keys(), *bucket_keys(settings.uploads_bucket())}
 
 
-@pytest.mark.parametrize("event", ["follow_images_finished", "follow_images_leftover"])
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("event", ["follow_images_deleted", "follow_images_leftover"])
 def test_an_image_that_the_index_will_always_refuse_is_logged_and_not_tried_again(
     monkeypatch: pytest.MonkeyPatch, logged: StringIO, event: str
 ) -> None:
     monkeypatch.setattr(search_index, "update", Mock(side_effect=RefusedError))
     assert follow(load_event(event)) == []
+    # The image is gone, and so are its files.
+    assert not [key for key in stored_keys() if IMAGE_ID in key]
     assert leftovers() == []
     assert "not indexed" in logged.getvalue()
 

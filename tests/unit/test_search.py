@@ -98,15 +98,17 @@ def test_an_image_with_a_long_word_is_found_and_deleted() -> None:
 
 @pytest.fixture
 def poisoned() -> str:
-    """An image whose inventory an older version wrote. DynamoDB refused its entries."""
+    """An image whose inventory and entries an older version wrote, except the entry that DynamoDB refused."""
     image_id = stored("a dog", f"{LONG * 124}.jpg")
     long = normalize("NFKC", LONG * 124)
     record: ImageRecord = records.get(image_id)
     position = keys.listing_position(record)
-    inventory = {"terms": ["dog", "jpg", long], "position": position, "is_complete": False}
-    table.write_batch([{**keys.inventory(image_id), **inventory}])
+    named = ["dog", "jpg", "x" * 300, long]
+    inventory = {"terms": named, "position": position, "is_complete": False}
+    entries = [{**keys.term(term, position), "image_id": image_id, "terms": named} for term in named[:3]]
+    table.write_batch([{**keys.inventory(image_id), **inventory}, *entries])
     with pytest.raises(StorageError):  # as with the older version
-        table.write_batch([{**keys.term(long, position), "image_id": image_id, "terms": inventory["terms"]}])
+        table.write_batch([{**keys.term(long, position), "image_id": image_id, "terms": named}])
     return image_id
 
 
@@ -114,6 +116,7 @@ def test_an_image_that_an_older_version_could_not_index_heals_at_the_next_event(
     for _ in range(2):
         assert follow(event_of("follow_images_finished", poisoned)) == []
     assert search(q=LONG * 124) == search(q="dog") == [poisoned]
+    assert not [entry for entry in table_items("TERM#") if entry["pk"].endswith("x" * 300)]
     assert sorted(table.find(keys.inventory(poisoned))["terms"]) == sorted(terms.of("dog", "jpg", LONG * 124))  # type: ignore[index]
 
 

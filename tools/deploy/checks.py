@@ -216,7 +216,8 @@ def _reserved(values: Mapping[str, str]) -> tuple[int, str]:
 def _proposal(allowed: int, values: Mapping[str, str]) -> dict[str, str]:
     """Return settings for a small quota that leave two fifths of it to the API.
 
-    With them, abuse costs at most 15 dollars a day (docs/costs.md), and does not take all of the quota.
+    With those for a quota of 10, abuse costs at most 15 dollars a day (docs/costs.md). After a burst, it does not take
+    all of the quota.
     """
     if allowed >= _MIN_UNRESERVED:
         return {}
@@ -232,11 +233,13 @@ def _proposal(allowed: int, values: Mapping[str, str]) -> dict[str, str]:
     # Half of the share of the API, so that other requests get a response while some wait.
     proposed["MaxConcurrentWaits"] = str(min(int(values["MaxConcurrentWaits"]), max(1, allowed // 5)))
     rate = max(0.1, allowed / 100)
-    for setting, most in {
+    lower = {
         "UploadRateLimit": rate,
-        "ThrottlingRateLimit": rate,
         "UploadBurstLimit": allowed // 5,
-    }.items():
+        "ThrottlingRateLimit": rate,
+        "ThrottlingBurstLimit": 2 * allowed,
+    }
+    for setting, most in lower.items():
         proposed[setting] = f"{min(float(values[setting]), most):g}"
     return {setting: value for setting, value in proposed.items() if values[setting] != value}
 

@@ -14,7 +14,7 @@ from image_pipeline.observability import logger
 
 T = TypeVar("T")
 
-# One read takes at most this long, with all its connections, redirects and bytes.
+# One read takes at most this long, with all its connections and bytes.
 READ_SECONDS = 5
 # After a read, the next one begins no sooner than this, also if somebody wants newer data.
 PAUSE_SECONDS = 30

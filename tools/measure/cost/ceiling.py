@@ -14,6 +14,7 @@ from tools.template import Template, functions, number
 _DAY = 86_400
 _GIGA = 1_000_000_000
 _FOLLOWER = "FollowImagesFunction"
+_AUTHORIZER = "AuthorizeFunction"
 
 
 class MissingInputError(Exception):
@@ -37,7 +38,8 @@ class Source:
 
 def sources(template: Template, inputs: Mapping[str, Any]) -> list[Source]:
     """Return all routes and queues of a template, with the values of its parameters. Raises MissingInputError."""
-    return [*_routes(template, inputs), _waits(template, inputs), *_queues(template, inputs)]
+    routes = list(_routes(template, inputs))
+    return [*routes, *_tokens(template, inputs), _waits(template, inputs), *_queues(template, inputs)]
 
 
 def _routes(template: Template, inputs: Mapping[str, Any]) -> Iterator[Source]:
@@ -68,6 +70,20 @@ def _rate(template: Template, path: str, method: str) -> float:
     }
     found = settings.get((f"/{path.replace('/', '~1')}", method), settings["/*", "*"])
     return number(template, found["ThrottlingRateLimit"])
+
+
+def _tokens(template: Template, inputs: Mapping[str, Any]) -> Iterator[Source]:
+    """Yield the calls of the authorizer with ApiAuth=JWT. Each request of a route can have another token."""
+    if _AUTHORIZER in functions(template):
+        properties, request = functions(template)[_AUTHORIZER], _longest(_AUTHORIZER, inputs)
+        paths = template["Resources"]["Api"]["Properties"]["DefinitionBody"]["paths"]
+        rate = sum(_rate(template, path, method.upper()) for path, methods in paths.items() for method in methods)
+        memory, timeout = number(template, properties["MemorySize"]), number(template, properties["Timeout"])
+        longest, at_timeout = (
+            rate * _DAY * (_services(request, inputs) + _gb_seconds(memory, seconds, inputs))
+            for seconds in (request["seconds"], timeout)
+        )
+        yield Source("tokens", f"{rate:g} per second", rate * request["seconds"], longest, at_timeout)
 
 
 def _waits(template: Template, inputs: Mapping[str, Any]) -> Source:
@@ -133,6 +149,7 @@ def _services(request: Mapping[str, Any], inputs: Mapping[str, Any]) -> float:
         + request.get("writes", 0) * prices["dynamodb_write_unit"]
         + request.get("reads", 0) * prices["dynamodb_read_unit"]
         + request.get("puts", 0) * prices["s3_put"]
+        + request.get("gets", 0) * prices["s3_get"]
         + request.get("sqs", 0) * prices["sqs_request"]
         + inputs["assumptions"]["log_bytes_per_call"] / _GIGA * prices["logs_gb"]
     )

@@ -13,6 +13,9 @@ _ORIGINALS = "originals/"
 
 ItemKey = dict[str, str]
 
+# DynamoDB refuses longer partition keys.
+MAX_BYTES = 2048
+
 
 def image(image_id: str) -> ItemKey:
     """Return the key of an image item."""

@@ -117,10 +117,14 @@ def wait(image_id: str, seconds: float) -> ImageRecord | UnfinishedImage:
     place = waits.Place()
     for pause in pauses():
         image = find(image_id)
-        pause = min(pause, end - time.monotonic())  # noqa: PLW2901 - no longer than there is time
-        if is_settled(image) or pause <= 0 or not place.keep(pause):
+        left = end - time.monotonic()
+        if is_settled(image) or left <= 0 or not place.keep(min(pause, left)):
             break
-        time.sleep(pause)
+        # Counting took time too.
+        left = end - time.monotonic()
+        if left <= 0:
+            break
+        time.sleep(min(pause, left))
     return image
 
 

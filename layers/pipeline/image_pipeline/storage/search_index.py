@@ -37,7 +37,9 @@ def update(image_id: str, *, rebuild: bool = False) -> bool:
     if old == {**key, **new} and not rebuild:
         return image is not None
     written = set(new["terms"])
-    removed = {terms.shortened(term) for term in old["terms"]} - written
+    # An older version named terms that are too long for a key. They have no entries.
+    stored = {term for term in old["terms"] if len(keys.term(term, "")["pk"].encode()) <= keys.MAX_BYTES}
+    removed = stored - written
     named = {**key, **new, "terms": sorted(written | removed), "is_complete": False}
     is_named = old == named
     if written and not is_named:
@@ -63,8 +65,9 @@ def search(wanted: Sequence[str], limit: int, before: str | None) -> Page:
     """
     clients.dynamodb()
     compared = wanted[:_MAX_COMPARED_TERMS]
+    first = min(limit + 1, MAX_READS // len(compared))
     with ThreadPool(len(compared), thread_name_prefix="search") as pool:
-        responses = dict(zip(compared, pool.map(lambda term: _entries(term, limit + 1, before), compared), strict=True))
+        responses = dict(zip(compared, pool.map(lambda term: _entries(term, first, before), compared), strict=True))
     reads = sum(response["ScannedCount"] for response in responses.values())
     rarest = min(responses, key=lambda term: _last_position(responses[term]) or "")
     response, others = responses[rarest], [term for term in wanted if term != rarest]

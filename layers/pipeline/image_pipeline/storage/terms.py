@@ -29,11 +29,10 @@ def of(*texts: str) -> list[str]:
     # A stemmer of its own, because several threads cannot use the same.
     stemmer = EnglishStemmer()
     words = (word for text in texts for word in _WORD.findall(normalize("NFKC", text).casefold()))
-    terms = dict.fromkeys(shortened(stemmer.stemWord(word)) for word in words if word not in _TOO_COMMON)
+    terms = dict.fromkeys(_shortened(stemmer.stemWord(word)) for word in words if word not in _TOO_COMMON)
     ends = accumulate(len(term.encode()) for term in terms)
     return [term for term, end in zip(terms, ends, strict=True) if end <= _MAX_BYTES][:_MAX_TERMS]
 
 
-def shortened(term: str) -> str:
-    """Return a term as it is in a key. An inventory of an older version may have longer ones."""
+def _shortened(term: str) -> str:
     return term.encode()[:_MAX_TERM_BYTES].decode(errors="ignore")

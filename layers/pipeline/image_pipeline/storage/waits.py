@@ -5,10 +5,12 @@ an item of each window counts the requests that wait in it. So at no time do mor
 """
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import uuid4
 
 from image_pipeline import settings
+from image_pipeline.errors import StorageError
 from image_pipeline.storage import keys, table
 
 WINDOW_SECONDS = 5
@@ -22,10 +24,11 @@ class Place:
     _last: int = field(default_factory=lambda: _window(time.time()) - 1)
 
     def keep(self, seconds: float) -> bool:
-        """Take the place for the next `seconds`. Return whether there is one. Raises StorageError."""
+        """Take the place for the next `seconds`. Return whether there is one. If nobody can count, there is none."""
         wanted = _window(time.time() + seconds)
-        while self._last < wanted and _take(self._last + 1):
-            self._last += 1
+        with suppress(StorageError):
+            while self._last < wanted and _take(self._last + 1):
+                self._last += 1
         return self._last >= wanted
 
 
