@@ -19,6 +19,7 @@ from tests.permissions import call
 from tests.stored import table_items
 from tests.transformed import core, of_type
 from tools import template
+from tools.deploy import checks
 from tools.local.sample_images import IMAGE_ID
 from tools.measure.cost import ceiling, inputs, points, usage
 from tools.measure.cost.__main__ import idle
@@ -214,16 +215,7 @@ def settings_of(environment: str, **changes: str) -> dict[str, str]:
     return {**dict(line.split("=", 1) for line in lines), **changes}
 
 
-# What make deploy proposes for a quota of 10.
-SMALL_ACCOUNT = settings_of("default", ApiAuth="NONE") | {
-    "MaxConcurrentWorkers": "2",
-    "MaxConcurrentFollowers": "1",
-    "MaxConcurrentWaits": "2",
-    "UploadRateLimit": "0.1",
-    "UploadBurstLimit": "2",
-    "ThrottlingRateLimit": "0.1",
-    "ThrottlingBurstLimit": "20",
-}
+SMALL_ACCOUNT = settings_of("default", ApiAuth="NONE", **checks.SMALL_ACCOUNT)
 
 
 @pytest.mark.parametrize(

@@ -184,16 +184,7 @@ def test_the_region_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_new_account_gets_values_that_fit() -> None:
     result = quota(10, {"MaxConcurrentUploads": "5"})
-    assert result.proposal == {
-        "MaxConcurrentWorkers": "2",
-        "MaxConcurrentFollowers": "1",
-        "MaxConcurrentWaits": "2",
-        "MaxConcurrentUploads": "0",
-        "UploadRateLimit": "0.1",
-        "UploadBurstLimit": "2",
-        "ThrottlingRateLimit": "0.1",
-        "ThrottlingBurstLimit": "20",
-    }
+    assert result.proposal == {**checks.SMALL_ACCOUNT, "MaxConcurrentUploads": "0"}
     assert result.text.startswith("the account has 10 concurrent executions: set MaxConcurrentUploads=0, ")
     assert not quota(10, dict(result.proposal)).is_problem
 
@@ -205,14 +196,14 @@ def test_a_new_account_cannot_keep_environments_ready() -> None:
     assert (result.proposal["ProvisionedFrom"], result.proposal["ProvisionedUntil"]) == ("", "")
 
 
-def test_half_a_quota_gets_half_of_the_values() -> None:
-    assert quota(50, {}).proposal == {
-        "MaxConcurrentFollowers": "5",
-        "MaxConcurrentWaits": "10",
-        "UploadRateLimit": "0.5",
-        "UploadBurstLimit": "10",
-        "ThrottlingRateLimit": "0.5",
-    }
+def test_values_that_fit_into_a_small_quota_may_stay() -> None:
+    fitting = {"MaxConcurrentWorkers": "10", "MaxConcurrentFollowers": "5", "MaxConcurrentWaits": "10"}
+    assert not quota(50, fitting).is_problem
+    assert quota(50, {**fitting, "UploadRateLimit": "0.05"}).proposal == {}
+    # Lower values than those for a small account stay too.
+    proposal = quota(50, {"UploadRateLimit": "0.05"}).proposal
+    assert "UploadRateLimit" not in proposal
+    assert proposal["MaxConcurrentWorkers"] == "2"
     assert not quota(100, {}).is_problem
     assert not quota(1000, {"StartMode": "provisioned", "ProvisionedEnvironments": "900"}).is_problem
 

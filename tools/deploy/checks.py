@@ -24,6 +24,17 @@ _CONFIG = Config(connect_timeout=10, read_timeout=20, retries={"total_max_attemp
 _MACHINES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 REGION = r"[a-z]{2,}(-[a-z]+)+-\d"
 # AWS keeps this number of concurrent executions for the functions that reserve none.
+# For the 10 concurrent executions of a new account. Abuse then costs at most 15 dollars a day (docs/costs.md). After a
+# burst, it never takes all 10.
+SMALL_ACCOUNT = {
+    "MaxConcurrentWorkers": "2",
+    "MaxConcurrentFollowers": "1",
+    "MaxConcurrentWaits": "2",
+    "UploadRateLimit": "0.1",
+    "UploadBurstLimit": "2",
+    "ThrottlingRateLimit": "0.1",
+    "ThrottlingBurstLimit": "20",
+}
 _MIN_UNRESERVED = 100
 # How many shards the stream of an on-demand table usually has at first.
 _SHARDS = 4
@@ -214,33 +225,15 @@ def _reserved(values: Mapping[str, str]) -> tuple[int, str]:
 
 
 def _proposal(allowed: int, values: Mapping[str, str]) -> dict[str, str]:
-    """Return settings for a small quota that leave two fifths of it to the API.
-
-    With those for a quota of 10, abuse costs at most 15 dollars a day (docs/costs.md). After a burst, it does not take
-    all of the quota.
-    """
+    """Return other settings for a small quota, unless these leave two fifths of it to the API."""
     if allowed >= _MIN_UNRESERVED:
         return {}
     proposed = {"MaxConcurrentUploads": "0"}
     if values["StartMode"] == "provisioned":
         proposed |= {"StartMode": "on-demand", "ProvisionedFrom": "", "ProvisionedUntil": ""}
-    workers, followers = int(values["MaxConcurrentWorkers"]), int(values["MaxConcurrentFollowers"])
-    behind = allowed * 3 // 5
-    if workers + _SHARDS * followers > behind:
-        workers = min(workers, max(2, allowed // 5))
-        followers = min(followers, max(1, (behind - workers) // _SHARDS))
-        proposed |= {"MaxConcurrentWorkers": str(workers), "MaxConcurrentFollowers": str(followers)}
-    # Half of the share of the API, so that other requests get a response while some wait.
-    proposed["MaxConcurrentWaits"] = str(min(int(values["MaxConcurrentWaits"]), max(1, allowed // 5)))
-    rate = max(0.1, allowed / 100)
-    lower = {
-        "UploadRateLimit": rate,
-        "UploadBurstLimit": allowed // 5,
-        "ThrottlingRateLimit": rate,
-        "ThrottlingBurstLimit": 2 * allowed,
-    }
-    for setting, most in lower.items():
-        proposed[setting] = f"{min(float(values[setting]), most):g}"
+    behind = int(values["MaxConcurrentWorkers"]) + _SHARDS * int(values["MaxConcurrentFollowers"])
+    if behind > allowed * 3 // 5 or int(values["MaxConcurrentWaits"]) > allowed // 5:
+        proposed |= {setting: min(values[setting], most, key=float) for setting, most in SMALL_ACCOUNT.items()}
     return {setting: value for setting, value in proposed.items() if values[setting] != value}
 
 
