@@ -5,6 +5,7 @@ The routes, rates and memory sizes come from template.yaml. inputs.toml has the 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from image_pipeline.storage import records, waits
@@ -47,19 +48,24 @@ def _routes(template: Template, inputs: Mapping[str, Any]) -> Iterator[Source]:
         for event in properties.get("Events", {}).values():
             if event["Type"] == "Api":
                 path, method = event["Properties"]["Path"], event["Properties"]["Method"]
-                rate = _rate(template, path, method)
                 request = _longest(function, inputs)
-                rest = inputs["prices"]["api_gateway_request"] + _services(request, inputs)
-                rest += _traffic(request, path, method, inputs)
-                rest += request.get("changes", 0) * _following(template, inputs)
-                memory = number(template, properties["MemorySize"])
-                timeout = number(template, properties["Timeout"])
-                longest, at_timeout = (
-                    rate * _DAY * (rest + _gb_seconds(memory, seconds, inputs))
-                    for seconds in (request["seconds"], timeout)
-                )
-                busy = rate * request["seconds"]
-                yield Source(f"{path}, {method}", f"{rate:g} per second", busy, longest, at_timeout)
+                others = inputs["prices"]["api_gateway_request"] + _traffic(request, path, method, inputs)
+                others += request.get("changes", 0) * _following(template, inputs)
+                yield _called(f"{path}, {method}", _rate(template, path, method), function, others, template, inputs)
+
+
+def _called(  # noqa: PLR0913 - what the cost depends on
+    name: str, rate: float, function: str, others: float, template: Template, inputs: Mapping[str, Any], note: str = ""
+) -> Source:
+    """Return a function that is called `rate` times in a second. Each call causes other costs of `others` dollars."""
+    properties, request = functions(template)[function], _longest(function, inputs)
+    memory, seconds = number(template, properties["MemorySize"]), request["seconds"]
+    fixed = others + _services(request, inputs)
+    longest, at_timeout = (
+        rate * _DAY * (fixed + _gb_seconds(memory, duration, inputs))
+        for duration in (seconds, number(template, properties["Timeout"]))
+    )
+    return Source(name, f"{rate:g} per second{note}", rate * seconds, longest, at_timeout)
 
 
 def _rate(template: Template, path: str, method: str) -> float:
@@ -75,22 +81,16 @@ def _rate(template: Template, path: str, method: str) -> float:
 def _tokens(template: Template, inputs: Mapping[str, Any]) -> Iterator[Source]:
     """Yield the calls of the authorizer with ApiAuth=JWT. Each request of a route can have another token."""
     if _AUTHORIZER in functions(template):
-        properties, request = functions(template)[_AUTHORIZER], _longest(_AUTHORIZER, inputs)
         paths = template["Resources"]["Api"]["Properties"]["DefinitionBody"]["paths"]
         rate = sum(_rate(template, path, method.upper()) for path, methods in paths.items() for method in methods)
-        memory, timeout = number(template, properties["MemorySize"]), number(template, properties["Timeout"])
-        longest, at_timeout = (
-            rate * _DAY * (_services(request, inputs) + _gb_seconds(memory, seconds, inputs))
-            for seconds in (request["seconds"], timeout)
-        )
-        yield Source("tokens", f"{rate:g} per second", rate * request["seconds"], longest, at_timeout)
+        yield _called("tokens", rate, _AUTHORIZER, 0, template, inputs, note=", only with ApiAuth=JWT")
 
 
 def _waits(template: Template, inputs: Mapping[str, Any]) -> Source:
     """Return the requests that wait for the end of a processing."""
     prices, properties = inputs["prices"], functions(template)[WAITING]
     limit = number(template, properties["Environment"]["Variables"]["MAX_CONCURRENT_WAITS"])
-    *_, pause = (pause for pause, _ in zip(records.pauses(), range(2), strict=False))
+    pause = min(islice(records.pauses(), 2))
     second = (
         _gb_seconds(number(template, properties["MemorySize"]), 1, inputs)
         + prices["dynamodb_read_unit"] / pause
