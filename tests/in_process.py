@@ -59,7 +59,8 @@ def aws(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], table_defini
         monkeypatch.setenv("MODEL_PATH", str(DEMO_MODEL))
         for name in ("BUCKET_NAME", "UPLOADS_BUCKET"):
             clients.s3().create_bucket(Bucket=variables[name])
-        clients.sqs().create_queue(QueueName=variables["LEFTOVERS_QUEUE_URL"].rpartition("/")[2])
+        for name in ("LEFTOVERS_QUEUE_URL", "UPLOADS_QUEUE_URL"):
+            clients.sqs().create_queue(QueueName=variables[name].rpartition("/")[2])
         clients.dynamodb().create_table(TableName=variables["TABLE_NAME"], **table_definition)
         yield
 

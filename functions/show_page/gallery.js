@@ -304,8 +304,7 @@ async function sendDirectly(file, onProgress) {
   const requested = await call("uploads", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    // A file without an extension has no type. The format is detected from the content anyway.
-    body: JSON.stringify({ filename: file.name, content_type: file.type || find("#files").accept.split(",")[0] }),
+    body: JSON.stringify({ filename: file.name, content_type: file.type }),
   });
   const { upload: target, status_url: statusUrl } = requested.data;
   const form = new FormData();

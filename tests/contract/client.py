@@ -1,5 +1,6 @@
 """A client of the API, as a user would write it."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,6 +73,13 @@ class Client:
 
     def delete(self, image_id: str) -> requests.Response:
         return self._send("DELETE", f"/api/images/{image_id}")
+
+    def check(self, *image_ids: str, **query: str) -> requests.Response:
+        return self.post_check(json.dumps({"image_ids": image_ids}).encode(), **query)
+
+    def post_check(self, body: bytes, **query: str) -> requests.Response:
+        headers = {"Content-Type": "application/json"}
+        return self._send("POST", "/api/images/check", params=query, data=body, headers=headers)
 
     def get(self, path: str) -> requests.Response:
         return self._send("GET", path)

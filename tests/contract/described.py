@@ -21,7 +21,9 @@ def described(response: requests.Response, base_url: str) -> requests.Response:
     document = _document()
     path = urlsplit(response.url).path.removeprefix(urlsplit(base_url).path)
     method = str(response.request.method).lower()
-    for template, operations in document["paths"].items():
+    # A path without parameters comes first, even if it lacks the method: /api/images/check is no image.
+    paths = {path: document["paths"][path]} if path in document["paths"] else document["paths"]
+    for template, operations in paths.items():
         if method in operations and re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path):
             description = operations[method]["responses"].get(str(response.status_code))
             assert description, f"{method} {template} does not describe {response.status_code}: {response.text}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -17,6 +18,7 @@ from tests.pictures import scene_png
 
 _PACKAGE = "generated_client"
 _INDEXED_SECONDS = 20
+UNKNOWN_ID = UUID("f0b6a9e0-6f0c-4e39-a0a4-2d5a5e0a1f11")
 
 
 class Generated:
@@ -55,7 +57,7 @@ def file_to_upload(generated: Generated, name: str) -> Any:
     return generated.module("types").File(BytesIO(scene_png()), name, "image/png")
 
 
-def test_it_uploads_lists_searches_and_deletes(generated: Generated) -> None:
+def test_it_uploads_lists_searches_checks_and_deletes(generated: Generated) -> None:
     models = generated.module("models")
     form = models.UploadImageBody(file=file_to_upload(generated, "xylophone.png"), prompt="a small blue")
     image = generated.call("images.upload_image", body=form, details=models.Details.CAPTIONPLACEHOLDER)
@@ -68,6 +70,9 @@ def test_it_uploads_lists_searches_and_deletes(generated: Generated) -> None:
     wait_until_found(generated, "xylophones")
     assert str(image_id) in found(generated, limit=100)
     assert list(found(generated, q="xylophones blue")) == [str(image_id)]
+    checked = generated.call("images.check_images", body=models.CheckImagesBody([image_id, UNKNOWN_ID]))
+    assert checked.content[str(image_id)].data.caption == image.data.caption
+    assert checked.missing == [UNKNOWN_ID]
     thumbnail = generated.call("images.get_thumbnail", image_id, models.ThumbnailSize.SMALL)
     assert httpx.get(thumbnail.data).headers["Content-Type"] == "image/png"
     assert generated.call("images.delete_image", image_id).data == "Image deleted."

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
+from functions.check_images import app as check_images
 from functions.create_upload import app as create_upload
 from functions.follow_images import app as follow_images
 from functions.get_image import app as get_image
@@ -28,6 +29,7 @@ Item = dict[str, Any]
 READERS = {
     "list_images": list_images,
     "get_image": get_image,
+    "check_images": check_images,
     "get_thumbnail_small": get_thumbnail,
     "get_stats": get_stats,
 }
@@ -90,9 +92,10 @@ class Pipeline:
         self.requested[image_id] = content
         return image_id
 
-    def process(self, image_id: str) -> bool:
-        """Deliver the message about a file. Return whether the worker is done with it."""
+    def process(self, image_id: str, number: int = 1) -> bool:
+        """Deliver the message about a file, for the `number`-th time. Return whether the worker is done with it."""
         event = load_event("process_upload")
+        event["Records"][0]["attributes"]["ApproximateReceiveCount"] = str(number)
         event["Records"][0]["body"] = event["Records"][0]["body"].replace(IMAGE_ID, image_id)
         now = time.time() + self.clock
         with patch("time.time", lambda: now):
@@ -103,8 +106,9 @@ class Pipeline:
         return not response["batchItemFailures"]
 
     def read(self, what: str, image_id: str) -> tuple[int | None, Item]:
-        """Call a reading function. Return status and body. Functions that read one image get `image_id`."""
+        """Call a reading function. Return status and body. Functions that read named images get `image_id`."""
         event = load_event(what)
+        event["body"] = event["body"] and event["body"].replace(IMAGE_ID, image_id)
         if event["pathParameters"]:
             event["pathParameters"]["image_id"] = image_id
         try:
@@ -130,6 +134,12 @@ class Pipeline:
             case 200, "get_stats":
                 failed = [item for item in images if item["status"] == "failure"]
                 assert (body["data"]["success"], body["data"]["failure"]) == (len(finished), len(failed))
+            case 200, "check_images":
+                shown = {name: image["data"]["caption"] for name, image in body["content"].items()}
+                asked = {image_id} & set(finished)
+                assert shown == {name: finished[name]["caption"] for name in asked}
+                # The event also names an image that does not exist.
+                assert len(body["missing"]) == 2 - len(asked)
             case 200, "get_image":
                 data = body["data"]["data"]
                 assert (data["image_id"], data["caption"]) == (image_id, finished[image_id]["caption"])

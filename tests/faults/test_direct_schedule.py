@@ -9,6 +9,7 @@ from image_pipeline import settings
 from image_pipeline.errors import ImageNotFoundError
 from image_pipeline.storage import keys as names
 from image_pipeline.storage import records, table
+from image_pipeline.storage.claims import MAX_ATTEMPTS
 from tests.events import load_event
 from tests.faults.injection import Call, Fault, faults
 from tests.faults.pipeline import Pipeline, keys, stored
@@ -18,8 +19,6 @@ from tests.faults.test_schedules import SCHEDULES
 from tests.faults.test_uploads import CONTENT, DAMAGED
 
 UPLOADS = SCHEDULES
-# The maxReceiveCount of UploadsQueue. After this many deliveries, a message goes to the dead-letter queue.
-MAX_DELIVERIES = 5
 
 
 class Chaos:
@@ -68,9 +67,9 @@ def test_every_upload_ends_once(pipeline: Pipeline) -> None:
         for number, image_id in waiting:
             received[number] += 1
             with faults(Chaos(rng, image_id, deleted)):
-                done = pipeline.process(image_id)
+                done = pipeline.process(image_id, received[number])
             if not done:
-                if received[number] < MAX_DELIVERIES:
+                if received[number] < MAX_ATTEMPTS:
                     again.append((number, image_id))
                 else:
                     dead_letters += 1

@@ -10,7 +10,7 @@ from image_pipeline import settings
 from image_pipeline.storage import clients, search_index
 from tests.faults.test_follow_images import stream_records
 from tools.local.sample_images import sample_image, store_sample
-from tools.stack import stream_failures
+from tools.stack import deployed, stream_failures
 from tools.stack.stream_failures import Batch, RecordsGoneError, UnreadableError
 
 
@@ -19,6 +19,7 @@ from tools.stack.stream_failures import Batch, RecordsGoneError, UnreadableError
 def test_the_images_of_the_named_records_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     url = clients.dynamodb().meta.endpoint_url
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB_STREAMS", url)
+    deployed.forget_clients()
     monkeypatch.setattr(stream_failures, "_MAX_PAGES", 5)
     stored = [str(uuid4()) for _ in range(4)]
     for image_id in stored:

@@ -44,7 +44,7 @@ ROUTES = [
 # With credentials, a POST gets 400, because it has no body here.
 STATUS = {"POST": 400}
 PUBLIC = ["/", "/docs", "/openapi.json"]
-UNKNOWN = [("GET", "/api/nothing"), ("PUT", "/api/images")]
+UNKNOWN = [("GET", "/api/nothing"), ("PUT", "/api/images"), ("GET", "/api/images/check")]
 # The texts of the table.
 ROUTE_STATUS, ANY_ERROR = "that of the route", "words of API Gateway"
 

@@ -35,7 +35,12 @@ def test_responses_errors_and_gateway_responses_name_the_origin(shared: tuple[Cl
 
 def test_preflights_get_a_response(shared: tuple[Client, str | None]) -> None:
     api, named = shared
-    for path, method in (("/api/images", "POST"), ("/api/uploads", "POST"), ("/api/images/an-id", "DELETE")):
+    for path, method in (
+        ("/api/images", "POST"),
+        ("/api/images/check", "POST"),
+        ("/api/uploads", "POST"),
+        ("/api/images/an-id", "DELETE"),
+    ):
         asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "idempotency-key"}
         response = requests.options(f"{api.url}{path}", headers={"Origin": PAGE, **asked}, timeout=TIMEOUT_SECONDS)
         assert response.status_code == requests.codes.no_content

@@ -1,4 +1,5 @@
 import json
+import re
 import time
 import tracemalloc
 from base64 import b64decode, b64encode
@@ -8,12 +9,17 @@ from typing import Any
 import pytest
 
 from functions.create_upload import app
+from functions.process_upload import app as process_upload
+from image_pipeline import settings
 from image_pipeline.http.requests import CONTENT_TYPES
 from image_pipeline.models import any_of
-from image_pipeline.storage import keys
+from image_pipeline.storage import clients, keys, records
 from tests.events import load_event, send
+from tests.pictures import scene_png
 from tests.stored import table_items
+from tools.docs import openapi
 from tools.local.gateway import LocalContext
+from tools.local.sample_images import IMAGE_ID
 
 pytestmark = pytest.mark.usefixtures("aws")
 
@@ -47,12 +53,62 @@ def test_the_form_is_bound_to_one_key_one_type_and_a_size() -> None:
     assert fields["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
 
 
+@pytest.mark.parametrize(
+    ("content_type", "form_type"),
+    [
+        ("image/jpg", "image/jpeg"),
+        ("image/pjpeg", "image/jpeg"),
+        ("image/x-png", "image/png"),
+        ("IMAGE/JPEG", "image/jpeg"),
+        (" image/png ; charset=binary", "image/png"),
+        ("Image/X-PNG;q=1", "image/png"),
+        ("application/octet-stream", "application/octet-stream"),
+        ("", "application/octet-stream"),
+        ("  ", "application/octet-stream"),
+    ],
+)
+def test_the_type_may_be_spelled_as_systems_do_and_may_be_unknown(content_type: str, form_type: str) -> None:
+    status, body = create({"content_type": content_type})
+    assert status == 201
+    assert body["data"]["upload"]["fields"]["Content-Type"] == form_type
+    assert re.search(documented_pattern(), content_type)
+
+
+def documented_pattern() -> str:
+    """Return the regular expression that the OpenAPI document has for the type."""
+    document = json.loads(openapi.DOCUMENT.read_text())
+    (body,) = document["paths"]["/api/uploads"]["post"]["requestBody"]["content"].values()
+    _, described = body["schema"]["properties"]["content_type"]["anyOf"]
+    pattern: str = described["pattern"]
+    return pattern
+
+
+@pytest.mark.parametrize("content_type", ["image/gif", "image", "image/jpeg image/png", "x;image/png", "image/jpegx"])
+def test_another_type_is_refused(content_type: str) -> None:
+    status, body = create({"content_type": content_type})
+    assert (status, body["error"]) == (400, f"Invalid content_type. Please use {any_of(CONTENT_TYPES)}.")
+    assert not re.search(documented_pattern(), content_type)
+
+
+def test_the_worker_takes_a_file_of_unknown_type() -> None:
+    _, body = create({"content_type": ""})
+    fields = body["data"]["upload"]["fields"]
+    clients.s3().put_object(
+        Bucket=settings.uploads_bucket(), Key=fields["key"], Body=scene_png(), ContentType=fields["Content-Type"]
+    )
+    image_id, event = body["data"]["image_id"], load_event("process_upload")
+    event["Records"][0]["body"] = event["Records"][0]["body"].replace(IMAGE_ID, image_id)
+    response = process_upload.lambda_handler(event, LocalContext("ProcessUploadFunction"))
+    assert response == {"batchItemFailures": []}
+    assert records.get(image_id).metadata.format == "PNG"
+
+
 def test_the_image_item_exists_before_the_file() -> None:
     _, body = create({"filename": "C:\\photos\\a\u202e.jpg", "content_type": "image/jpeg"})
     (item,) = table_items("IMAGE#")
     assert item["pk"] == f"IMAGE#{body['data']['image_id']}"
     assert (item["status"], item["original_name"]) == ("requested", "a.jpg")
-    assert 4 * 86400 - 60 < int(item["expires_at"]) - time.time() <= 4 * 86400
+    assert 30 * 86400 - 60 < int(item["expires_at"]) - time.time() <= 30 * 86400
 
 
 def test_the_prompt_is_kept_for_the_worker() -> None:
@@ -91,6 +147,7 @@ def test_a_body_in_base64_is_read() -> None:
         ([], "The field 'content_type' is missing."),
         ("null", "The field 'content_type' is missing."),
         ({}, "The field 'content_type' is missing."),
+        ({"content_type": None}, f"Invalid content_type. Please use {any_of(CONTENT_TYPES)}."),
         ({"content_type": 1}, f"Invalid content_type. Please use {any_of(CONTENT_TYPES)}."),
         ({"content_type": "application/pdf"}, f"Invalid content_type. Please use {any_of(CONTENT_TYPES)}."),
         ({"content_type": "image/png", "filename": 1}, "Invalid filename. Please use text."),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from image_pipeline import settings
+from image_pipeline.errors import ATTEMPTS_FAILED
 from image_pipeline.models import CaptionModel
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
@@ -75,6 +76,24 @@ def test_a_failed_image(pipe: dict[str, Any]) -> None:
     kind, detail = published(pipe, item) or ("", {})
     assert (kind, detail["status"], detail["error"]) == ("ImageFailed", "failure", 'It "failed".')
     assert (detail["original_name"], detail["caption"]) == ("a.jpg", "")
+
+
+def test_a_temporary_failure_is_published_once_and_then_the_success(pipe: dict[str, Any]) -> None:
+    claims.request(IMAGE_ID, "a.jpg")
+    claim, *_ = claims.take(IMAGE_ID)
+    records.fail_temporarily(claim)
+    (failed,) = table_items("IMAGE#")
+    kind, detail = published(pipe, failed) or ("", {})
+    assert (kind, detail["status"], detail["error"]) == ("ImageFailed", "failure", ATTEMPTS_FAILED)
+    assert (detail["original_name"], detail["caption"]) == ("a.jpg", "")
+    table.put({**failed, "lease": 0})
+    again, *_ = claims.take(IMAGE_ID)
+    (taken,) = table_items("IMAGE#")
+    assert published(pipe, taken) is None
+    records.save(again, sample_image(IMAGE_ID))
+    (finished,) = table_items("IMAGE#")
+    kind, detail = published(pipe, finished) or ("", {})
+    assert (kind, detail["error"]) == ("ImageProcessed", "")
 
 
 def test_a_deleted_image(pipe: dict[str, Any]) -> None:

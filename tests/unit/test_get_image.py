@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.get_image import app
+from image_pipeline.errors import ATTEMPTS_FAILED
 from image_pipeline.http import bodies
 from image_pipeline.storage import claims, clients, keys, records, table, waits
 from image_pipeline.storage.claims import Claim
@@ -82,6 +83,15 @@ def test_a_failed_image_says_why() -> None:
     data = {"image_id": IMAGE_ID, "original_name": "a.jpg"}
     shown = {"image_status": "failure", "data": data, "error": "It failed."}
     assert get() == (200, {"current_status": "success", "data": shown})
+
+
+def test_a_failure_of_the_pipeline_is_temporary() -> None:
+    claims.request(IMAGE_ID, "a.jpg")
+    claim, *_ = claims.take(IMAGE_ID)
+    records.fail_temporarily(claim)
+    data = {"image_id": IMAGE_ID, "original_name": "a.jpg"}
+    shown = {"image_status": "failure", "data": data, "error": ATTEMPTS_FAILED, "temporary": True}
+    assert get(wait="20") == (200, {"current_status": "success", "data": shown})
 
 
 def test_an_image_is_processing_from_the_moment_its_upload_is_requested() -> None:

@@ -41,6 +41,7 @@ NOT_RECORDED = {
     ("FollowImagesRole", "sqs:SendMessage", "*DeadLetterQueue"): "Lambda sends what failed",
     ("UploadImageRole", "s3:GetObject", "ThumbnailsBucket/*"): "clients use presigned URLs",
     ("ListImagesRole", "s3:GetObject", "ThumbnailsBucket/*"): "clients use presigned URLs",
+    ("CheckImagesRole", "s3:GetObject", "ThumbnailsBucket/*"): "clients use presigned URLs",
     ("GetImageRole", "s3:GetObject", "ThumbnailsBucket/*"): "clients use presigned URLs",
     ("GetThumbnailRole", "s3:GetObject", "ThumbnailsBucket/*"): "clients use presigned URLs",
     ("CreateUploadRole", "s3:PutObject", "UploadsBucket/uploads/*"): "clients use presigned forms",
@@ -124,6 +125,17 @@ def direct_uploads(patch: Patch) -> None:
         assert call("ProcessUploadFunction", load_event("process_upload")) == {"batchItemFailures": []}
 
 
+def direct_uploads_that_fail(patch: Patch) -> None:
+    """The first attempt, the last one, and one after a redrive."""
+    patch.setattr(Captioner, "caption", Mock(side_effect=CaptionError))
+    claims.request(IMAGE_ID, "scene.png")
+    clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(IMAGE_ID), Body=scene_png())
+    event = load_event("process_upload")
+    for number in (1, claims.MAX_ATTEMPTS, 1):
+        event["Records"][0]["attributes"]["ApproximateReceiveCount"] = str(number)
+        assert len(call("ProcessUploadFunction", event)["batchItemFailures"]) == 1
+
+
 def new_captions(_: Patch) -> None:
     """From the thumbnail, and from the original if it is kept."""
     old = CaptionModel("an-older-model", "1", "fp32")
@@ -195,6 +207,7 @@ SCENARIOS: list[Scenario] = [
     forms_that_fail,
     replies_that_are_lost,
     direct_uploads,
+    direct_uploads_that_fail,
     new_captions,
     waits_for_the_end,
     lists_and_searches,

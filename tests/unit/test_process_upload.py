@@ -7,15 +7,17 @@ import pytest
 from PIL import Image
 
 from functions.process_upload import app
-from image_pipeline import settings
-from image_pipeline.errors import CaptionError, DeadlineError, StorageError
+from image_pipeline import observability, settings
+from image_pipeline.errors import ATTEMPTS_FAILED, CaptionError, DeadlineError, ImageNotFoundError, StorageError
+from image_pipeline.http import bodies
 from image_pipeline.models import ImageRecord, UnfinishedImage
-from image_pipeline.storage import claims, clients, keys, records
+from image_pipeline.storage import claims, clients, file_store, keys, records, table
 from image_processing import captions
 from image_processing.captions import Captioner
 from tests.events import load_event
 from tests.pictures import encode, scene_png
-from tests.stored import bucket_keys
+from tests.stored import bucket_keys, table_items
+from tools import template
 from tools.local.gateway import LocalContext
 from tools.local.sample_images import IMAGE_ID
 
@@ -27,6 +29,13 @@ MESSAGE_ID = load_event("process_upload")["Records"][0]["messageId"]
 def send(content: bytes) -> None:
     """Upload the file of IMAGE_ID, as S3 stores it."""
     clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(IMAGE_ID), Body=content)
+
+
+def delivery(number: int) -> dict[str, Any]:
+    """Return the event of the `number`-th delivery of the message."""
+    event = load_event("process_upload")
+    event["Records"][0]["attributes"]["ApproximateReceiveCount"] = str(number)
+    return event
 
 
 def process(event: dict[str, Any] | None = None) -> list[str]:
@@ -47,6 +56,19 @@ def counts() -> tuple[int, int]:
 def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     later = time.time() + seconds
     monkeypatch.setattr(time, "time", lambda: later)
+
+
+def shown() -> dict[str, Any]:
+    """Return what GET /api/images/{image_id} says about the image, without its data."""
+    body = bodies.image_details(records.find(IMAGE_ID), [])["data"]
+    return {name: value for name, value in body.items() if name != "data"}
+
+
+def fail_at_last(patch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Let the last attempt end with this error."""
+    with patch.context() as patched:
+        patched.setattr(Captioner, "caption", Mock(side_effect=error))
+        assert process(delivery(claims.MAX_ATTEMPTS)) == [MESSAGE_ID]
 
 
 def failed() -> str | None:
@@ -91,8 +113,6 @@ def test_a_model_that_loads_slowly_only_delays_the_upload(monkeypatch: pytest.Mo
         assert process() == [MESSAGE_ID]
     assert counts() == (0, 0)
     assert failed() is None
-    # The queue delivers the message again when the lease is over.
-    pass_time(monkeypatch, 720)
     assert process() == []
     assert counts() == (1, 0)
 
@@ -203,12 +223,164 @@ def test_an_error_that_is_not_the_files_fault_is_tried_again(monkeypatch: pytest
 
 
 @pytest.mark.usefixtures("requested")
+def test_an_attempt_does_not_change_when_the_upload_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    send(scene_png())
+    (before,) = table_items("IMAGE#")
+    pass_time(monkeypatch, 86400)
+    monkeypatch.setattr(Captioner, "caption", Mock(side_effect=CaptionError))
+    assert process() == [MESSAGE_ID]
+    (after,) = table_items("IMAGE#")
+    assert after["status"] == "processing"
+    assert after["expires_at"] == before["expires_at"]
+
+
+@pytest.mark.usefixtures("requested")
 def test_one_bad_message_does_not_stop_the_others() -> None:
     send(scene_png())
     event = load_event("process_upload")
     bad = event["Records"][0] | {"messageId": "bad", "body": "{"}
     event["Records"].insert(0, bad)
     assert process(event) == ["bad"]
+    assert counts() == (1, 0)
+
+
+TEMPORARY = {"image_status": "failure", "error": ATTEMPTS_FAILED, "temporary": True}
+
+
+def test_the_last_attempt_is_the_last_delivery_of_the_queue() -> None:
+    queue = template.read()["Resources"]["UploadsQueue"]["Properties"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == claims.MAX_ATTEMPTS
+
+
+@pytest.mark.usefixtures("requested")
+def test_an_image_whose_attempts_all_fail_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    send(scene_png())
+    (before,) = table_items("IMAGE#")
+    with monkeypatch.context() as patched:
+        patched.setattr(Captioner, "caption", Mock(side_effect=CaptionError))
+        for number in range(1, claims.MAX_ATTEMPTS):
+            assert process(delivery(number)) == [MESSAGE_ID]
+            assert shown()["image_status"] == "processing"
+            assert counts() == (0, 0)
+            pass_time(monkeypatch, 720)
+    recorded = Mock()
+    monkeypatch.setattr(observability, "record_failure", recorded)
+    fail_at_last(monkeypatch, CaptionError())
+    assert shown() == TEMPORARY
+    assert counts() == (0, 1)
+    recorded.assert_called_once_with("direct")
+    assert uploaded()
+    (after,) = table_items("IMAGE#")
+    # The event was published when the failure was stored.
+    assert ("event" in after, after["caption"]) == (False, "")
+    assert {name: after[name] for name in ("original_name", "caption_prompt", "expires_at")} == {
+        name: before[name] for name in ("original_name", "caption_prompt", "expires_at")
+    }
+
+
+class CrashError(BaseException):
+    """Simulates the end of the process. No code of the worker catches it."""
+
+
+@pytest.mark.usefixtures("requested")
+def test_a_success_after_a_crash_of_the_last_attempt_replaces_the_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    send(scene_png())
+    with pytest.raises(CrashError):
+        fail_at_last(monkeypatch, CrashError())
+    assert shown() == TEMPORARY
+    assert counts() == (0, 1)
+    assert process() == [MESSAGE_ID]  # the crashed attempt still has its lease
+    assert shown() == TEMPORARY
+    pass_time(monkeypatch, 902)
+    assert process() == []
+    image = records.get(IMAGE_ID)
+    assert image.original_name == "scene.png"
+    assert counts() == (1, 0)
+    assert records.statistics().total_processing_time == image.time_taken
+    assert uploaded() == []
+    (item,) = table_items("IMAGE#")
+    assert "lease" not in item
+    assert process() == []
+    assert counts() == (1, 0)
+
+
+@pytest.mark.usefixtures("requested")
+def test_a_last_attempt_that_succeeds_counts_no_failure() -> None:
+    send(scene_png())
+    assert process(delivery(claims.MAX_ATTEMPTS)) == []
+    assert records.get(IMAGE_ID).caption
+    assert counts() == (1, 0)
+
+
+@pytest.mark.usefixtures("requested")
+def test_a_redrive_that_fails_again_counts_and_publishes_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    send(scene_png())
+    fail_at_last(monkeypatch, CaptionError())
+    recorded = Mock()
+    monkeypatch.setattr(observability, "record_failure", recorded)
+    for _ in range(2):
+        pass_time(monkeypatch, 902)
+        fail_at_last(monkeypatch, CaptionError())
+    recorded.assert_not_called()
+    assert shown() == TEMPORARY
+    assert counts() == (0, 1)
+    assert uploaded()
+    (item,) = table_items("IMAGE#")
+    assert "event" not in item
+
+
+@pytest.mark.usefixtures("requested")
+@pytest.mark.parametrize("is_redriven", [False, True])
+def test_a_file_that_turns_out_to_be_damaged_fails_for_good(
+    monkeypatch: pytest.MonkeyPatch, *, is_redriven: bool
+) -> None:
+    send(scene_png()[:60])
+    recorded = Mock()
+    monkeypatch.setattr(observability, "record_failure", recorded)
+    if is_redriven:
+        with monkeypatch.context() as patched:
+            patched.setattr(file_store, "get", Mock(side_effect=StorageError))
+            fail_at_last(monkeypatch, StorageError())
+        pass_time(monkeypatch, 902)
+    assert process(delivery(claims.MAX_ATTEMPTS)) == []
+    assert shown()["error"].startswith("The image is damaged")
+    assert "temporary" not in shown()
+    assert counts() == (0, 1)
+    recorded.assert_called_once_with("direct")
+    assert uploaded() == []
+    (item,) = table_items("IMAGE#")
+    assert (item["event"], "lease" in item) == ("ImageFailed", False)
+    assert int(item["expires_at"]) <= time.time() + records.FAILURE_RETENTION.total_seconds()
+    pass_time(monkeypatch, 902)
+    assert process() == []
+    assert counts() == (0, 1)
+
+
+@pytest.mark.usefixtures("requested")
+def test_a_temporary_failure_can_be_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    send(scene_png())
+    fail_at_last(monkeypatch, CaptionError())
+    records.delete(IMAGE_ID)
+    with pytest.raises(ImageNotFoundError):
+        records.find(IMAGE_ID)
+    pass_time(monkeypatch, 902)
+    assert process() == []
+    assert uploaded() == []
+    assert counts() == (0, 1)
+
+
+@pytest.mark.usefixtures("requested")
+def test_a_last_attempt_that_cannot_store_the_failure_does_not_begin(
+    monkeypatch: pytest.MonkeyPatch, captioned: Mock
+) -> None:
+    send(scene_png())
+    with monkeypatch.context() as patched:
+        patched.setattr(table, "write", Mock(side_effect=StorageError))
+        assert process(delivery(claims.MAX_ATTEMPTS)) == [MESSAGE_ID]
+    captioned.assert_not_called()
+    assert shown()["image_status"] == "processing"
+    pass_time(monkeypatch, 902)
+    assert process() == []
     assert counts() == (1, 0)
 
 

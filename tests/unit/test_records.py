@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from image_pipeline import deadline, settings
 from image_pipeline.errors import DeadlineError, ImageNotFoundError, RefusedError, StorageError
-from image_pipeline.models import Statistics, ThumbnailSize
+from image_pipeline.models import Statistics, ThumbnailSize, UnfinishedImage
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
 from tests.faults.injection import Body
@@ -261,6 +261,55 @@ def test_a_failure_is_counted_kept_for_a_week_and_not_an_image() -> None:
     assert set(item) == {"pk", "sk", "status", "event", "attempt", "original_name", "caption", "error", "expires_at"}
     assert 0 <= time.time() + 7 * 86400 - int(item["expires_at"]) < 60
     assert records.statistics() == Statistics(success=0, failure=1, total_processing_time=Decimal(0))
+
+
+def taken() -> Claim:
+    """Return the claim of an attempt at a direct upload, whose file is IMAGE_ID."""
+    claims.request(IMAGE_ID, "a.jpg")
+    claim, *_ = claims.take(IMAGE_ID)
+    return claim
+
+
+def lost() -> list[Exception]:
+    return [ReadTimeoutError(endpoint_url="test")]
+
+
+@pytest.mark.parametrize("is_saved", [True, False])
+def test_lost_replies_about_a_temporary_failure_and_what_replaces_it(
+    monkeypatch: pytest.MonkeyPatch, *, is_saved: bool
+) -> None:
+    claim = taken()
+    writes = FlakyWrites(monkeypatch, lost(), applied=True)
+    claim = records.fail_temporarily(claim)
+    assert claim.has_failed
+    assert records.statistics().failure == 1
+    writes.errors = lost()
+    if is_saved:
+        records.save(claim, replace(sample_image(IMAGE_ID), time_taken=Decimal("0.25")))
+        assert records.statistics() == Statistics(success=1, failure=0, total_processing_time=Decimal("0.25"))
+    else:
+        records.fail(claim, "failure", "a.jpg", "It is damaged.")
+        assert records.statistics() == Statistics(success=0, failure=1, total_processing_time=Decimal(0))
+        assert records.find(IMAGE_ID) == UnfinishedImage(IMAGE_ID, "a.jpg", "It is damaged.")
+
+
+def test_a_temporary_failure_is_not_taken_for_the_final_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = records.fail_temporarily(taken())
+    FlakyWrites(monkeypatch, lost())
+    with pytest.raises(StorageError):
+        records.fail(claim, "failure", "a.jpg", "It is damaged.")
+    image = records.find(IMAGE_ID)
+    assert isinstance(image, UnfinishedImage)
+    assert image.is_temporary
+
+
+def test_an_attempt_that_has_lost_its_claim_stores_no_temporary_failure() -> None:
+    claim = taken()
+    records.save(claim, sample_image(IMAGE_ID))
+    with pytest.raises(StorageError):
+        records.fail_temporarily(claim)
+    assert records.get(IMAGE_ID)
+    assert records.statistics().failure == 0
 
 
 def test_an_image_expires_after_the_retention_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 from PIL import Image
 
+from functions.check_images import app as check_images
 from functions.get_image import app as get_image
 from functions.get_stats import app as get_stats
 from functions.list_images import app as list_images
@@ -213,6 +214,7 @@ def test_a_model_that_cannot_be_loaded_is_a_fault_of_ours(monkeypatch: pytest.Mo
     [
         (get_image.lambda_handler, "get_image"),
         (list_images.lambda_handler, "list_images"),
+        (check_images.lambda_handler, "check_images"),
         (get_stats.lambda_handler, "get_stats"),
     ],
 )
@@ -230,6 +232,7 @@ def test_a_call_that_may_take_longer_than_the_function_is_not_made(handler: Call
         partial(thumbnail_store.put, "key.png", b""),
         partial(thumbnail_store.delete_all, IMAGE_ID),
         partial(records.get, IMAGE_ID),
+        partial(records.find_all, [IMAGE_ID]),
         records.statistics,
         partial(records.newest, 50),
         partial(store_sample, sample_image(IMAGE_ID)),

@@ -14,7 +14,8 @@ from botocore.exceptions import ClientError
 from cfnlint.api import ManualArgs, lint
 
 from image_pipeline import settings
-from image_pipeline.storage import claims, clients, keys, table, versions
+from image_pipeline.errors import StorageError
+from image_pipeline.storage import claims, clients, file_store, keys, table, versions
 from tests.events import load_event
 from tests.permissions import not_recording
 from tests.pictures import scene_png
@@ -349,7 +350,7 @@ def test_the_keys_may_be_used_by_each_function_that_touches_the_stored_data(para
 def test_only_functions_that_write_may_encrypt() -> None:
     resources = transform(template.read({"KmsKeyArn": "arn:aws:kms:x"}))
     reading = {role for role, names in policies({"KmsKeyArn": "arn:aws:kms:x"}).items() if "read-with-keys" in names}
-    assert reading == {"ListImagesRole", "GetThumbnailRole", "GetStatsRole"}
+    assert reading == {"ListImagesRole", "CheckImagesRole", "GetThumbnailRole", "GetStatsRole"}
     for role in reading:
         actions = {
             action
@@ -370,15 +371,18 @@ def test_the_key_encrypts_the_table_and_the_buckets() -> None:
         assert (default["SSEAlgorithm"], default["KMSMasterKeyID"]) == ("aws:kms", key)
 
 
-def test_uploads_have_a_lower_limit_than_other_requests(resources: Resources) -> None:
+def test_uploads_and_checks_have_a_lower_limit_than_other_requests(resources: Resources) -> None:
     (stage,) = of_type(resources, "AWS::ApiGateway::Stage").values()
-    everything, forms, direct, _ = stage["Properties"]["MethodSettings"]
+    everything, forms, direct, checks, _ = stage["Properties"]["MethodSettings"]
     assert (everything["ResourcePath"], everything["HttpMethod"]) == ("/*", "*")
     # API Gateway requires ~1 for each slash after the first.
     assert (forms["ResourcePath"], forms["HttpMethod"]) == ("/~1api~1images", "POST")
     assert (direct["ResourcePath"], direct["HttpMethod"]) == ("/~1api~1uploads", "POST")
-    for uploads in (forms, direct):
-        assert uploads["ThrottlingRateLimit"] == {"Ref": "UploadRateLimit"}
+    assert (checks["ResourcePath"], checks["HttpMethod"]) == ("/~1api~1images~1check", "POST")
+    for setting in (forms, direct, checks):
+        assert setting["ThrottlingRateLimit"] == {"Ref": "UploadRateLimit"}
+    # The client of an archive asks about all of its images at once.
+    assert checks["ThrottlingBurstLimit"] == everything["ThrottlingBurstLimit"]
     parameters = template.raw()["Parameters"]
     assert parameters["UploadRateLimit"]["Default"] < parameters["ThrottlingRateLimit"]["Default"]
 
@@ -523,7 +527,12 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
     for reader in ("_text", "_optional"):
         monkeypatch.setattr(settings, reader, recorded)
     query: dict[str, str | None] = {"wait": "1"} if function == "GetImageFunction" else {}
-    response = handler(load_event(EVENT_NAMES.get(folder, folder), **query), LocalContext(function))
+    event = load_event(EVENT_NAMES.get(folder, folder), **query)
+    if function == "ProcessUploadFunction":  # its first attempt fails
+        with monkeypatch.context() as patched:
+            patched.setattr(file_store, "get", Mock(side_effect=StorageError))
+            assert handler(event, LocalContext(function))["batchItemFailures"]
+    response = handler(event, LocalContext(function))
     given = set(functions[function]["Properties"]["Environment"]["Variables"]) - UNREAD
     needed = {name for name in given if not name.startswith("POWERTOOLS_")}
     assert needed == read, f"template.yaml: {function}: add {sorted(read - needed)}, remove {sorted(needed - read)}"

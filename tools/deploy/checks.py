@@ -29,7 +29,7 @@ REGION = r"[a-z]{2,}(-[a-z]+)+-\d"
 SMALL_ACCOUNT = {
     "MaxConcurrentWorkers": "2",
     "MaxConcurrentFollowers": "1",
-    "MaxConcurrentWaits": "2",
+    "MaxConcurrentWaits": "1",
     "UploadRateLimit": "0.1",
     "UploadBurstLimit": "2",
     "ThrottlingRateLimit": "0.1",

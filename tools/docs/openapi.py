@@ -63,6 +63,27 @@ _FILE = {
     "format": "binary",
     "description": f"A {any_of(ImageFormat)} by its content. Its name and its declared type do not matter.",
 }
+
+
+def _in_any_case(text: str) -> str:
+    """Return a regular expression that matches a text in upper and lower case."""
+    return "".join(f"[{each.upper()}{each}]" if each.isalpha() else each for each in text)
+
+
+_CONTENT_TYPE = {
+    "description": "The media type of the file. The worker detects the format from the content.",
+    "anyOf": [
+        {"$ref": "#/components/schemas/ContentType"},
+        {
+            "type": "string",
+            "pattern": rf"^\s*({'|'.join(map(_in_any_case, requests.FORM_TYPES))})\s*(;[\s\S]*)?$",
+            "description": (
+                "Another spelling: upper case, parameters, or an older name such as `image/jpg`. If the type is "
+                f"unknown, `{requests.UNKNOWN_TYPE}` or an empty text."
+            ),
+        },
+    ],
+}
 # The parameters and bodies of operations, without the parameters in the path.
 _REQUESTS: dict[str, Json] = {
     "listImages": {
@@ -82,6 +103,30 @@ _REQUESTS: dict[str, Json] = {
             },
             _DETAILS,
         ]
+    },
+    "checkImages": {
+        "parameters": [_DETAILS],
+        "requestBody": {
+            "required": True,
+            "description": "The images to look for.",
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            "image_ids": {
+                                "type": "array",
+                                "items": {"type": "string", "format": "uuid"},
+                                "minItems": 1,
+                                "maxItems": requests.MAX_IMAGE_IDS,
+                                "description": "In upper or lower case. An id that comes twice counts once.",
+                            },
+                        },
+                        "required": ["image_ids"],
+                    }
+                }
+            },
+        },
     },
     "getImage": {
         "parameters": [
@@ -117,7 +162,7 @@ _REQUESTS: dict[str, Json] = {
                         "type": "object",
                         "properties": {
                             "filename": {"type": "string", "description": "Shown to clients, never used as a path."},
-                            "content_type": {"$ref": "#/components/schemas/ContentType"},
+                            "content_type": _CONTENT_TYPE,
                             "prompt": _PROMPT,
                         },
                         "required": ["content_type"],

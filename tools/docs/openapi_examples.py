@@ -2,7 +2,13 @@
 
 from collections.abc import Mapping
 
-from image_pipeline.errors import ImageTooLargeError, InvalidRequestError, PipelineError, UndecodableImageError
+from image_pipeline.errors import (
+    ATTEMPTS_FAILED,
+    ImageTooLargeError,
+    InvalidRequestError,
+    PipelineError,
+    UndecodableImageError,
+)
 from image_pipeline.http import cursors, requests, schemas
 from image_pipeline.models import ThumbnailSize, any_of
 
@@ -69,6 +75,17 @@ _FAILED: schemas.ImageDetails = {
         "error": UndecodableImageError.message,
     },
 }
+_UNKNOWN_ID = "f0b6a9e0-6f0c-4e39-a0a4-2d5a5e0a1f11"
+_CHECKED: schemas.CheckedImages = {
+    "current_status": "success",
+    "content": {_IMAGE_ID: _IMAGE},
+    "missing": [_UNKNOWN_ID],
+}
+_NONE_EXISTS: schemas.CheckedImages = {"current_status": "success", "content": {}, "missing": [_UNKNOWN_ID]}
+_FAILED_TEMPORARILY: schemas.ImageDetails = {
+    "current_status": "success",
+    "data": {"image_status": "failure", "data": _UNFINISHED, "error": ATTEMPTS_FAILED, "temporary": True},
+}
 _DELETED: schemas.ImageDeleted = {"current_status": "success", "data": "Image deleted.", "error": None}
 _TARGET: schemas.RequestedUpload = {
     "current_status": "success",
@@ -106,7 +123,13 @@ _STATISTICS: schemas.ProcessingStatistics = {
 SUCCESSES: dict[str, Examples] = {
     "uploadImage": {"Image": _IMAGE, "WithDetails": _WITH_DETAILS},
     "listImages": {"Images": _LIST, "NoImages": _NO_IMAGES, "NoMatch": _NO_MATCH},
-    "getImage": {"Finished": _FINISHED, "Processing": _PROCESSING, "Failed": _FAILED},
+    "checkImages": {"Checked": _CHECKED, "NoneExists": _NONE_EXISTS},
+    "getImage": {
+        "Finished": _FINISHED,
+        "Processing": _PROCESSING,
+        "Failed": _FAILED,
+        "FailedTemporarily": _FAILED_TEMPORARILY,
+    },
     "deleteImage": {"Deleted": _DELETED},
     "createUpload": {"Form": _TARGET},
     "getThumbnail": {"Url": _URL},
@@ -117,6 +140,7 @@ REFUSALS: dict[type[PipelineError], Mapping[str, str]] = {
     InvalidRequestError: {
         "uploadImage": "The uploaded file is empty. Please send a file with content.",
         "listImages": "Invalid limit. Please use a whole number from 1 to 100.",
+        "checkImages": f"Invalid image_ids. Please use 1 to {requests.MAX_IMAGE_IDS} ids.",
         "getImage": "Invalid wait. Please use a whole number of seconds from 0 to 20.",
         "createUpload": f"Invalid content_type. Please use {any_of(requests.CONTENT_TYPES)}.",
         "getThumbnail": "Invalid redirect. Please use redirect=1 or redirect=0, or leave it out.",

@@ -67,7 +67,9 @@ class Access:
     def _check(self, method: str, path: str) -> "Callable[[WSGIEnvironment], _Refusal | None] | None":
         """Return the check of the credentials for a route, or None for a public one."""
         checks = {"ApiKey": self._check_key, "Token": self._check_token, "Iam": self._check_signature}
-        for route, methods in self.template["Resources"]["Api"]["Properties"]["DefinitionBody"]["paths"].items():
+        routes = self.template["Resources"]["Api"]["Properties"]["DefinitionBody"]["paths"]
+        # A path without parameters comes first, even if it lacks the method.
+        for route, methods in ({path: routes[path]} if path in routes else routes).items():
             if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", route), path):
                 for requirement in methods.get(method.lower(), {}).get("security", []):
                     return checks[str(*requirement)]

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -17,6 +17,7 @@ from uuid import uuid4
 from samcli.lib.providers.api_provider import ApiProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from samcli.local.apigw.local_apigw_service import LocalApigwService
+from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_input_stream
 
 from tools.local.access import Access, gateway_response
@@ -44,11 +45,18 @@ class LocalGateway:
         service = LocalApigwService(api, _InProcessRunner(self.call), port=port, host=host)
         service.create()
         flask_app = service._app  # noqa: SLF001 - SAM has no public name for it
+
+        def no_route(_: object = None) -> Response:
+            return gateway_response(template, "MISSING_AUTHENTICATION_TOKEN")
+
         # SAM's gateway has no gateway responses. A client sees this one most often.
         for status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
-            flask_app.register_error_handler(
-                status, lambda _: gateway_response(template, "MISSING_AUTHENTICATION_TOKEN")
-            )
+            flask_app.register_error_handler(status, no_route)
+        # API Gateway chooses the path before the method: GET /api/images/check is not GET /api/images/{image_id}.
+        for path in {route.path for route in self.routes if "{" not in route.path}:
+            taken = {method for route in self.routes if route.path == path for method in route.methods}
+            others = sorted({*HTTPMethod} - taken)
+            flask_app.add_url_rule(path, f"no route: {path}", no_route, methods=others, provide_automatic_options=False)
         bodies = _TextBodies(flask_app, api.binary_media_types)
         self.app: WSGIApplication = OwnHosts(Access(bodies, template, self.call), host)
 

@@ -12,6 +12,9 @@ ACCEPTED_FILES = any_of(row.extensions[0].upper() for row in ImageFormat)
 # The message for everything that has no error class.
 UNEXPECTED = "The request could not be processed. Please try again."
 
+# Why a direct upload failed, if no attempt found a fault of its file.
+ATTEMPTS_FAILED = "The image could not be processed, even after several attempts. Please upload it again."
+
 
 class PipelineError(Exception):
     """Base class of these errors. `message` is used when none is given."""

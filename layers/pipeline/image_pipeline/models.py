@@ -133,11 +133,15 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class UnfinishedImage:
-    """An image that waits for its file, is being processed, or failed. `error` is None unless it failed."""
+    """An image that waits for its file, is being processed, or failed. `error` is None unless it failed.
+
+    `is_temporary` means that the pipeline failed, and not because of the file: the image may still succeed.
+    """
 
     image_id: str
     original_name: str
     error: str | None
+    is_temporary: bool = False
 
 
 @dataclass(frozen=True)

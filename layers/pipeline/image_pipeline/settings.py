@@ -54,6 +54,11 @@ def leftovers_queue_url() -> str:
     return _text("LEFTOVERS_QUEUE_URL")
 
 
+def uploads_queue_url() -> str:
+    """Return the URL of the SQS queue of the worker."""
+    return _text("UPLOADS_QUEUE_URL")
+
+
 def model_path() -> str:
     """Return the path of the folder that holds the exported caption model."""
     return _text("MODEL_PATH")

@@ -1,6 +1,6 @@
 """The JSON bodies of the responses. schemas.py has their types."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -66,12 +66,18 @@ def image_list(
 
 def image_details(found: ImageRecord | UnfinishedImage, details: Collection[Detail]) -> "schemas.ImageDetails":
     """Return the body for one image, inside the outer object that all reading routes use."""
-    if isinstance(found, ImageRecord):
-        return {"current_status": "success", "data": image(found, details)}
-    data: schemas.UnfinishedData = {"image_id": found.image_id, "original_name": found.original_name}
-    if found.error is None:
-        return {"current_status": "success", "data": {"image_status": "processing", "data": data, "error": None}}
-    return {"current_status": "success", "data": {"image_status": "failure", "data": data, "error": found.error}}
+    return {"current_status": "success", "data": _in_any_state(found, details)}
+
+
+def checked_images(
+    image_ids: Sequence[str], found: Mapping[str, ImageRecord | UnfinishedImage], details: Collection[Detail]
+) -> "schemas.CheckedImages":
+    """Return the body for the images `found` among these ids. The other ids are missing."""
+    return {
+        "current_status": "success",
+        "content": {image_id: _in_any_state(each, details) for image_id, each in found.items()},
+        "missing": [image_id for image_id in image_ids if image_id not in found],
+    }
 
 
 def image_deleted() -> "schemas.ImageDeleted":
@@ -119,6 +125,18 @@ def failure(message: str) -> "schemas.Failure":
 def image_missing(message: str) -> "schemas.ImageMissing":
     """Return the body of ImageNotFoundError. Its shape is given by the API contract."""
     return {"current_status": "failure", "data": message, "error": None}
+
+
+def _in_any_state(found: ImageRecord | UnfinishedImage, details: Collection[Detail]) -> "schemas.AnyImage":
+    if isinstance(found, ImageRecord):
+        return image(found, details)
+    data: schemas.UnfinishedData = {"image_id": found.image_id, "original_name": found.original_name}
+    if found.error is None:
+        return {"image_status": "processing", "data": data, "error": None}
+    failed: schemas.FailedImage = {"image_status": "failure", "data": data, "error": found.error}
+    if found.is_temporary:
+        failed["temporary"] = True
+    return failed
 
 
 def _thumbnails(record: ImageRecord) -> "schemas.Thumbnails":

@@ -19,9 +19,22 @@ MAX_SEARCH_CHARACTERS = 200
 # API Gateway waits 29 s for a response.
 MAX_WAIT_SECONDS = 20
 CONTENT_TYPES = [row.media_type for row in ImageFormat]
-# Longer than a file name and a prompt of the allowed lengths, with all characters escaped.
+# DynamoDB reads at most this many items at once.
+MAX_IMAGE_IDS = 100
+UNKNOWN_TYPE = "application/octet-stream"
+# The types that browsers and systems give to files, and the type of the form. The worker detects the format itself.
+FORM_TYPES = {
+    **{media_type: media_type for media_type in CONTENT_TYPES},
+    "image/jpg": "image/jpeg",
+    "image/pjpeg": "image/jpeg",
+    "image/x-png": "image/png",
+    UNKNOWN_TYPE: UNKNOWN_TYPE,
+    "": UNKNOWN_TYPE,
+}
+# Longer than a file name and a prompt of the allowed lengths, with all characters escaped, and than MAX_IMAGE_IDS ids.
 _MAX_JSON_BYTES = 10_000
-_JSON_HINT = 'Send for example: {"filename": "photo.jpg", "content_type": "image/jpeg"}'
+_UPLOAD_HINT = 'Send for example: {"filename": "photo.jpg", "content_type": "image/jpeg"}'
+_IDS_HINT = 'Send for example: {"image_ids": ["b480bcff-7fff-45b2-93cf-7a534fe39821"]}'
 # Visible ASCII without quotes. The IETF draft puts quotes around the key; they are not part of it.
 KEY_PATTERN = f'"?([!#-~]{{1,{MAX_KEY_CHARACTERS}}})"?'
 
@@ -121,30 +134,55 @@ def wants_redirect(event: Event, media_type: str) -> bool:
 
 
 def file_to_upload(event: Event) -> tuple[str, str, str]:
-    """Return the file name, the content type and the prompt from the JSON body of a direct upload.
+    """Return the file name, the content type of the form and the prompt from the JSON body of a direct upload.
 
     Raises InvalidRequestError.
     """
-    body = event.get("body") or ""
-    # Before it is parsed: 6 MB of brackets take a second of CPU time, and half the memory of the function.
-    if len(body.encode(errors="replace")) > _MAX_JSON_BYTES:
-        raise InvalidRequestError(f"The request body has more than {_MAX_JSON_BYTES:,} bytes. {_JSON_HINT}")
-    try:
-        wanted = json.loads(b64decode(body) if event.get("isBase64Encoded") else body)
-    except (ValueError, RecursionError):
-        raise InvalidRequestError(f"The request body is not JSON. {_JSON_HINT}") from None
-    match wanted:
-        case {"content_type": str(content_type), **others} if content_type in CONTENT_TYPES:
+    match _json_body(event, _UPLOAD_HINT):
+        case {"content_type": str(content_type), **others} if form_type := _form_type(content_type):
             name, prompt = others.get("filename", ""), others.get("prompt", "")
         case {"content_type": _}:
             raise InvalidRequestError(f"Invalid content_type. Please use {any_of(CONTENT_TYPES)}.")
         case _:
-            raise InvalidRequestError(f"The field 'content_type' is missing. {_JSON_HINT}")
+            raise InvalidRequestError(f"The field 'content_type' is missing. {_UPLOAD_HINT}")
     if not isinstance(name, str):
         raise InvalidRequestError("Invalid filename. Please use text.")
     if not isinstance(prompt, str):
         raise InvalidRequestError("Invalid prompt. Please use text.")
-    return file_names.cleaned(name), content_type, prompts.checked(prompt)
+    return file_names.cleaned(name), form_type, prompts.checked(prompt)
+
+
+def _form_type(content_type: str) -> str | None:
+    """Return the type of the form for a media type in any case, with or without parameters. None for other types."""
+    return FORM_TYPES.get(content_type.partition(";")[0].strip().lower())
+
+
+def image_ids(event: Event) -> list[str]:
+    """Return the image ids from the JSON body of a check, in lower case and each once. Raises InvalidRequestError."""
+    match _json_body(event, _IDS_HINT):
+        case {"image_ids": [*sent]} if all(isinstance(each, str) for each in sent):
+            wanted = list(dict.fromkeys(each.lower() for each in sent))
+        case {"image_ids": _}:
+            raise InvalidRequestError(f"Invalid image_ids. Please use a list of ids as texts. {_IDS_HINT}")
+        case _:
+            raise InvalidRequestError(f"The field 'image_ids' is missing. {_IDS_HINT}")
+    if not 1 <= len(wanted) <= MAX_IMAGE_IDS:
+        raise InvalidRequestError(f"Invalid image_ids. Please use 1 to {MAX_IMAGE_IDS} ids.")
+    if not all(keys.is_image_id(each) for each in wanted):
+        raise InvalidRequestError(f"Invalid image_ids. Please use UUIDs with hyphens. {_IDS_HINT}")
+    return wanted
+
+
+def _json_body(event: Event, advice: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Return the parsed JSON body. Raises InvalidRequestError, whose message ends with `advice`."""
+    body = event.get("body") or ""
+    # Before it is parsed: 6 MB of brackets take a second of CPU time, and half the memory of the function.
+    if len(body.encode(errors="replace")) > _MAX_JSON_BYTES:
+        raise InvalidRequestError(f"The request body has more than {_MAX_JSON_BYTES:,} bytes. {advice}")
+    try:
+        return json.loads(b64decode(body) if event.get("isBase64Encoded") else body)
+    except (ValueError, RecursionError):
+        raise InvalidRequestError(f"The request body is not JSON. {advice}") from None
 
 
 def _query(event: Event) -> Mapping[str, str]:

@@ -117,13 +117,28 @@ class FailedImage(TypedDict):
     data: UnfinishedData
     error: str
     """Why it failed, and what to do."""
+    temporary: NotRequired[Literal[True]]
+    """The pipeline failed, and not because of the file: the same file may succeed. This image may still succeed."""
+
+
+AnyImage = Image | ProcessingImage | FailedImage
 
 
 class ImageDetails(TypedDict):
     """An image in any state, inside the outer object that all reading routes use."""
 
     current_status: Literal["success"]
-    data: Image | ProcessingImage | FailedImage
+    data: AnyImage
+
+
+class CheckedImages(TypedDict):
+    """The images that exist among the ids of the request, in any state, and the ids that have no image."""
+
+    current_status: Literal["success"]
+    content: dict[str, AnyImage]
+    """By image id, in the order of the request."""
+    missing: list[Uuid]
+    """The ids of unknown, deleted and expired images, in the order of the request."""
 
 
 class ImageDeleted(TypedDict):

@@ -29,9 +29,12 @@ if TYPE_CHECKING:
 # How an attempt ended: "damaged" is a fault of the file, "failure" a fault of ours.
 Outcome = Literal["success", "damaged", "failure"]
 
+# The maxReceiveCount of UploadsQueue. After this many attempts a message goes to the dead-letter queue.
+MAX_ATTEMPTS = 5
 KEY_RETENTION = timedelta(hours=24)
-# The queue keeps a message about the file for the same time.
-REQUEST_RETENTION = timedelta(days=4)
+# Counted from the creation of the item. It is longer than the dead-letter queue keeps a message, and again after a
+# redrive: 28 days.
+REQUEST_RETENTION = timedelta(days=30)
 # Lambda runs no function longer than this.
 _MAX_FUNCTION_SECONDS = 900
 # Longer than any attempt runs.
@@ -44,6 +47,7 @@ class Claim:
 
     `is_finished` means that there is nothing to process: an earlier attempt has stored the image with this id.
     `is_reserved` means that the image item exists and has the id of this attempt.
+    `has_failed` means that a temporary failure of the image is stored and counted.
     """
 
     image_id: str
@@ -51,6 +55,7 @@ class Claim:
     idempotency_key: str | None
     is_finished: bool = False
     is_reserved: bool = False
+    has_failed: bool = False
 
 
 def claim(idempotency_key: str | None, sha256: str) -> Claim:
@@ -115,12 +120,15 @@ def reserve(claim: Claim, original_name: str) -> None:
         raise StorageError
 
 
-def request(image_id: str, original_name: str, prompt: str = "") -> None:
-    """Create the image item of a direct upload, before its file exists. Raises StorageError."""
+def request(image_id: str, original_name: str, prompt: str = "", *, attempt: str | None = None) -> None:
+    """Create the image item of a direct upload, before its file exists. Raises StorageError.
+
+    With the id of an `attempt`, `withdraw` can delete the item.
+    """
     item = {
         **keys.image(image_id),
         "status": "requested",
-        "attempt": str(uuid4()),
+        "attempt": attempt or str(uuid4()),
         "original_name": original_name,
         "caption_prompt": prompt,
         "expires_at": int(time.time() + REQUEST_RETENTION.total_seconds()),
@@ -129,38 +137,111 @@ def request(image_id: str, original_name: str, prompt: str = "") -> None:
         raise StorageError
 
 
-def take(image_id: str) -> tuple[Claim, str, str]:
-    """Claim a direct upload whose file has arrived. Return the claim, the original name and the prompt.
+def renew(image_id: str, attempt: str) -> table.Item:
+    """Give the item of a direct upload that waits for its file its whole lifetime again, and another attempt.
 
-    The claim lasts until this invocation ends. Raises ImageNotFoundError if there is nothing to do: the image is
-    finished, has failed or was deleted, or its item has expired and is gone. Raises RequestRunningError while another
-    attempt runs, and StorageError.
+    Return the item as it is then. Its status tells whether it still waits. Raises StorageError if there is no item.
     """
-    now, attempt = time.time(), str(uuid4())
     item = table.update(
         keys.image(image_id),
-        "SET #status = :processing, attempt = :attempt, lease = :lease, expires_at = :expires_at",
-        ConditionExpression="#status = :requested OR (#status = :processing AND lease <= :now_ms)",
+        "SET attempt = :attempt, expires_at = :expires_at",
+        ConditionExpression="#status = :requested",
         ExpressionAttributeNames={"#status": "status"},
         ExpressionAttributeValues=table.serialize(
             {
-                ":requested": "requested",
-                ":processing": "processing",
-                ":now_ms": int(now * 1000),
                 ":attempt": attempt,
-                # One second after Lambda ends the function, the attempt has certainly ended.
-                ":lease": int((now + min(deadline.remaining(), _MAX_FUNCTION_SECONDS) + 1) * 1000),
-                ":expires_at": int(now + REQUEST_RETENTION.total_seconds()),
+                ":expires_at": int(time.time() + REQUEST_RETENTION.total_seconds()),
+                ":requested": "requested",
             }
         ),
     )
     if item is None:
+        raise StorageError
+    return item
+
+
+def withdraw(image_id: str, attempt: str) -> None:
+    """Delete the image item that `request` or `renew` wrote in this attempt, unless a file has arrived since.
+
+    May be repeated. Raises StorageError.
+    """
+    key = keys.image(image_id)
+    delete: DeleteTypeDef = {
+        "TableName": settings.table_name(),
+        "Key": table.serialize(key),
+        "ConditionExpression": "attempt = :attempt AND #status = :requested",
+        "ExpressionAttributeNames": {"#status": "status"},
+        "ExpressionAttributeValues": table.serialize({":attempt": attempt, ":requested": "requested"}),
+    }
+
+    def is_settled() -> bool:
+        stored = table.find(key)
+        return stored is None or (stored.get("attempt"), stored["status"]) != (attempt, "requested")
+
+    table.write([{"Delete": delete}], is_settled)
+
+
+def take(image_id: str) -> tuple[Claim, str, str]:
+    """Claim a direct upload whose file has arrived. Return the claim, the original name and the prompt.
+
+    The claim lasts until this invocation ends or releases it. Meanwhile an image that has failed temporarily stays
+    "failure".
+
+    Raises ImageNotFoundError if there is nothing to do: the image is finished, has failed for good or was deleted, or
+    its item has expired and is gone. Raises RequestRunningError while another attempt runs, and StorageError.
+    """
+    now, attempt = time.time(), str(uuid4())
+    key, names = keys.image(image_id), {"#status": "status"}
+    values = {
+        ":now_ms": int(now * 1000),
+        ":attempt": attempt,
+        # One second after Lambda ends the function, the attempt has certainly ended.
+        ":lease": int((now + min(deadline.remaining(), _MAX_FUNCTION_SECONDS) + 1) * 1000),
+    }
+    item = table.update(
+        key,
+        "SET #status = :processing, attempt = :attempt, lease = :lease",
+        ConditionExpression="#status = :requested OR (#status = :processing AND lease <= :now_ms)",
+        ExpressionAttributeNames=names,
+        ExpressionAttributeValues=table.serialize(
+            values | {":requested": "requested", ":processing": "processing"},
+        ),
+    )
+    if item is not None and is_temporary_failure(item):
+        item = table.update(
+            key,
+            # Without `event`, the change does not publish the failure again.
+            "SET attempt = :attempt, lease = :lease REMOVE #event",
+            ConditionExpression="#status = :failure AND lease <= :now_ms",
+            ExpressionAttributeNames=names | {"#event": "event"},
+            ExpressionAttributeValues=table.serialize(values | {":failure": "failure"}),
+        )
+    if item is None:
         raise ImageNotFoundError
-    # A deleted image has no attempt.
+    has_failed = is_temporary_failure(item)
+    # A deleted image has another attempt.
     if item.get("attempt") != attempt:
-        raise RequestRunningError if item["status"] == "processing" else ImageNotFoundError
+        raise RequestRunningError if has_failed or item["status"] == "processing" else ImageNotFoundError
+    claim = Claim(image_id, attempt, None, is_reserved=True, has_failed=has_failed)
     # Items of older versions have no prompt.
-    return Claim(image_id, attempt, None, is_reserved=True), item["original_name"], item.get("caption_prompt", "")
+    return claim, item["original_name"], item.get("caption_prompt", "")
+
+
+def release(claim: Claim) -> None:
+    """End the lease of a failed attempt at a direct upload, so that the next one need not wait. Raises StorageError."""
+    table.update(
+        keys.image(claim.image_id),
+        # Without `event`, the change does not publish a temporary failure again.
+        "SET lease = :now_ms REMOVE #event",
+        ConditionExpression="attempt = :attempt AND attribute_exists(lease)",
+        ExpressionAttributeNames={"#event": "event"},
+        ExpressionAttributeValues=table.serialize({":now_ms": int(time.time() * 1000), ":attempt": claim.attempt}),
+    )
+
+
+def is_temporary_failure(item: table.Item) -> bool:
+    """Tell whether a failed image may still succeed. Only a failure of the pipeline keeps the lease of its attempt."""
+    return item["status"] == "failure" and "lease" in item
 
 
 def settle(claim: Claim, outcome: Outcome) -> "list[TransactWriteItemTypeDef]":

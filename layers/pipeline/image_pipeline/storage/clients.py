@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 # A call takes at most this long, with all its retries. botocore's own timeouts are 60 s per try.
 MAX_CALL_SECONDS = 10
-_TIMEOUTS = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
+_TIMEOUTS = Config(
+    connect_timeout=1,
+    read_timeout=2,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    # The commands for a stack use so many threads.
+    max_pool_connections=64,
+)
 
 # A call of a function takes at most this long. There is no retry, because it would call the function twice.
 MAX_INVOCATION_SECONDS = 65

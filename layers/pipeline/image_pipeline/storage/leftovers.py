@@ -1,4 +1,4 @@
-"""The queue of images whose files S3 did not delete. No other module calls SQS."""
+"""The queue of images whose files S3 did not delete. Only this module and uploads_queue.py call SQS."""
 
 from botocore.exceptions import BotoCoreError, ClientError
 

@@ -8,7 +8,7 @@ import math
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from heapq import merge
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from image_pipeline import deadline, settings
-from image_pipeline.errors import UNEXPECTED, ImageNotFoundError
+from image_pipeline.errors import ATTEMPTS_FAILED, UNEXPECTED, ImageNotFoundError
 from image_pipeline.models import (
     CaptionModel,
     ImageMetadata,
@@ -32,7 +32,7 @@ from image_pipeline.storage.claims import Claim, Outcome
 from image_pipeline.threads import ThreadPool
 
 if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef, UpdateTypeDef
 
 FAILURE_RETENTION = timedelta(days=7)
 _LISTING_INDEX = "listing"
@@ -62,13 +62,15 @@ def save(claim: Claim, record: ImageRecord) -> None:
     }
     if days := settings.retention_days():
         item["expires_at"] = int((record.processed_at + timedelta(days=days)).timestamp())
-    _commit(claim, item, {"success": 1, "total_processing_time": record.time_taken}, "success")
+    counts = {"success": 1, "total_processing_time": record.time_taken}
+    _commit(claim, item, counts | {"failure": -1} if claim.has_failed else counts, "success")
 
 
 def fail(claim: Claim, outcome: Literal["damaged", "failure"], original_name: str, message: str) -> None:
     """Store for a week that an upload failed and why, and count it, in one transaction. `message` is for clients.
 
-    Raises StorageError if this did not happen or is uncertain, for example if another attempt has stored the image.
+    A temporary failure is replaced, and not counted again. Raises StorageError if this did not happen or is uncertain,
+    for example if another attempt has stored the image.
     """
     expiry = datetime.now(UTC) + FAILURE_RETENTION
     item = {
@@ -78,7 +80,31 @@ def fail(claim: Claim, outcome: Literal["damaged", "failure"], original_name: st
         "error": message,
         "expires_at": int(expiry.timestamp()),
     }
-    _commit(claim, item, {"failure": 1}, outcome)
+    _commit(claim, item, {} if claim.has_failed else {"failure": 1}, outcome)
+
+
+def fail_temporarily(claim: Claim) -> Claim:
+    """Store that all attempts of a direct upload failed, and count it, in one transaction. Return the claim after it.
+
+    The last attempt does this before it works, because a crash runs no code. The item keeps its lease and its expiry,
+    and a later success replaces the failure. Raises StorageError if this did not happen or is uncertain.
+    """
+    values = {":error": ATTEMPTS_FAILED, ":event": "ImageFailed", ":empty": "", ":failure": "failure"}
+    failure: TransactWriteItemTypeDef = {
+        "Update": {
+            "TableName": settings.table_name(),
+            "Key": table.serialize(keys.image(claim.image_id)),
+            # With the original name, these are the attributes of an event.
+            "UpdateExpression": "SET #status = :failure, #event = :event, #error = :error, caption = :empty",
+            "ConditionExpression": "attempt = :attempt AND #status = :processing",
+            "ExpressionAttributeNames": {"#status": "status", "#event": "event", "#error": "error"},
+            "ExpressionAttributeValues": table.serialize(
+                values | {":attempt": claim.attempt, ":processing": "processing"}
+            ),
+        }
+    }
+    table.write([failure, *_count({"failure": 1})], lambda: _is_stored(claim, "failure", is_temporary=True))
+    return replace(claim, has_failed=True)
 
 
 def get(image_id: str) -> ImageRecord:
@@ -89,23 +115,21 @@ def get(image_id: str) -> ImageRecord:
     return _from_attributes(item)
 
 
-def get_all(image_ids: Sequence[str]) -> list[ImageRecord]:
-    """Return the finished images among these ids, in the same order. At most 100. Raises StorageError."""
-    if not image_ids:
-        return []
-    items = table.find_all([keys.image(image_id) for image_id in image_ids])
-    found = {item["image_id"]: item for item in items if item["status"] == "success" and not _is_expired(item)}
-    return [_from_attributes(found[image_id]) for image_id in image_ids if image_id in found]
-
-
 def find(image_id: str) -> ImageRecord | UnfinishedImage:
     """Return an image in any state. Raises ImageNotFoundError and StorageError."""
-    item = _current(image_id)
-    if item["status"] == "success":
-        return _from_attributes(item)
-    # Items of older versions have no name and no error.
-    name, is_failed = item.get("original_name", "unnamed"), item["status"] == "failure"
-    return UnfinishedImage(image_id, name, item.get("error", UNEXPECTED) if is_failed else None)
+    return _in_its_state(_current(image_id))
+
+
+def find_all(image_ids: Sequence[str]) -> dict[str, ImageRecord | UnfinishedImage]:
+    """Return the images that exist, in any state, by id and in the order of the ids. Raises StorageError.
+
+    Takes at most 100 ids, each once.
+    """
+    if not image_ids:
+        return {}
+    items = table.find_all([keys.image(image_id) for image_id in image_ids])
+    found = {keys.image_id(item["pk"]): item for item in items if _exists(item)}
+    return {image_id: _in_its_state(found[image_id]) for image_id in image_ids if image_id in found}
 
 
 def wait(image_id: str, seconds: float) -> ImageRecord | UnfinishedImage:
@@ -212,52 +236,70 @@ def statistics() -> Statistics:
 
 
 def _current(image_id: str) -> table.Item:
-    """Return the image item. Raises ImageNotFoundError if there is none, or if it was deleted or has expired.
-
-    DynamoDB may remove expired items only days later.
-    """
+    """Return the image item. Raises ImageNotFoundError if there is none, or if it was deleted or has expired."""
     item = table.find(keys.image(image_id))
-    if item is None or item["status"] == "deleted" or _is_expired(item):
+    if item is None or not _exists(item):
         raise ImageNotFoundError
     return item
 
 
-def _is_expired(item: table.Item) -> bool:
-    return bool(item.get("expires_at", math.inf) <= time.time())
+def _exists(item: table.Item) -> bool:
+    """Tell whether a stored image was not deleted and has not expired. DynamoDB may remove the item days later."""
+    return bool(item["status"] != "deleted" and item.get("expires_at", math.inf) > time.time())
+
+
+def _in_its_state(item: table.Item) -> ImageRecord | UnfinishedImage:
+    """Return the image that an image item describes."""
+    if item["status"] == "success":
+        return _from_attributes(item)
+    # Items of older versions have no name and no error.
+    name, is_failed = item.get("original_name", "unnamed"), item["status"] == "failure"
+    error = item.get("error", UNEXPECTED) if is_failed else None
+    return UnfinishedImage(keys.image_id(item["pk"]), name, error, is_temporary=claims.is_temporary_failure(item))
 
 
 def _commit(claim: Claim, item: Mapping[str, Any], counts: Mapping[str, Any], outcome: Outcome) -> None:
     """Write the image item, add `counts` to a statistics item and settle the claim, in one transaction."""
-    key = keys.image(claim.image_id)
-    condition = "attempt = :attempt AND #status = :processing"
+    condition = "attempt = :attempt AND #status = :status"
     if not claim.is_reserved:
         # A failed attempt may have no image item. A deleted image has one, so it does not come back.
         condition = f"attribute_not_exists(pk) OR ({condition})"
     image: TransactWriteItemTypeDef = {
         "Put": {
             "TableName": settings.table_name(),
-            "Item": table.serialize({**key, **item, "attempt": claim.attempt}),
+            "Item": table.serialize({**keys.image(claim.image_id), **item, "attempt": claim.attempt}),
             "ConditionExpression": condition,
             "ExpressionAttributeNames": {"#status": "status"},
-            "ExpressionAttributeValues": table.serialize({":attempt": claim.attempt, ":processing": "processing"}),
+            "ExpressionAttributeValues": table.serialize(
+                {":attempt": claim.attempt, ":status": "failure" if claim.has_failed else "processing"}
+            ),
         }
     }
+    writes = [image, *_count(counts), *claims.settle(claim, outcome)]
+    table.write(writes, lambda: _is_stored(claim, item["status"], is_temporary=False))
+
+
+def _count(counts: Mapping[str, Any]) -> "list[TransactWriteItemTypeDef]":
+    """Return the write that adds `counts` to a statistics item, or none if there are no counts."""
+    if not counts:
+        return []
     # Environments that are restored from the same snapshot would get the same numbers from `random`.
     shard = secrets.choice(keys.STATISTICS_SHARDS)
-    count: TransactWriteItemTypeDef = {
-        "Update": {
-            "TableName": settings.table_name(),
-            "Key": table.serialize(keys.statistics(shard)),
-            "UpdateExpression": "ADD " + ", ".join(f"{name} :{name}" for name in counts),
-            "ExpressionAttributeValues": table.serialize({f":{name}": value for name, value in counts.items()}),
-        }
+    update: UpdateTypeDef = {
+        "TableName": settings.table_name(),
+        "Key": table.serialize(keys.statistics(shard)),
+        "UpdateExpression": "ADD " + ", ".join(f"{name} :{name}" for name in counts),
+        "ExpressionAttributeValues": table.serialize({f":{name}": value for name, value in counts.items()}),
     }
+    return [{"Update": update}]
 
-    def is_stored() -> bool:
-        stored = table.find(key)
-        return stored is not None and (stored["attempt"], stored["status"]) == (claim.attempt, item["status"])
 
-    table.write([image, count, *claims.settle(claim, outcome)], is_stored)
+def _is_stored(claim: Claim, status: str, *, is_temporary: bool) -> bool:
+    """Read whether the item has this state from this attempt. One attempt may store a temporary and a final failure."""
+    stored = table.find(keys.image(claim.image_id))
+    if stored is None or (stored["attempt"], stored["status"]) != (claim.attempt, status):
+        return False
+    return claims.is_temporary_failure(stored) == is_temporary
 
 
 def _query_listing(shard: int, page_size: int, before: str | None) -> Iterator[dict[str, Any]]:

@@ -79,7 +79,8 @@ def search(wanted: Sequence[str], limit: int, before: str | None) -> Page:
     page = found[:limit]
     if len(found) > limit:
         end = page[-1]["sk"]
-    return Page(records.get_all([entry["image_id"] for entry in page]), end)
+    images = records.find_all([entry["image_id"] for entry in page]).values()
+    return Page([image for image in images if isinstance(image, ImageRecord)], end)
 
 
 def _described(image: ImageRecord | UnfinishedImage | None) -> dict[str, Any]:
