@@ -1,1 +1,1 @@
-"""Programs for users of the API. They know only its URL."""
+"""Programs for users of the API, and what the commands for a stack share with them."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.model import OperationModel
 
+from clients import prices
 from image_pipeline import settings
 from image_pipeline.storage import clients, keys
 from tests.events import load_event, upload_event
@@ -263,4 +264,17 @@ def test_the_rate_of_a_route_counts_alone() -> None:
     described = template.read({"ThrottlingRateLimit": 10, "UploadRateLimit": 4})
     bounds = {source.name: source.bound for source in ceiling.sources(described, inputs.read())}
     assert bounds["/api/images, POST"] == bounds["/api/uploads, POST"] == "4 per second"
+    assert bounds["/api/images/check, POST"] == "4 per second"
     assert bounds["/api/images, GET"] == "10 per second"
+
+
+def test_the_prices_that_commands_show() -> None:
+    page = (template.ROOT / "docs" / "costs.md").read_text()
+    (total,) = re.findall(r"^\| direct \| 3008 MB \| [\d.]+ \| ([\d.]+) \|", page, re.MULTILINE)
+    assert pytest.approx(float(total) / 1e6, rel=0.02) == prices.TYPICAL_DOLLARS
+    described = template.read()
+    worker = template.functions(described)["ProcessUploadFunction"]
+    attempts = described["Resources"]["UploadsQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
+    seconds, memory = worker["Timeout"], template.number(described, worker["MemorySize"])
+    longest = attempts * seconds * memory / 1024 * inputs.read()["prices"]["lambda_gb_second"]
+    assert longest + float(total) / 1e6 == pytest.approx(prices.MAX_DOLLARS, rel=0.01)

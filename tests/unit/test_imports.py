@@ -30,7 +30,7 @@ def test_no_import_points_up() -> None:
             '    "image_pipeline.storage",\n    "image_pipeline.threads | image_pipeline.observability",',
             '    "image_pipeline.threads | image_pipeline.observability",\n    "image_pipeline.storage",',
         ),
-        ('    "tools",\n    "functions",', '    "functions",\n    "tools",'),
+        ('    "tools",\n    "functions | clients",', '    "functions | clients",\n    "tools",'),
         ('forbidden_modules = ["PIL", ', 'forbidden_modules = ["aws_lambda_powertools", "PIL", '),
     ],
 )
