@@ -178,8 +178,9 @@ doctor: .venv/installed ## Only make the checks of deploy (ENVIRONMENT=, REGION=
 	@$(DEPLOY) --doctor
 
 .PHONY: backfill
-backfill: .venv/installed ## Process the images of an S3 bucket (STACK=, BUCKET=, PREFIX=; DRY_RUN=1 only counts them)
-	$(BIN)/python -m tools.stack.backfill '$(or $(STACK),image-pipeline)' '$(BUCKET)' '$(PREFIX)' $(if $(DRY_RUN),--dry-run)
+backfill: .venv/installed ## Process the images of an S3 bucket (STACK=, BUCKET=, PREFIX=, WORKERS=, CSV=, REQUESTER_PAYS=1; DRY_RUN=1 only counts them)
+	$(BIN)/python -m tools.stack.backfill '$(or $(STACK),image-pipeline)' '$(BUCKET)' '$(PREFIX)' $(if $(DRY_RUN),--dry-run) \
+		$(if $(WORKERS),--workers '$(WORKERS)') $(if $(CSV),--csv '$(CSV)') $(if $(REQUESTER_PAYS),--requester-pays)
 
 .PHONY: recaption
 recaption: .venv/installed ## Caption images again that have the caption of another model (STACK=, MODEL_JSON=)

@@ -9,6 +9,7 @@ from image_pipeline.models import ThumbnailSize
 from image_pipeline.observability import logger
 from image_processing import pictures
 from image_processing.captions import Captioner
+from tests.deployed_stack import new_stack_clients, stack
 from tests.in_process import aws, new_clients, quiet, services_read_once, table_definition, variables
 from tests.oidc_issuer import issuer
 from tests.permissions import refused, watching
@@ -18,8 +19,10 @@ __all__ = [
     "aws",
     "issuer",
     "new_clients",
+    "new_stack_clients",
     "quiet",
     "services_read_once",
+    "stack",
     "table_definition",
     "variables",
 ]

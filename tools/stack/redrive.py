@@ -6,22 +6,16 @@ StreamDeadLetterQueue names records of the table's stream: the ids of their imag
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-import boto3
-from botocore.exceptions import ClientError
+from clients.stopping import StopRequest
+from tools.stack import command, deployed, moves, stream_failures
+from tools.stack.parallel import UnfinishedError
+from tools.stack.tally import Ended, FailedError, Tally
 
-from tools.stack import deployed, stream_failures
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
-
-_MOVABLE_QUEUES = ("UploadsDeadLetterQueue", "LeftoversDeadLetterQueue")
 _STREAM, _LEFTOVERS = "StreamDeadLetterQueue", "LeftoversQueue"
-# SQS moves messages in the background. After this time, the command no longer waits for it.
-_MAX_WAIT_SECONDS = 60
+_QUEUES = ("UploadsDeadLetterQueue", "LeftoversDeadLetterQueue", _STREAM)
+_EMPTY = "have no messages left"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,53 +23,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("stack", help="name of the deployed stack")
     options = parser.parse_args(arguments)
-    done = [_move(name, deployed.resource(options.stack, name)) for name in _MOVABLE_QUEUES]
-    done.append(_resend(deployed.resource(options.stack, _STREAM), deployed.resource(options.stack, _LEFTOVERS)))
-    return 0 if all(done) else 1
+    tally = Tally("queue", (_EMPTY,))
+
+    def work() -> None:
+        deployed.outputs(options.stack)
+        tally.each(
+            _QUEUES,
+            lambda name: [(name, _redrive(options.stack, name, tally.stop))],
+            lambda name: [name],
+            len(_QUEUES),
+        )
+
+    return command.run([tally], work)
 
 
-def _move(name: str, url: str) -> bool:
-    """Let SQS move the messages of a dead-letter queue. Return whether it did not fail."""
-    sqs = boto3.client("sqs")
-    attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    number = int(attributes["ApproximateNumberOfMessages"])
-    if not number:
-        print(f"{name}: 0 messages - nothing to do")
-        return True
-    try:
-        sqs.start_message_move_task(SourceArn=attributes["QueueArn"])
-    except ClientError as error:
-        print(f"{name}: {number} messages stay - {error}")
-        return False
-    return _report(sqs, name, attributes["QueueArn"], number)
+def _redrive(stack: str, name: str, stop: StopRequest) -> Ended:
+    """Empty a dead-letter queue. Raises FailedError if messages stay, UnfinishedError, and the errors of botocore."""
+    url = deployed.resource(stack, name)
+    if name == _STREAM:
+        _resend(url, deployed.resource(stack, _LEFTOVERS), stop)
+    else:
+        moves.move(name, url, stop)
+    return _EMPTY
 
 
-def _report(sqs: "SQSClient", name: str, arn: str, number: int) -> bool:
-    """Wait for the move, and print how it went. Return whether it did not fail."""
-    end = time.monotonic() + _MAX_WAIT_SECONDS
-    task = sqs.list_message_move_tasks(SourceArn=arn, MaxResults=1)["Results"][0]
-    while task["Status"] == "RUNNING" and time.monotonic() < end:
-        time.sleep(1)
-        task = sqs.list_message_move_tasks(SourceArn=arn, MaxResults=1)["Results"][0]
-    moved = f"{name}: {task.get('ApproximateNumberOfMessagesMoved', 0)} of about {number} messages went back"
-    match task["Status"]:
-        case "COMPLETED":
-            print(moved)
-        case "RUNNING":
-            print(f"{moved} so far. SQS moves the rest")
-        case status:
-            print(f"{moved}. The move ended as {status}: {task.get('FailureReason', 'without a reason')}")
-            return False
-    return True
-
-
-def _resend(url: str, target: str) -> bool:
-    """Send the images of the stream's dead letters to a queue. Return whether no message was kept."""
-    outcome = stream_failures.resend(url, target)
-    if not (outcome.sent or outcome.gone or outcome.kept):
-        print(f"{_STREAM}: 0 messages - nothing to do")
-        return True
-    print(f"{_STREAM}: {outcome.sent} messages with {outcome.images} images went to {_LEFTOVERS}")
+def _resend(url: str, target: str, stop: StopRequest) -> None:
+    """Send the images of the stream's dead letters to a queue. Raises FailedError and UnfinishedError."""
+    outcome = stream_failures.resend(url, target, stop)
+    if outcome.sent:
+        print(f"{_STREAM}: {outcome.sent} messages with {outcome.images} images went to {_LEFTOVERS}")
     if outcome.gone:
         print(
             f"{_STREAM}: {len(outcome.gone)} messages stay, because the stream no longer has their records. "
@@ -83,7 +59,12 @@ def _resend(url: str, target: str) -> bool:
         )
     for message, reason in outcome.kept.items():
         print(f"{_STREAM}: message {message} stays - {reason}")
-    return not (outcome.gone or outcome.kept)
+    if stop.is_set:
+        raise UnfinishedError
+    if stay := len(outcome.gone) + len(outcome.kept) or moves.left(url, stop):
+        raise FailedError(f"{stay} messages stay. Some may be hidden because a program reads them: try again later")
+    if not outcome.sent:
+        print(f"{_STREAM}: 0 messages - nothing to do")
 
 
 if __name__ == "__main__":

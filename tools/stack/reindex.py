@@ -6,17 +6,19 @@ effects of lost records of the table's stream.
 """
 
 import argparse
-import os
 import sys
-from collections.abc import Iterable, Sequence
-
-from tqdm import tqdm
+from collections.abc import Iterator, Sequence
+from heapq import merge
+from itertools import groupby
 
 from image_pipeline.storage import keys, search_index, table
-from image_pipeline.threads import ThreadPool
-from tools.stack import deployed
+from tools.stack import command, deployed, messages, parallel
+from tools.stack.tally import Ended, Tally
 
 _THREADS = 16
+_INDEXED, _GONE = "are in the index", "were deleted meanwhile"
+_SENT = "without an item went to LeftoversQueue, for the deletion of their files"
+_HAVE_ITEM = "with files have an item"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,52 +27,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("stack", help="name of the deployed stack")
     parser.add_argument("--keep-files", action="store_true", help="do not delete files of images that have no item")
     options = parser.parse_args(arguments)
-    values = deployed.outputs(options.stack)
-    os.environ["TABLE_NAME"] = values["TableName"]
-    image_ids = [record.image_id for record in deployed.images()]
-    with ThreadPool(_THREADS) as pool:
-        reasons = list(tqdm(pool.map(_rebuild, image_ids), total=len(image_ids), unit="image"))
-    failed = {image_id: reason for image_id, reason in zip(image_ids, reasons, strict=True) if reason}
-    print(f"{len(image_ids) - len(failed):,} images are in the index")
-    for image_id, reason in failed.items():
-        print(f"error: the image {image_id} is not: {reason}", file=sys.stderr)
-    if options.keep_files:
-        return 1 if failed else 0
-    stored = _stored((values["BucketName"], values["UploadsBucketName"]))
-    gone = _without_item(sorted(stored - set(image_ids)))
-    try:
-        deployed.send(deployed.resource(options.stack, "LeftoversQueue"), gone)
-    except deployed.MessageRefusedError as error:
-        print(f"error: SQS refused a message: {error}. Please try again", file=sys.stderr)
-        return 1
-    print(f"{len(gone):,} images without an item have files. Their ids went to LeftoversQueue, for deletion")
-    return 1 if failed else 0
+    indexed, files = Tally("image", (_INDEXED, _GONE)), Tally("image", (_SENT, _HAVE_ITEM))
+
+    def work() -> None:
+        values = deployed.use(options.stack)
+        indexed.each(deployed.images(), _rebuild, lambda item: [keys.image_id(item["pk"])], _THREADS)
+        if not options.keep_files:
+            queue = deployed.resource(options.stack, "LeftoversQueue")
+            stored = parallel.batches(_stored(values["BucketName"], values["UploadsBucketName"]), messages.MAX_BATCH)
+            files.each(stored, lambda image_ids: _send_lost(queue, image_ids), list, _THREADS)
+
+    return command.run([indexed] if options.keep_files else [indexed, files], work)
 
 
-def _rebuild(image_id: str) -> str | None:
-    """Write the entries of an image. Return why that is not possible, or None."""
-    try:
-        search_index.update(image_id, rebuild=True)
-    except Exception as error:  # noqa: BLE001 - one image must not end the work on all others
-        return f"{type(error).__name__}: {error.__cause__ or error}"
-    return None
+def _rebuild(item: table.Item) -> list[tuple[str, Ended]]:
+    """Write the entries of an image. Raises StorageError."""
+    image_id = keys.image_id(item["pk"])
+    is_there = deployed.patiently(search_index.update, image_id, rebuild=True)
+    return [(image_id, _INDEXED if is_there else _GONE)]
 
 
-def _stored(buckets: Iterable[str]) -> set[str]:
-    """Return the ids of all images that have a file."""
-    found = {keys.image_of_object(item["Key"]) for bucket in buckets for item in deployed.objects(bucket)}
-    return {image_id for image_id in found if image_id is not None}
+def _stored(thumbnails: str, uploads: str) -> Iterator[str]:
+    """Yield the ids of all images that have a file, each once."""
+    # S3 lists keys in their order, so each of these has its ids in order.
+    listed = (
+        deployed.objects(thumbnails),
+        deployed.objects(uploads, keys.uploaded_file("")),
+        deployed.objects(uploads, keys.original("")),
+    )
+    found = (filter(None, (keys.image_of_object(item["Key"]) for item in objects)) for objects in listed)
+    return (image_id for image_id, _ in groupby(merge(*found)))
 
 
-def _without_item(image_ids: Sequence[str]) -> list[str]:
-    """Return the ids, out of these, that have no image item.
+def _send_lost(queue: str, image_ids: Sequence[str]) -> list[tuple[str, Ended]]:
+    """Send the ids that have no image item to the queue.
 
     An item precedes the files, so an upload that is running has one. An expired item is not gone yet: DynamoDB still
     removes it, and then FollowImagesFunction deletes the files.
     """
-    with ThreadPool(_THREADS) as pool:
-        items = pool.map(table.find, map(keys.image, image_ids))
-        return [image_id for image_id, item in zip(image_ids, items, strict=True) if item is None]
+    ended: dict[str, Ended] = {}
+    lost: dict[str, str] = {}
+    for image_id in image_ids:
+        item = parallel.attempt(lambda key: deployed.patiently(table.find, key), keys.image(image_id))
+        if item is None:
+            lost[image_id] = image_id
+        else:
+            ended[image_id] = item if isinstance(item, BaseException) else _HAVE_ITEM
+    return [*ended.items(), *messages.send_for_images(queue, lost, _SENT).items()]
 
 
 if __name__ == "__main__":

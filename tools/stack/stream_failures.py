@@ -8,19 +8,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from image_pipeline.storage import keys
-from tools.stack import deployed
+from tools.stack import deployed, messages, parallel, refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
     from mypy_boto3_dynamodbstreams.type_defs import RecordTypeDef
-    from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.type_defs import MessageTypeDef
+    from mypy_boto3_sqs.type_defs import ChangeMessageVisibilityBatchRequestEntryTypeDef, MessageTypeDef
+
+    from clients.stopping import StopRequest
 
 # A message that is kept stays invisible for this time, so that the queue does not give it again to the same command.
 _HIDDEN_SECONDS = 900
@@ -61,32 +60,32 @@ class Outcome:
     kept: dict[str, str] = field(default_factory=dict)
 
 
-def resend(url: str, target: str) -> Outcome:
+def resend(url: str, target: str, stop: "StopRequest") -> Outcome:
     """Send the image ids of the records that the messages of the queue `url` name to the queue `target`.
 
-    A message is deleted after its ids are sent. At the end, the other messages are visible again.
+    A message is deleted after its ids are sent. At the end, the other messages are visible again. Raises an error that
+    every other message would meet as well.
     """
-    sqs, outcome, kept = boto3.client("sqs"), Outcome(), list[str]()
+    outcome, kept = Outcome(), list[str]()
     try:
-        for message in _messages(sqs, url):
+        for message in _messages(url, stop):
             name = message["MessageId"]
+            kept.append(message["ReceiptHandle"])
+            if stop.is_set:
+                continue
             try:
-                found = image_ids(read(message["Body"]))
-                deployed.send(target, found)
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                found = _send_images(message, url, target)
             except RecordsGoneError:
                 outcome.gone.append(name)
-            except (UnreadableError, deployed.MessageRefusedError, ClientError, BotoCoreError) as error:
-                outcome.kept[name] = str(error)
+            except Exception as error:
+                if refusals.advice(error):
+                    raise
+                outcome.kept[name] = str(error) if isinstance(error, UnreadableError) else refusals.reason(error)
             else:
-                outcome.sent, outcome.images = outcome.sent + 1, outcome.images + len(found)
-                continue
-            kept.append(message["ReceiptHandle"])
+                kept.pop()
+                outcome.sent, outcome.images = outcome.sent + 1, outcome.images + found
     finally:
-        for handle in kept:
-            # After a long run, the message may be visible already.
-            with suppress(ClientError):
-                sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
+        _show(url, kept)
     return outcome
 
 
@@ -117,25 +116,44 @@ def image_ids(batch: Batch) -> list[str]:
     return [keys.image_id(partition_key) for partition_key in found]
 
 
-def _messages(sqs: "SQSClient", url: str) -> "Iterator[MessageTypeDef]":
+def _send_images(message: "MessageTypeDef", url: str, target: str) -> int:
+    """Send the images of a message, and delete it. Return how many they are. Raises UnreadableError and others."""
+    found = image_ids(read(message["Body"]))
+    if refused := messages.send(target, found):
+        raise UnreadableError(next(iter(refused.values())))
+    deployed.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return len(found)
+
+
+def _show(url: str, handles: "Sequence[str]") -> None:
+    """Make messages visible again. After a long run, they may be visible already."""
+    for batch in parallel.batches(handles, messages.MAX_BATCH):
+        entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
+            {"Id": str(at), "ReceiptHandle": handle, "VisibilityTimeout": 0} for at, handle in enumerate(batch)
+        ]
+        with suppress(ClientError, BotoCoreError):
+            deployed.sqs().change_message_visibility_batch(QueueUrl=url, Entries=entries)
+
+
+def _messages(url: str, stop: "StopRequest") -> "Iterator[MessageTypeDef]":
     """Yield each message of a queue once. It stays hidden from others for a while."""
     seen: set[str] = set()
-    while True:
-        received = sqs.receive_message(
+    while not stop.is_set:
+        received = deployed.sqs().receive_message(
             QueueUrl=url,
             MaxNumberOfMessages=10,
             VisibilityTimeout=_HIDDEN_SECONDS,
             WaitTimeSeconds=_WAIT_SECONDS,
         )
-        new = [message for message in received.get("Messages", []) if message["MessageId"] not in seen]
-        if not new:
+        if not received.get("Messages"):
             return
+        new = [message for message in received["Messages"] if message["MessageId"] not in seen]
         seen.update(message["MessageId"] for message in new)
         yield from new
 
 
 def _records(batch: Batch) -> "Iterator[RecordTypeDef]":
-    streams: DynamoDBStreamsClient = boto3.client("dynamodbstreams")
+    streams = deployed.streams()
     page: Any = streams.get_shard_iterator(
         StreamArn=batch.stream_arn,
         ShardId=batch.shard_id,

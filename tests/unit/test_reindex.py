@@ -1,0 +1,141 @@
+"""The command that writes the search index again, and finds files of images without an item."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from image_pipeline import settings
+from image_pipeline.errors import StorageError
+from image_pipeline.models import ThumbnailSize
+from image_pipeline.storage import claims, clients, keys, search_index, table, thumbnail_store
+from tests.deployed_stack import STACK, all_bodies, bodies, error, failing, instead
+from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
+from tools.stack import reindex
+
+pytestmark = pytest.mark.usefixtures("stack")
+
+
+def test_the_index_is_written_again(capsys: pytest.CaptureFixture[str]) -> None:
+    stored = [sample_image(minutes=minutes) for minutes in range(103)]
+    for record in stored:
+        store_sample(record)
+    search_index.update(stored[0].image_id)
+    entry = keys.term("cartoon", keys.listing_position(stored[0]))
+    table.write_batch([], [entry])
+    assert reindex.main([STACK]) == 0
+    assert "103 images are in the index" in capsys.readouterr().out
+    found = search_index.search(["cartoon", "pictur"], 100, None)
+    assert [record.image_id for record in found.records] == [record.image_id for record in stored[:2:-1]]
+
+
+@pytest.mark.parametrize("options", [[], ["--keep-files"]])
+def test_an_image_that_cannot_be_indexed_is_named_and_the_others_are_indexed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    stored = [sample_image(minutes=minutes) for minutes in range(3)]
+    for record in stored:
+        store_sample(record)
+    update = search_index.update
+
+    def failing(image_id: str, **arguments: Any) -> bool:
+        if image_id == stored[0].image_id:
+            raise StorageError from error("ValidationException")
+        return update(image_id, **arguments)
+
+    monkeypatch.setattr(search_index, "update", failing)
+    assert reindex.main([STACK, *options]) == 1
+    shown = capsys.readouterr()
+    assert "2 images are in the index" in shown.out
+    assert ("images without an item" in shown.out) == (not options)
+    assert f"  {stored[0].image_id}: ValidationException" in shown.out
+    found = search_index.search(["cartoon"], 100, None)
+    assert [record.image_id for record in found.records] == [record.image_id for record in stored[:0:-1]]
+
+
+def test_files_without_an_item_are_given_to_the_function_that_deletes_them(
+    stack: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store_sample(sample_image(IMAGE_ID))
+    claims.request(waiting_id := str(uuid4()), "a.jpg")
+    gone = [str(uuid4()) for _ in range(13)]
+    for image_id in (IMAGE_ID, waiting_id, gone[0]):
+        clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(image_id), Body=b"x")
+    clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=keys.original(gone[1]), Body=b"x")
+    clients.s3().put_object(Bucket=settings.uploads_bucket(), Key="uploads/not-ours", Body=b"x")
+    for image_id in (IMAGE_ID, *gone[1:]):
+        for size in ThumbnailSize:
+            thumbnail_store.put(keys.thumbnail(image_id, size, "jpg"), b"x")
+    assert reindex.main([STACK]) == 0
+    assert (
+        "13 images without an item went to LeftoversQueue, for the deletion of their files, 2 with files"
+        in capsys.readouterr().out
+    )
+    assert sorted(all_bodies(stack["LeftoversQueue"])) == sorted(gone)
+    assert reindex.main([STACK, "--keep-files"]) == 0
+    assert capsys.readouterr().out == "1 images are in the index, 0 were deleted meanwhile\n"
+    assert bodies(stack["LeftoversQueue"]) == []
+
+
+def test_an_item_that_cannot_be_read_is_a_failure_of_its_image(capsys: pytest.CaptureFixture[str]) -> None:
+    stored = [sample_image(minutes=minutes) for minutes in range(3)]
+    for record in stored:
+        store_sample(record)
+    spoil(stored[1].image_id)
+    assert reindex.main([STACK]) == 1
+    out = capsys.readouterr().out
+    assert "2 images are in the index, 0 were deleted meanwhile, 1 failed" in out
+    assert f"  {stored[1].image_id}: KeyError: 'metadata'" in out
+
+
+def spoil(image_id: str) -> None:
+    """Remove an attribute without which no record can be made."""
+    table.update(keys.image(image_id), "REMOVE metadata")
+
+
+def test_an_image_that_was_deleted_meanwhile_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    store_sample(record := sample_image())
+    table.update(
+        keys.image(record.image_id), "SET expires_at = :past", ExpressionAttributeValues=table.serialize({":past": 1})
+    )
+    assert reindex.main([STACK]) == 0
+    assert "0 images are in the index, 1 were deleted meanwhile" in capsys.readouterr().out
+
+
+def test_a_refused_message_is_named_and_the_others_are_sent(
+    stack: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = sorted(str(uuid4()) for _ in range(12))
+    for image_id in gone:
+        thumbnail_store.put(keys.thumbnail(image_id, ThumbnailSize.SMALL, "jpg"), b"x")
+
+    def refuse(call: Any, operation: str, arguments: dict[str, Any]) -> Any:
+        if operation != "SendMessageBatch":
+            return call(operation, arguments)
+        bad = [entry for entry in arguments["Entries"] if entry["MessageBody"] == gone[5]]
+        good = [entry for entry in arguments["Entries"] if entry not in bad]
+        response = call(operation, arguments | {"Entries": good}) if good else {}
+        failed = [{"Id": entry["Id"], "Code": "InternalError", "SenderFault": False} for entry in bad]
+        return response | {"Failed": failed}
+
+    with instead(refuse):
+        assert reindex.main([STACK]) == 1
+    assert f"  {gone[5]}: SQS refused its message: InternalError" in capsys.readouterr().out
+    assert sorted(all_bodies(stack["LeftoversQueue"])) == [*gone[:5], *gone[6:]]
+
+
+def test_an_image_whose_item_cannot_be_looked_up_keeps_its_files(
+    stack: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = sorted(str(uuid4()) for _ in range(3))
+    for image_id in gone:
+        thumbnail_store.put(keys.thumbnail(image_id, ThumbnailSize.SMALL, "jpg"), b"x")
+    lost = error("InternalServerError", status=500)
+    with failing(
+        lambda operation, arguments: (
+            lost if operation == "GetItem" and arguments["Key"]["pk"]["S"].endswith(gone[1]) else None
+        )
+    ):
+        assert reindex.main([STACK]) == 1
+    assert f"  {gone[1]}: InternalServerError" in capsys.readouterr().out
+    assert sorted(all_bodies(stack["LeftoversQueue"])) == [gone[0], gone[2]]
