@@ -7,7 +7,7 @@ from tests.browser.conftest import Site
 
 def test_the_reference_shows_and_calls_every_operation(site: Site, page: Page) -> None:
     page.goto(f"{site.url}/docs")
-    expect(page.locator(".opblock")).to_have_count(7)
+    expect(page.locator(".opblock")).to_have_count(8)
     for tag in ("Images", "Direct uploads", "Statistics"):
         expect(page.get_by_role("link", name=tag, exact=True)).to_be_visible()
     statistics = page.locator("#operations-Statistics-getStats")
