@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 def lambda_handler(event: requests.Event) -> "schemas.ImageList | schemas.NoImages":
     limit, start = requests.page_limit(event), requests.page_start(event)
     words, details = requests.search_words(event), requests.details(event)
-    wanted = terms.of(words) if words else []
-    page = search_index.search(wanted, limit, start) if wanted else records.newest(limit, start)
+    wanted = terms.wanted(words) if words else terms.Wanted()
+    page = search_index.search(wanted, limit, start) if wanted.choices else records.newest(limit, start)
     next_page = None
     if page.end:
         query = {"q": words, "limit": limit, "cursor": cursors.encode(page.end), "details": ",".join(details)}
         next_page = "?" + urlencode({name: value for name, value in query.items() if value})
-    return bodies.image_list(page.records, next_page, details, is_search=bool(wanted))
+    return bodies.image_list(page.records, next_page, details, is_search=bool(wanted.choices))
 
 
 clients.prepare(clients.dynamodb)

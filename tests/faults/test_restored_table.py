@@ -40,7 +40,7 @@ def switch_on_stream_and_ttl() -> None:
 
 
 def found(word: str) -> set[str]:
-    return {record.image_id for record in search_index.search(terms.of(word), 10, None).records}
+    return {record.image_id for record in search_index.search(terms.wanted(word), 10, None).records}
 
 
 @pytest.mark.parametrize("pipeline", ["DynamoDB Local"], indirect=True)

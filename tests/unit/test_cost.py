@@ -14,7 +14,7 @@ from botocore.model import OperationModel
 
 from clients import prices
 from image_pipeline import settings
-from image_pipeline.storage import clients, keys
+from image_pipeline.storage import clients, keys, records, table, terms
 from tests.events import load_event, upload_event
 from tests.permissions import call
 from tests.stored import table_items
@@ -152,10 +152,17 @@ def event_of(name: str, image_id: str) -> dict[str, Any]:
     return event
 
 
+def know_the_words_of(image_id: str) -> None:
+    """Other images have the same words, as most images of a large table."""
+    record = records.get(image_id)
+    table.write_batch([keys.word(term) for term in terms.vocabulary(record.caption, record.original_name)])
+
+
 def units_of_a_form() -> Counter[tuple[str, str, str]]:
     function, event = "UploadImageFunction", upload_event(PHOTOGRAPH.read_bytes(), PHOTOGRAPH.name)
     found = counted(function, lambda: call(function, event))
     (item,) = table_items("IMAGE#")
+    know_the_words_of(item["image_id"])
     event = event_of("follow_images_finished", item["image_id"])
     return found + counted("FollowImagesFunction", lambda: call("FollowImagesFunction", event))
 
@@ -177,6 +184,8 @@ def units_of_a_direct_upload() -> Counter[tuple[str, str, str]]:
         ("GetImageFunction", "get_image"),
     ):
         found += counted(function, partial(call, function, event_of(name, image_id)))
+        if function == "ProcessUploadFunction":
+            know_the_words_of(image_id)
     values = inputs.read()
     finished = points.processing_seconds(3008, values) + values["assumptions"]["queue_seconds"]
     waited, reads = points.waiting(finished)

@@ -162,7 +162,7 @@ def lists_and_searches(_: Patch) -> None:
         record = replace(sample_image(minutes=minutes), caption="two dogs on a beach")
         store_sample(record)
         search_index.update(record.image_id)
-    for words in ({}, {"q": "dog beach"}):
+    for words in ({}, {"q": "dog beach"}, {"q": "dog bea"}):
         event = load_event("list_images") | {"queryStringParameters": {"limit": "2"} | words}
         response = json.loads(call("ListImagesFunction", event)["body"])
         assert len(response["content"]) == 2
@@ -311,7 +311,7 @@ def broken(role: str, sid: str, **changes: object) -> Template:
         (
             "ListImagesRole",
             "Search",
-            {"Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["IMAGE#*"]}}},
+            {"Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["IMAGE#*", "WORDS#*"]}}},
             "ListImagesRole: dynamodb:Query ImagesTable TERM",
         ),
         (

@@ -8,7 +8,7 @@ import pytest
 from image_pipeline import settings
 from image_pipeline.errors import StorageError
 from image_pipeline.models import ThumbnailSize
-from image_pipeline.storage import claims, clients, keys, search_index, table, thumbnail_store
+from image_pipeline.storage import claims, clients, keys, search_index, table, terms, thumbnail_store
 from tests.deployed_stack import STACK, all_bodies, bodies, error, failing, instead
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 from tools.stack import reindex
@@ -25,7 +25,7 @@ def test_the_index_is_written_again(capsys: pytest.CaptureFixture[str]) -> None:
     table.write_batch([], [entry])
     assert reindex.main([STACK]) == 0
     assert "103 images are in the index" in capsys.readouterr().out
-    found = search_index.search(["cartoon", "pictur"], 100, None)
+    found = search_index.search(terms.wanted("cartoon picture"), 100, None)
     assert [record.image_id for record in found.records] == [record.image_id for record in stored[:2:-1]]
 
 
@@ -49,7 +49,7 @@ def test_an_image_that_cannot_be_indexed_is_named_and_the_others_are_indexed(
     assert "2 images are in the index" in shown.out
     assert ("images without an item" in shown.out) == (not options)
     assert f"  {stored[0].image_id}: ValidationException" in shown.out
-    found = search_index.search(["cartoon"], 100, None)
+    found = search_index.search(terms.wanted("cartoon"), 100, None)
     assert [record.image_id for record in found.records] == [record.image_id for record in stored[:0:-1]]
 
 

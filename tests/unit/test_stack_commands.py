@@ -29,7 +29,7 @@ from botocore.parsers import ResponseParserError
 
 from image_pipeline import settings
 from image_pipeline.errors import StorageError
-from image_pipeline.storage import clients, search_index
+from image_pipeline.storage import clients, search_index, terms
 from tests.deployed_stack import STACK, Call, all_bodies, error, failing, instead
 from tests.pictures import scene_png
 from tests.stored import bucket_keys, table_items
@@ -92,7 +92,7 @@ def of_reindex(_: dict[str, str]) -> Command:
         lambda: reindex.main([STACK]),
         "GetItem",
         lambda arguments: stored[2].image_id in arguments["Key"]["pk"]["S"],
-        lambda: len(search_index.search(["cartoon"], 100, None).records),
+        lambda: len(search_index.search(terms.wanted("cartoon"), 100, None).records),
         len(stored),
     )
 

@@ -42,6 +42,7 @@ _SEARCHES = {
     "search, two frequent words": [_FREQUENT, _COMMON],
     "search, a rare word": [_RARE],
     "search, a frequent and a rare word": [_FREQUENT, _RARE],
+    "search, the beginning of a word": [_FREQUENT[:4]],
 }
 
 
@@ -74,7 +75,7 @@ def _reads(image_id: str) -> dict[str, Callable[[], object]]:
         "statistics": records.statistics,
     }
     for name, words in _SEARCHES.items():
-        reads[name] = partial(search_index.search, [terms.of(word)[0] for word in words], _PAGE_SIZE, None)
+        reads[name] = partial(search_index.search, terms.wanted(" ".join(words)), _PAGE_SIZE, None)
     return reads
 
 
@@ -93,6 +94,8 @@ def _fill(images: int) -> str:
         store_sample(record := sample_image())
     template = table.find(keys.image(record.image_id))
     assert template is not None
+
+    table.write_batch([keys.word(term) for term in terms.vocabulary(f"{_FREQUENT} {_COMMON} {_RARE}", "")])
 
     def write(number: int) -> None:
         table.write_batch([item for at in range(number, number + _BATCH) for item in _items(template, at)])
@@ -122,7 +125,10 @@ def _items(template: table.Item, number: int) -> list[table.Item]:
         "listed_at": position,
     }
     found = terms.of(record.caption)
-    entries = [{**keys.term(term, position), "image_id": record.image_id, "terms": found} for term in found]
+    entries = [
+        {**keys.term(term, position), "image_id": record.image_id, "terms": found, "version": terms.VERSION}
+        for term in found
+    ]
     return [template | changed, *entries]
 
 

@@ -45,6 +45,19 @@ def term(term: str, position: str) -> ItemKey:
     return {"pk": f"TERM#{term}", "sk": position}
 
 
+def word(term: str) -> ItemKey:
+    """Return the key of a term in the vocabulary."""
+    return {"pk": words(term), "sk": term}
+
+
+def words(term: str) -> str:
+    """Return the partition key of the terms with the same first letter. Terms with digits have partitions of their own.
+
+    Names of files have very many different numbers. They do not get in the way of words.
+    """
+    return f"WORDS#{term[0]}{'0' if any(map(str.isnumeric, term)) else ''}"
+
+
 def request(idempotency_key: str) -> ItemKey:
     """Return the key of a request item."""
     return {"pk": f"REQUEST#{idempotency_key}", "sk": "REQUEST"}
