@@ -1,10 +1,11 @@
 """GET /, GET /docs and GET /openapi.json: the gallery, the reference of the API, and its description.
 
-The gallery is one HTML file with its style and its script, so it needs no other request and works under any path. The
-reference is Swagger UI, which comes with Powertools.
+The gallery is served as one HTML file with its style and its script, so it needs no other request and works under any
+path. The reference is Swagger UI, which comes with Powertools.
 """
 
 import json
+import re
 from base64 import b64encode
 from hashlib import sha256
 from http import HTTPStatus
@@ -21,6 +22,23 @@ from image_pipeline.models import ImageFormat
 from image_pipeline.observability import logger
 
 _HERE = Path(__file__).parent
+_GALLERY = _HERE / "gallery"
+# The parts of the script of the gallery, one for each subject. They are served as one module, in this order.
+_SCRIPTS = [
+    "words",
+    "access",
+    "requests",
+    "list",
+    "address",
+    "viewer",
+    "deletion",
+    "selection",
+    "files",
+    "uploads",
+    "page",
+]
+# Comments of the script: lines of their own, docstrings, and the ends of lines.
+_COMMENTS = re.compile(r"^\s*//.*\n|^\s*/\*\*(?s:.*?)\*/\n|(?<=[;{,]) //.*$", re.MULTILINE)
 _SWAGGER_UI = Path(aws_lambda_powertools.__file__).parent / "event_handler" / "openapi" / "swagger_ui"
 # The files of the reference, with their media types.
 _FILES = {
@@ -58,13 +76,14 @@ def lambda_handler(event: Event, context: object) -> Response:  # noqa: ARG001 -
 
 
 def _gallery() -> Response:
-    html = (_HERE / "gallery.html").read_text()
-    style, script = (_HERE / "gallery.css").read_text(), (_HERE / "gallery.js").read_text()
+    html, style = (_compact((_GALLERY / name).read_text()) for name in ("page.html", "style.css"))
+    script = _compact("\n".join((_GALLERY / f"{name}.js").read_text() for name in _SCRIPTS))
     values = {
         "style": style,
         "script": script,
         "accepted_files": ACCEPTED_FILES,
         "media_types": ",".join(row.media_type for row in ImageFormat),
+        "signatures": ",".join(row.signature.hex() for row in ImageFormat),
         "api_auth": settings.api_auth(),
         "max_upload_bytes": str(settings.max_upload_bytes()),
         "max_direct_upload_bytes": str(settings.max_direct_upload_bytes()),
@@ -134,6 +153,11 @@ def _response(
     if policy:
         headers["Content-Security-Policy"] = "; ".join(f"{name} {sources}" for name, sources in policy.items())
     return {"statusCode": int(status), "headers": headers, "body": body, "isBase64Encoded": False}
+
+
+def _compact(source: str) -> str:
+    """Return a source without its comments and its indentation."""
+    return re.sub(r"^\s+", "", _COMMENTS.sub("", source), flags=re.MULTILINE)
 
 
 def _digest(inline: str) -> str:

@@ -35,10 +35,7 @@ def test_everything_works_with_the_keyboard_alone(site: Site, page: Page) -> Non
     page.keyboard.press("Tab")
     assert page.evaluate(_FOCUS) == "Skip to the images"
     tab_to(page, "files")
-    assert (
-        page.locator("#drop").get_by_text("Choose files").evaluate("label => getComputedStyle(label).outlineStyle")
-        == "solid"
-    )
+    assert page.get_by_text("Add images").evaluate("label => getComputedStyle(label).outlineStyle") == "solid"
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     chooser.value.set_files(SCENES)
@@ -46,7 +43,7 @@ def test_everything_works_with_the_keyboard_alone(site: Site, page: Page) -> Non
     tab_to(page, "left of")
     page.keyboard.press("Enter")
     expect(gallery.detail).to_be_visible()
-    expect(gallery.detail.get_by_role("heading")).to_be_focused()
+    expect(gallery.detail.locator("#detail-caption")).to_be_focused()
     tab_to(page, "delete")
     page.keyboard.press("Enter")
     expect(gallery.cards).to_have_count(1)

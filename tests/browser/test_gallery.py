@@ -122,7 +122,7 @@ def test_the_detail_view_shows_everything(site: Site, page: Page) -> None:
     gallery.add(photograph("rocket.jpg"), SCENES[0])
     gallery.open("rocket.jpg")
     details = gallery.detail
-    expect(details.get_by_role("heading")).to_have_text("a dark photograph in blue tones")
+    expect(details.locator("#detail-caption")).to_have_text("a dark photograph in blue tones")
     for text in ("rocket.jpg", "640 \N{MULTIPLICATION SIGN} 427 pixels, 113 kB", "JPEG", "demo, revision 2, fp32"):
         expect(details).to_contain_text(text)
     expect(details.locator("dd", has_text=re.compile(r"^\d+ %$"))).to_be_visible()
@@ -165,6 +165,7 @@ def test_a_deletion_happens_when_the_page_is_left(site: Site, page: Page) -> Non
     gallery = Gallery(page, site.url)
     gallery.add(*SCENES)
     gallery.delete("scene-01.png")
+    expect(page).to_have_url(f"{site.url}/")
     page.goto("about:blank")
     page.wait_for_timeout(SECONDS)
     assert Gallery(page, site.url).cards.count() == 1
@@ -200,22 +201,22 @@ def test_hostile_names_stay_text(site: Site, page: Page) -> None:
     name = page.locator(".card .name").inner_text()
     assert "onerror=alert(1)" in name
     gallery.open("onerror=alert(1)")
-    expect(gallery.detail.locator("dd").first).to_have_text(name)
+    expect(gallery.detail.locator("#detail-name")).to_have_text(name)
     assert page.locator("img[src='x']").count() == 0
 
 
 @only_root
-@pytest.mark.parametrize("expected_errors", [["status of 415", "status of 413"]])
+@pytest.mark.parametrize("expected_errors", [["status of 413"]])
 def test_each_refused_file_says_why(site: Site, page: Page) -> None:
     gallery = Gallery(page, site.url)
     gallery.choose(file("text.png", b"not an image"))
-    expect(gallery.failures).to_contain_text(f"Unsupported image file. Only accepts {ACCEPTED_FILES} files.")
+    expect(gallery.failures).to_contain_text(f"This is not a {ACCEPTED_FILES} file. Please save it in one of these")
     expect(gallery.failures.get_by_role("button", name="Try again")).to_be_hidden()
     gallery.choose(file("huge.png", encode(Image.new("1", (11_000, 10_001)), "PNG")))
     expect(gallery.failures).to_have_count(2)
     # A direct upload accepts more pixels than a form, but this file has even more.
-    expect(gallery.failures.first).to_contain_text("The image has more than 110,000,000 pixels.")
-    expect(page.get_by_role("heading", name="Uploads")).to_have_text("Uploads, 2 failed")
+    expect(gallery.failures.last).to_contain_text("The image has more than 110,000,000 pixels.")
+    expect(page.locator("#uploads-title")).to_have_text("2 failed")
     # The first file was refused before it was processed.
     expect(gallery.statistic("failure")).to_have_text("1")
     assert accessibility_violations(page) == []
@@ -249,6 +250,7 @@ def test_a_file_above_the_limit_is_not_sent(site: Site, page: Page, tmp_path: Pa
     gallery = Gallery(page, site.url)
     large = tmp_path / "large.jpg"
     with large.open("wb") as stream:
+        stream.write(b"\xff\xd8\xff")
         stream.truncate(50_000_001)
     gallery.choose(large)
     expect(gallery.failures).to_contain_text("50,000,001 bytes. Please choose one of at most 50,000,000 bytes.")
@@ -261,11 +263,10 @@ def test_the_page_goes_on_when_the_server_is_back(site: Site, page: Page) -> Non
     gallery = Gallery(page, site.url)
     site.stop()
     gallery.choose(SCENES[0])
-    expect(gallery.failures).to_contain_text("The connection was lost")
-    expect(page.get_by_role("alert").first).to_contain_text("The API cannot be reached.", timeout=15 * SECONDS)
+    expect(page.locator(".upload")).to_contain_text("Waiting for the connection")
+    expect(page.get_by_role("alert").first).to_contain_text("The API cannot be reached.")
     site.start()
-    expect(page.get_by_role("alert").first).to_be_hidden(timeout=15 * SECONDS)
-    gallery.failures.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("alert").first).to_be_hidden()
     expect(gallery.cards).to_have_count(1, timeout=20 * SECONDS)
 
 
@@ -280,7 +281,8 @@ def test_a_list_that_fails_can_be_loaded_again(site: Site, page: Page) -> None:
     expect(page.locator("#list-error")).to_contain_text("The storage is busy.", timeout=15 * SECONDS)
     assert accessibility_violations(page) == []
     page.unroute("**/api/images?*")
-    page.get_by_role("button", name="Load more").click()
+    expect(page.get_by_role("button", name="Load more")).to_be_hidden()
+    page.get_by_role("button", name="Try again").click()
     expect(page.get_by_text("No images yet")).to_be_visible()
 
 
@@ -367,23 +369,10 @@ def test_a_deleted_image_does_not_come_back_with_a_new_search(site: Site, page: 
     gallery.add(*SCENES)
     gallery.delete("scene-01.png")
     expect(gallery.cards).to_have_count(1)
-    page.get_by_role("searchbox").fill("the")  # finds everything
-    expect(gallery.cards).to_have_count(2)
-    expect(page.get_by_role("button", name="Undo")).to_be_hidden(timeout=20 * SECONDS)
-    expect(gallery.cards).to_have_count(1)
+    with page.expect_response(lambda response: "q=the" in response.url) as found:
+        page.get_by_role("searchbox").fill("the")  # finds everything
+    assert len(found.value.json()["content"]) == 2
+    expect(page.locator("#images")).to_have_attribute("aria-busy", "false")
     expect(page.locator(".card .name")).to_have_text(["scene-02.png"])
-
-
-@only_root
-@pytest.mark.parametrize("expected_errors", [["ERR_FAILED"]])
-def test_a_direct_upload_is_not_sent_twice(site: Site, page: Page) -> None:
-    gallery = Gallery(page, site.url)
-    sent: list[str] = []
-    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
-    page.route("**/api/images/*?wait=*", lambda route: route.abort())
-    gallery.choose(file("large.png", large_png()))
-    expect(gallery.failures).to_contain_text("The API cannot be reached.", timeout=60 * SECONDS)
-    page.unroute("**/api/images/*?wait=*")
-    gallery.failures.get_by_role("button", name="Try again").click()
-    expect(gallery.cards).to_have_count(1)
-    assert len([url for url in sent if url.endswith("/api/uploads")]) == 1
+    expect(page.get_by_role("button", name="Undo")).to_be_hidden(timeout=20 * SECONDS)
+    expect(page.locator(".card .name")).to_have_text(["scene-02.png"])

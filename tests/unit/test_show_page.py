@@ -12,6 +12,7 @@ from openapi_spec_validator import validate
 from functions.show_page import app
 from image_pipeline.errors import ACCEPTED_FILES
 from image_pipeline.http.requests import CONTENT_TYPES
+from image_pipeline.models import ImageFormat
 from tests.events import load_event
 from tools.docs import openapi
 from tools.local.gateway import LocalContext
@@ -60,7 +61,17 @@ def test_the_gallery_knows_the_limits_of_the_stack_and_the_formats(monkeypatch: 
     assert 'data-max-upload-bytes="1000000" data-max-direct-upload-bytes="7500000"' in body
     assert f"Drop or paste {ACCEPTED_FILES} files, up to 7.5 MB each" in body
     assert f'accept="{",".join(CONTENT_TYPES)}"' in body
+    assert f'data-signatures="{",".join(row.signature.hex() for row in ImageFormat)}"' in body
     assert "{{" not in body
+
+
+def test_the_gallery_says_that_it_needs_javascript() -> None:
+    assert re.search(r"<noscript>.*This page needs JavaScript.*</noscript>", get("/")["body"])
+
+
+def test_the_script_is_served_without_comments() -> None:
+    ((script,),) = [re.findall(r'<script type="module">(.*?)</script>', get("/")["body"], re.DOTALL)]
+    assert not [line for line in script.splitlines() if line.startswith(("//", "/*", "*", " "))]
 
 
 def test_the_gallery_refers_to_no_other_host_and_no_absolute_path() -> None:

@@ -56,6 +56,7 @@ _DETAILS = {
 _PROMPT = {
     "type": "string",
     "maxLength": prompts.MAX_CHARACTERS,
+    "default": "",
     "description": "The words with which the caption begins, such as `a photograph of`.",
 }
 _FILE = {

@@ -1,0 +1,158 @@
+// ---- The page: statistics, events and the start -------------------------------------------------------------------
+
+const STATISTICS_MS = 10000;
+const TYPING_MS = 250;
+const DEMO_HIDDEN = "demo-hidden";
+
+let processed = null; // the number of images that were ever processed
+
+async function refreshStatistics() {
+  if (document.hidden || reconnecting || isLocked()) return;
+  const { data } = await call("stats").catch(() => ({ data: null }));
+  if (!data) return;
+  if (processed !== null && data.success !== processed) list.refresh();
+  processed = data.success;
+  const shown = {
+    success: numbers.format(data.success),
+    failure: numbers.format(data.failure),
+    average: `${data.avg_processing_time.toFixed(data.avg_processing_time < 10 ? 2 : 1)} s`,
+  };
+  for (const [name, value] of Object.entries(shown)) find(`[data-value="${name}"]`).textContent = value;
+}
+
+find(".brand").href = new URL("..", API).pathname;
+find("#reference").href = new URL("../docs", API).pathname;
+find(".skip").onclick = (event) => {
+  event.preventDefault(); // the part after # is the address of an image or a search
+  find("#images").focus();
+};
+find("#files").onchange = ({ target }) => {
+  addFiles([...target.files]);
+  target.value = "";
+};
+addEventListener("paste", (event) => {
+  const files = isLocked() ? [] : pastedFiles(event.clipboardData);
+  if (!files.length) return;
+  event.preventDefault();
+  addFiles(files);
+});
+
+let dragDepth = 0; // dragenter and dragleave come for each element on the way
+const setDragDepth = (depth) => {
+  dragDepth = depth;
+  document.body.classList.toggle("dragging", depth > 0);
+};
+const hasFiles = (event) => !isLocked() && event.dataTransfer?.types.includes("Files");
+addEventListener("dragenter", (event) => hasFiles(event) && setDragDepth(dragDepth + 1));
+addEventListener("dragleave", (event) => hasFiles(event) && setDragDepth(Math.max(0, dragDepth - 1)));
+addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
+addEventListener("drop", async (event) => {
+  if (!hasFiles(event)) return;
+  event.preventDefault();
+  setDragDepth(0);
+  addFiles(await droppedFiles(event.dataTransfer));
+});
+
+find("#retry-all").onclick = () => retry(retryable());
+find("#cancel-all").onclick = () => cancel(inState("waiting", "sending"));
+find("#clear").onclick = () => forget(inState("failed"));
+find("#minimise").onclick = ({ target }) => {
+  const isMinimised = find("#uploads").classList.toggle("minimised");
+  target.setAttribute("aria-expanded", String(!isMinimised));
+};
+
+let typing = 0;
+find("#search").oninput = ({ target }) => {
+  clearTimeout(typing);
+  typing = setTimeout(() => searchFor(target.value.trim()), TYPING_MS);
+};
+find("#search-form").onsubmit = (event) => event.preventDefault();
+find("#hide-demo").onclick = () => {
+  localStorage.setItem(DEMO_HIDDEN, "true");
+  showEmptiness();
+};
+
+find("#load-more").onclick = () => list.loadMore();
+const atTheEnd = ([entry]) => entry.isIntersecting && !list.hasFailed && list.loadMore();
+new IntersectionObserver(atTheEnd, { rootMargin: "400px" }).observe(find("#more"));
+addEventListener("scroll", () => requestAnimationFrame(redraw), { passive: true });
+addEventListener("resize", () => requestAnimationFrame(redraw));
+
+find("#show-new").onclick = () => {
+  scrollTo(0, 0);
+  list.showUnseen();
+  find("#images").focus({ preventScroll: true });
+};
+
+find("#copy-captions").onclick = copyCaptions;
+find("#download-links").onclick = downloadLinks;
+find("#delete-selected").onclick = deleteSelected;
+find("#unselect").onclick = () => {
+  unselect();
+  find("#images").focus({ preventScroll: true });
+};
+addEventListener("keydown", ({ key }) => key === "Escape" && !detail.open && unselect());
+
+find("#close").onclick = leaveImage;
+find("#previous").onclick = () => step(-1);
+find("#next").onclick = () => step(1);
+find("#delete").onclick = () => deleteImages([viewed]);
+find("#copy-caption").onclick = () => copy(images.get(viewed).caption, "Caption");
+find("#copy-link").onclick = () => copy(location.href, "Link");
+// Browsers give no clipboard to a page that came over plain HTTP from another machine.
+find("#copy-caption").hidden = find("#copy-link").hidden = find("#copy-captions").hidden = !navigator.clipboard;
+detail.onclose = whenClosed;
+detail.onkeydown = ({ key }) => {
+  if (key === "ArrowLeft") step(-1);
+  if (key === "ArrowRight") step(1);
+};
+let touch = null;
+const stage = find(".picture");
+stage.onclick = ({ target }) => {
+  if (target === stage) leaveImage();
+};
+stage.addEventListener("touchstart", ({ touches }) => (touch = touches.length === 1 ? touches[0] : null), { passive: true });
+stage.addEventListener("touchend", ({ changedTouches: [end] }) => {
+  const [right, down] = touch ? [end.clientX - touch.clientX, end.clientY - touch.clientY] : [0, 0];
+  if (Math.abs(right) > SWIPE_PIXELS && Math.abs(right) > Math.abs(down)) step(right > 0 ? -1 : 1);
+  touch = null;
+});
+
+find("#undo").onclick = undoDeletion;
+find("#toast").onpointerenter = holdDeletion;
+find("#toast").onpointerleave = continueDeletion;
+
+addEventListener("popstate", () => isLocked() || followAddress());
+addEventListener("online", reloadThumbnails);
+addEventListener("beforeunload", (event) => unfinished().length && event.preventDefault());
+addEventListener("pagehide", () => {
+  keepUnfinished();
+  settleDeletion({ keepalive: true });
+});
+document.addEventListener("visibilitychange", refreshStatistics);
+find("#access").onsubmit = (event) => {
+  event.preventDefault();
+  unlock();
+};
+setInterval(refreshStatistics, STATISTICS_MS);
+setInterval(() => document.querySelectorAll("time").forEach(showAgo), AGO_MS);
+
+function start() {
+  const { words } = readAddress();
+  find("#loading").hidden = !find("#images").hidden;
+  find("#search").value = words;
+  refreshStatistics();
+  list.search(words);
+  followAddress();
+  startUploads();
+}
+
+showUnfinished();
+if (apiAuth === "AWS_IAM") {
+  find("#credential").hidden = find("#access button").hidden = true;
+  lock("This API only takes requests with a signature of AWS. A page cannot sign them, so the gallery is empty.");
+} else if (credential && !sessionStorage.getItem(STORED)) {
+  lock(`This API needs ${credential.article} ${credential.name}. This page forgets it when the tab is closed.`);
+} else {
+  start();
+}

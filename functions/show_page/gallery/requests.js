@@ -1,0 +1,95 @@
+// ---- Requests ----------------------------------------------------------------------------------------------------
+
+const API = new URL("api/", location.origin + location.pathname.replace(/\/?$/, "/"));
+const TRIES = 4;
+const RECONNECT_MS = 2000;
+
+class Unreachable extends Error {}
+
+let reconnecting = false;
+
+async function isReachable() {
+  try {
+    await fetch(new URL("stats", API), { cache: "no-store" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Say that the API cannot be reached. When it can, everything that waits goes on. */
+async function reconnect() {
+  if (reconnecting) return;
+  reconnecting = true;
+  find("#unreachable").textContent = navigator.onLine
+    ? "The API cannot be reached. This page tries again every 2 seconds."
+    : "You are offline. This page goes on as soon as you are online again.";
+  find("#unreachable").hidden = false;
+  do await pause(RECONNECT_MS);
+  while (!(await isReachable()));
+  reconnecting = false;
+  find("#unreachable").hidden = true;
+  refreshStatistics();
+  reloadThumbnails();
+  startUploads();
+  list.loadMore();
+}
+
+/** Send a request until its response asks for no other try. `request` returns {status, retryAfter, challenge, body}. */
+async function repeated(request) {
+  for (let tries = 1; ; tries += 1) {
+    const { status, retryAfter, challenge, body } = await request();
+    if (status >= 200 && status < 300) return body;
+    const refused = isRefused(status, challenge);
+    if (refused) lock(`This ${credential.name} is not accepted. Please enter another one.`);
+    if (tries === TRIES || (status < 500 && status !== 409 && status !== 429)) {
+      const error = new Error(body?.error ?? body?.data ?? body?.message ?? `The API returned status ${status}.`);
+      throw Object.assign(error, { status, refused });
+    }
+    await pause(1000 * (Number(retryAfter) || 2));
+  }
+}
+
+function call(path, options) {
+  return repeated(async () => {
+    let response;
+    try {
+      response = await fetch(new URL(path, API), {
+        ...options,
+        headers: { ...credentialHeaders(), ...options?.headers },
+      });
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      reconnect();
+      throw new Unreachable("The API cannot be reached.");
+    }
+    const body = await response.json().catch(() => null);
+    const [retryAfter, challenge] = ["Retry-After", "WWW-Authenticate"].map((name) => response.headers.get(name));
+    return { status: response.status, retryAfter, challenge, body };
+  });
+}
+
+/** Post a form with a file to a URL object. fetch() cannot report the progress of an upload, so this uses XMLHttpRequest. */
+function post(url, form, { headers = {}, signal, onProgress }) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", url);
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
+    request.onerror = () => reject(new Unreachable("The connection was lost while the file was sent."));
+    request.onabort = () => reject(signal.reason);
+    request.onload = () => {
+      let body = null;
+      try {
+        body = JSON.parse(request.responseText);
+      } catch {
+        // a response of S3 is XML or empty
+      }
+      const header = (name) => (url.origin === location.origin ? request.getResponseHeader(name) : null);
+      const [retryAfter, challenge] = ["Retry-After", "WWW-Authenticate"].map(header);
+      resolve({ status: request.status, retryAfter, challenge, body });
+    };
+    signal.addEventListener("abort", () => request.abort());
+    request.send(form);
+  });
+}
