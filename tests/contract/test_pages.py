@@ -9,7 +9,7 @@ from tests.contract.client import TIMEOUT_SECONDS, Client
 @pytest.mark.parametrize(
     ("path", "media_type", "part"),
     [
-        ("/", "text/html; charset=utf-8", "<h1>Gallery</h1>"),
+        ("/", "text/html; charset=utf-8", "<title>Gallery · "),
         ("/docs", "text/html; charset=utf-8", "swagger-ui-bundle.min.js"),
         ("/docs/swagger-ui-bundle.min.js", "text/javascript; charset=utf-8", "SwaggerUIBundle"),
         ("/docs/swagger-ui.min.css", "text/css; charset=utf-8", ".swagger-ui"),
