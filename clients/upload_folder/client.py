@@ -123,7 +123,7 @@ class Client:
         while (waited := time.monotonic() - begun) < _MAX_PROCESSING_SECONDS:
             if waited > _LONG_PROCESSING_SECONDS:
                 self._tell_sometimes(
-                    f"an image has been processed for {waited / 60:.0f} minutes", _LONG_PROCESSING_SECONDS
+                    f"an image is still being processed after {waited / 60:.0f} minutes", _LONG_PROCESSING_SECONDS
                 )
             image = self.image(image_id, f"?wait={_WAIT_SECONDS}")
             if image is None or image["image_status"] != "processing":

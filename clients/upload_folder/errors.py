@@ -1,6 +1,6 @@
 """Why a file is not uploaded.
 
-RunError          no file would fare better now: the access, the URL or the quota. The run stops
+RunError           no file would fare better now: the access, the URL or the quota. The run stops
 StoppedError       the run was stopped while this file waited
 FileError          only this file fails, for a reason that is not in the file. A later run tries it again
   UnreachableError   no useful response, even after many tries
