@@ -6,12 +6,14 @@ The conftest.py of each folder imports all of them, because they use each other.
 import os
 from collections.abc import Iterator
 from functools import cache, partial
+from threading import RLock
 from typing import Any
 
 import boto3
 import pytest
 from botocore.loaders import JSONFileLoader
 from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
 
 from image_pipeline.observability import logger
 from image_pipeline.storage import clients
@@ -26,6 +28,20 @@ def services_read_once() -> Iterator[None]:
     load = cache(partial(JSONFileLoader.load_file, JSONFileLoader()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", lambda _, path: load(path))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_request_at_a_time() -> Iterator[None]:
+    """Let moto do one request after another. It copies its tables while other threads change them, and then fails."""
+    process, lock = BotocoreStubber.process_request, RLock()
+
+    def in_turn(stubber: BotocoreStubber, request: Any) -> Any:
+        with lock:
+            return process(stubber, request)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BotocoreStubber, "process_request", in_turn)
         yield
 
 

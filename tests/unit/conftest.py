@@ -10,7 +10,15 @@ from image_pipeline.observability import logger
 from image_processing import pictures
 from image_processing.captions import Captioner
 from tests.deployed_stack import new_stack_clients, stack
-from tests.in_process import aws, new_clients, quiet, services_read_once, table_definition, variables
+from tests.in_process import (
+    aws,
+    new_clients,
+    one_request_at_a_time,
+    quiet,
+    services_read_once,
+    table_definition,
+    variables,
+)
 from tests.oidc_issuer import issuer
 from tests.permissions import refused, watching
 from tests.transformed import core
@@ -20,6 +28,7 @@ __all__ = [
     "issuer",
     "new_clients",
     "new_stack_clients",
+    "one_request_at_a_time",
     "quiet",
     "services_read_once",
     "stack",
