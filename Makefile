@@ -34,7 +34,7 @@ help:
 .PHONY: serve
 serve: MODEL ?= $(DEMO_MODEL)
 serve: PORT ?= 8000
-serve: .venv/serve ## Run the API on http://127.0.0.1:8000 (DATA= a folder keeps the images; HOST=, PORT=, ORIGINS=, AUTH=, MODEL= a folder or a hub id)
+serve: .venv/serve ## Run the API on http://127.0.0.1:8000 (DATA= a folder keeps the images; HOST=, PORT=, ORIGINS=, AUTH=, OWNERS=caller, MODEL= a folder or a hub id)
 	@model='$(or $(MODEL),$(DEMO_MODEL))'; \
 	if [ ! -d "$$model" ] && [[ ! "$$model" =~ ^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$$ || "$$model" = ./* || "$$model" = ../* ]]; then \
 		echo "error: $$model is neither a folder nor a hub id such as $(BLIP_BASE)" >&2; exit 1; \
@@ -45,7 +45,8 @@ serve: .venv/serve ## Run the API on http://127.0.0.1:8000 (DATA= a folder keeps
 	fi; \
 	exec $(BIN)/python -m tools.local.serve --host '$(HOST)' --port '$(or $(PORT),8000)' --model "$$model" --origins '$(ORIGINS)' \
 		$(if $(filter command,$(origin DATA)),--data '$(subst ','\'',$(DATA))') \
-		$(if $(AUTH),--auth '$(AUTH)') $(if $(ISSUER),--issuer '$(ISSUER)') $(if $(AUDIENCE),--audience '$(AUDIENCE)')
+		$(if $(AUTH),--auth '$(AUTH)') $(if $(OWNERS),--owners '$(OWNERS)') \
+		$(if $(ISSUER),--issuer '$(ISSUER)') $(if $(AUDIENCE),--audience '$(AUDIENCE)')
 
 .PHONY: demo
 demo: .venv/serve ## Upload sample pictures to a new API and print the responses

@@ -16,6 +16,7 @@ import urllib3
 from jwt.algorithms import OKPAlgorithm
 
 from image_pipeline import settings
+from image_pipeline.http import owners
 from image_pipeline.observability import logger
 from image_pipeline.renewal import NotReadError, Renewed
 
@@ -65,13 +66,14 @@ class _Key:
 
 
 @logger.inject_lambda_context
-def lambda_handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda passes both
+def lambda_handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
     try:
         claims = verified(event["authorizationToken"])
+        context = _owner(claims)
     except jwt.InvalidTokenError as error:
         logger.info("token refused", reason=str(error)[:_MAX_LOGGED_CHARACTERS])
         raise UnauthorizedError from error
-    return _policy(_principal(claims), event["methodArn"])
+    return _policy(_principal(claims), event["methodArn"]) | {"context": context}
 
 
 def verified(authorization: str) -> dict[str, Any]:
@@ -226,6 +228,17 @@ def _read_json(url: str) -> dict[str, Any]:
 def _principal(claims: Mapping[str, Any]) -> str:
     """Return who the token belongs to. API Gateway returns 500 if it is empty."""
     return next((name for claim in _PRINCIPALS if isinstance(name := claims.get(claim), str) and name), "unknown")
+
+
+def _owner(claims: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the functions are told about the owner. Raises jwt.InvalidTokenError if they need it."""
+    name = settings.owner_claim()
+    match claims.get(name):
+        case str(value) if value:
+            return {"owner": owners.of_token(settings.jwt_issuer(), name, value)}
+    if settings.belong_to_callers():
+        raise jwt.InvalidTokenError(f"the token has no text in the claim {name}, which names the owner")
+    return {}
 
 
 def _policy(principal: str, method_arn: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from image_pipeline.errors import ImageNotFoundError
-from image_pipeline.http import bodies, requests
+from image_pipeline.http import bodies, owners, requests
 from image_pipeline.http.handler import api_handler
 from image_pipeline.storage import clients, records
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @api_handler("DELETE /api/images/{image_id}", ImageNotFoundError)
 def lambda_handler(event: requests.Event) -> "schemas.ImageDeleted":
-    records.delete(requests.image_id(event))
+    records.delete(owners.of(event), requests.image_id(event))
     return bodies.image_deleted()
 
 

@@ -69,7 +69,7 @@ def _settle(image_id: str) -> None:
 
 def _exists(image_id: str) -> bool:
     try:
-        records.find(image_id)
+        records.find(None, image_id)
     except ImageNotFoundError:
         return False
     return True

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from image_pipeline.http import bodies, requests
+from image_pipeline.http import bodies, owners, requests
 from image_pipeline.http.handler import api_handler
 from image_pipeline.storage import clients, records
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 @api_handler("GET /api/stats")
-def lambda_handler(event: requests.Event) -> "schemas.ProcessingStatistics":  # noqa: ARG001 - it has no parameters
-    return bodies.statistics(records.statistics())
+def lambda_handler(event: requests.Event) -> "schemas.ProcessingStatistics":
+    return bodies.statistics(records.statistics(owners.of(event)))
 
 
 clients.prepare(clients.dynamodb)

@@ -8,7 +8,7 @@ from image_pipeline.errors import (
     InvalidThumbnailSizeError,
     ThumbnailNotFoundError,
 )
-from image_pipeline.http import bodies, requests
+from image_pipeline.http import bodies, owners, requests
 from image_pipeline.http.handler import Redirect, api_handler
 from image_pipeline.storage import clients, records, thumbnail_store
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def lambda_handler(event: requests.Event) -> "schemas.Thumbnail | Redirect":
     size = requests.thumbnail_size(event)
     try:
-        record = records.get(requests.image_id(event))
+        record = records.get(owners.of(event), requests.image_id(event))
     except ImageNotFoundError:
         raise ThumbnailNotFoundError from None
     if size not in record.thumbnails:

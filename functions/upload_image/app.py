@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from image_pipeline import errors
-from image_pipeline.http import bodies, forms, requests
+from image_pipeline.http import bodies, forms, owners, requests
 from image_pipeline.http.handler import api_handler
 from image_processing import cold_start, uploads
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 def lambda_handler(event: requests.Event) -> "schemas.Image":
     details = requests.details(event)
-    return bodies.image(uploads.process(forms.upload(event)), details)
+    return bodies.image(uploads.process(owners.of(event), forms.upload(event)), details)
 
 
 cold_start.prepare()

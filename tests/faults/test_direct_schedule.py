@@ -7,6 +7,7 @@ import pytest
 
 from image_pipeline import settings
 from image_pipeline.errors import ImageNotFoundError
+from image_pipeline.models import SHARED
 from image_pipeline.storage import keys as names
 from image_pipeline.storage import records, table
 from image_pipeline.storage.claims import MAX_ATTEMPTS
@@ -40,7 +41,7 @@ class Chaos:
 
 def delete(image_id: str, deleted: set[str]) -> None:
     try:
-        records.delete(image_id)
+        records.delete(SHARED, image_id)
     except ImageNotFoundError:
         assert image_id in deleted
     deleted.add(image_id)
@@ -84,7 +85,7 @@ def test_every_upload_ends_once(pipeline: Pipeline) -> None:
     assert states["success"] + states["failure"] + states["deleted"] == UPLOADS
     assert states["deleted"] == len(deleted) > UPLOADS // 50
     assert dead_letters == 0
-    totals = records.statistics()
+    totals = records.statistics(SHARED)
     # A deleted image may have been counted before.
     assert states["success"] <= totals.success <= states["success"] + states["deleted"]
     assert states["failure"] <= totals.failure <= states["failure"] + states["deleted"]

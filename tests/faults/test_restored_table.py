@@ -7,6 +7,7 @@ index, but no stream, no TTL and no backups of its own. The steps are those of d
 import pytest
 
 from functions.delete_image import app as delete_image
+from image_pipeline.models import SHARED
 from image_pipeline.storage import clients, search_index, table, terms
 from tests.events import load_event
 from tests.faults.pipeline import READERS, Pipeline, keys, stored
@@ -40,7 +41,7 @@ def switch_on_stream_and_ttl() -> None:
 
 
 def found(word: str) -> set[str]:
-    return {record.image_id for record in search_index.search(terms.wanted(word), 10, None).records}
+    return {record.image_id for record in search_index.search(SHARED, terms.wanted(word), 10, None).records}
 
 
 @pytest.mark.parametrize("pipeline", ["DynamoDB Local"], indirect=True)

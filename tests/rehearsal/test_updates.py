@@ -80,6 +80,8 @@ VALUES: dict[str, list[dict[str, str]]] = {
     "JwtAudience": [TOKENS | {"JwtAudience": "one"}, TOKENS | {"JwtAudience": "one,two"}],
     "JwtDiscoveryUrl": [TOKENS | {"JwtDiscoveryUrl": "https://issuer.example/other"}],
     "JwtMaxKeyAgeHours": [TOKENS | {"JwtMaxKeyAgeHours": "48"}],
+    "Owners": [{"ApiAuth": "API_KEY", "Owners": "caller"}, TOKENS | {"Owners": "caller"}],
+    "OwnerClaim": [TOKENS | {"Owners": "caller", "OwnerClaim": "oid"}],
     "UploadRateLimit": [{"UploadRateLimit": "6"}],
     "UploadBurstLimit": [{"UploadBurstLimit": "12"}],
     "MaxConcurrentUploads": [{"MaxConcurrentUploads": "5"}, {"MaxConcurrentUploads": "6"}],

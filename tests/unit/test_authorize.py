@@ -15,6 +15,7 @@ from jwt.warnings import InsecureKeyLengthWarning
 
 from functions.authorize import app
 from image_pipeline import renewal
+from image_pipeline.http import owners
 from tests.oidc_issuer import AUDIENCE, Issuer
 from tools.local.gateway import LocalContext
 
@@ -27,6 +28,8 @@ def settings_of_the_issuer(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("JWT_ISSUER", issuer.url)
     monkeypatch.setenv("JWT_AUDIENCE", f"another-client, , {AUDIENCE}")
     monkeypatch.setenv("JWT_MAX_KEY_AGE_HOURS", "24")
+    monkeypatch.setenv("OWNERS", "shared")
+    monkeypatch.setenv("OWNER_CLAIM", "sub")
 
 
 class Clock:
@@ -243,6 +246,19 @@ def _signed(issuer: Issuer, header: bytes, payload: bytes) -> str:
 )
 def test_the_principal_is_never_empty(issuer: Issuer, changes: dict[str, Any], principal: str) -> None:
     assert authorize(issuer.token("first", **changes))["principalId"] == principal
+
+
+def test_the_owner_is_a_text_in_the_claim(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert authorize(issuer.token("first"))["context"] == {"owner": owners.of_token(issuer.url, "sub", "a-user")}
+    monkeypatch.setenv("OWNER_CLAIM", "oid")
+    named = authorize(issuer.token("first", oid="a-person"))
+    assert named["context"] == {"owner": owners.of_token(issuer.url, "oid", "a-person")}
+    for other in (None, "", 5, ["a-person"], {"a": "person"}):
+        token = issuer.token("first", oid=other)
+        monkeypatch.setenv("OWNERS", "shared")
+        assert authorize(token)["context"] == {}
+        monkeypatch.setenv("OWNERS", "caller")
+        assert refused(token)
 
 
 @pytest.mark.parametrize("kind", ["JWT", "jwt", "at+jwt", "application/at+jwt", "AT+JWT", None])

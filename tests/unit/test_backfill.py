@@ -15,6 +15,7 @@ from botocore.exceptions import ReadTimeoutError
 from moto.server import ThreadedMotoServer
 
 from image_pipeline import settings
+from image_pipeline.models import SHARED
 from image_pipeline.storage import claims, clients, keys, records, table
 from tests.deployed_stack import STACK, Call, error, failing, instead
 from tests.pictures import scene_png
@@ -92,7 +93,7 @@ def test_a_backfill_queues_each_image_once(capsys: pytest.CaptureFixture[str]) -
     for key in waiting():
         image_id = keys.image_of_file(key)
         assert image_id
-        records.delete(image_id)
+        records.delete(SHARED, image_id)
         clients.s3().delete_object(Bucket=settings.uploads_bucket(), Key=key)
     assert run() == 0
     assert "0 images are queued, 3 were queued before" in capsys.readouterr().out
@@ -226,7 +227,7 @@ def test_an_item_of_another_attempt_is_not_taken_back() -> None:
     put("trips/b.jpg")
     (found,) = deployed.objects(BUCKET)
     image_id = backfill.image_id(BUCKET, "trips/b.jpg", found["ETag"])
-    claims.request(image_id, "b.jpg")
+    claims.request(SHARED, image_id, "b.jpg")
     with failing(breaks("CopyObject", error("NoSuchKey", status=404))):
         assert run() == 1
     assert table.find(keys.image(image_id)) is not None
@@ -235,7 +236,7 @@ def test_an_item_of_another_attempt_is_not_taken_back() -> None:
 @pytest.mark.parametrize("status", ["processing", "success"])
 def test_an_item_that_a_worker_has_taken_is_not_taken_back(status: str) -> None:
     image_id, attempt = str(uuid4()), str(uuid4())
-    claims.request(image_id, "b.jpg", attempt=attempt)
+    claims.request(SHARED, image_id, "b.jpg", attempt=attempt)
     table.write_batch([{**keys.image(image_id), "status": status, "attempt": attempt}])
     claims.withdraw(image_id, attempt)
     assert table.find(keys.image(image_id)) is not None

@@ -9,6 +9,7 @@ import pytest
 
 from functions.check_images import app
 from functions.get_image import app as get_image
+from image_pipeline.models import SHARED
 from image_pipeline.storage import claims, clients, keys, records, table
 from tests.events import load_event, send
 from tests.presigned import without_signatures
@@ -61,7 +62,7 @@ def test_an_image_in_any_state_looks_as_it_does_alone(details: str) -> None:
     finished, requested, taken, failed = (str(uuid4()) for _ in range(4))
     store_sample(sample_image(finished))
     for image_id in (requested, taken, failed):
-        claims.request(image_id, "a.jpg")
+        claims.request(SHARED, image_id, "a.jpg")
     claims.take(taken)
     claim, *_ = claims.take(failed)
     records.fail(claim, "failure", "a.jpg", "It failed.")
@@ -83,7 +84,7 @@ def test_deleted_and_expired_images_are_missing() -> None:
     deleted, expired = str(uuid4()), str(uuid4())
     for image_id in (IMAGE_ID, deleted, expired):
         store_sample(sample_image(image_id))
-    records.delete(deleted)
+    records.delete(SHARED, deleted)
     item = table.find(keys.image(expired))
     assert item is not None
     table.put({**item, "expires_at": int(time.time()) - 1, "attempt": "x"})

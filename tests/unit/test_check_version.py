@@ -23,6 +23,7 @@ from image_pipeline.errors import (
     UndecodableImageError,
 )
 from image_pipeline.http import version_check
+from image_pipeline.models import SHARED
 from image_pipeline.storage import clients, records
 from image_processing import pictures, uploads
 from tests.stored import table_items
@@ -111,7 +112,7 @@ def test_both_pictures_get_captions_and_their_images_are_deleted(version: Versio
     ]
     assert all(0 < each["seconds"] < 10 for each in report["pictures"])
     assert statuses() == ["deleted", "deleted"]
-    assert records.statistics().failure == 0
+    assert records.statistics(SHARED).failure == 0
     for event in version.events:
         assert "requestTimeEpoch" not in event["requestContext"]
         assert event["isBase64Encoded"] is True
@@ -143,10 +144,10 @@ def test_a_response_that_asks_for_another_try_gets_it(
 ) -> None:
     process, errors = uploads.process, [error]
 
-    def slow(upload: Any) -> Any:
+    def slow(owner: str, upload: Any) -> Any:
         if errors:
             raise errors.pop()
-        return process(upload)
+        return process(owner, upload)
 
     monkeypatch.setattr(uploads, "process", slow)
     assert check()["passed"]

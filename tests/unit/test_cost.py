@@ -14,6 +14,7 @@ from botocore.model import OperationModel
 
 from clients import prices
 from image_pipeline import settings
+from image_pipeline.models import SHARED
 from image_pipeline.storage import clients, keys, records, table, terms
 from tests.events import load_event, upload_event
 from tests.permissions import call
@@ -154,8 +155,8 @@ def event_of(name: str, image_id: str) -> dict[str, Any]:
 
 def know_the_words_of(image_id: str) -> None:
     """Other images have the same words, as most images of a large table."""
-    record = records.get(image_id)
-    table.write_batch([keys.word(term) for term in terms.vocabulary(record.caption, record.original_name)])
+    record = records.get(SHARED, image_id)
+    table.write_batch([keys.word(SHARED, term) for term in terms.vocabulary(record.caption, record.original_name)])
 
 
 def units_of_a_form() -> Counter[tuple[str, str, str]]:

@@ -12,7 +12,7 @@ from functions.create_upload import app
 from functions.process_upload import app as process_upload
 from image_pipeline import settings
 from image_pipeline.http.requests import CONTENT_TYPES
-from image_pipeline.models import any_of
+from image_pipeline.models import SHARED, any_of
 from image_pipeline.storage import clients, keys, records
 from tests.events import load_event, send
 from tests.pictures import scene_png
@@ -100,7 +100,7 @@ def test_the_worker_takes_a_file_of_unknown_type() -> None:
     event["Records"][0]["body"] = event["Records"][0]["body"].replace(IMAGE_ID, image_id)
     response = process_upload.lambda_handler(event, LocalContext("ProcessUploadFunction"))
     assert response == {"batchItemFailures": []}
-    assert records.get(image_id).metadata.format == "PNG"
+    assert records.get(SHARED, image_id).metadata.format == "PNG"
 
 
 def test_the_image_item_exists_before_the_file() -> None:

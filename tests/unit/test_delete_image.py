@@ -5,6 +5,7 @@ import pytest
 
 from functions.delete_image import app
 from image_pipeline.errors import ImageNotFoundError, StorageError
+from image_pipeline.models import SHARED
 from image_pipeline.storage import claims, records
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event, send
@@ -25,9 +26,9 @@ def test_an_image_is_deleted_once_and_then_missing() -> None:
     store_sample(sample_image(IMAGE_ID))
     assert delete() == (200, DELETED)
     assert delete() == (404, MISSING)
-    assert records.newest(10).records == []
+    assert records.newest(SHARED, 10).records == []
     with pytest.raises(ImageNotFoundError):
-        records.get(IMAGE_ID)
+        records.get(SHARED, IMAGE_ID)
 
 
 def test_an_unknown_image_is_not_found_and_leaves_no_item() -> None:
@@ -46,7 +47,7 @@ def test_no_content_stays_and_the_item_expires_when_no_attempt_can_run() -> None
 
 
 def test_a_requested_or_failed_image_can_be_deleted() -> None:
-    claims.request(IMAGE_ID, "a.jpg")
+    claims.request(SHARED, IMAGE_ID, "a.jpg")
     assert delete() == (200, DELETED)
     with pytest.raises(ImageNotFoundError):
         claims.take(IMAGE_ID)
@@ -55,7 +56,7 @@ def test_a_requested_or_failed_image_can_be_deleted() -> None:
 @pytest.mark.parametrize("way", ["direct", "form"])
 def test_an_image_that_is_deleted_while_it_is_processed_does_not_come_back(way: str) -> None:
     if way == "direct":
-        claims.request(IMAGE_ID, "a.jpg")
+        claims.request(SHARED, IMAGE_ID, "a.jpg")
         claim, *_ = claims.take(IMAGE_ID)
     else:
         claim = Claim(IMAGE_ID, "attempt", None)
@@ -65,5 +66,5 @@ def test_an_image_that_is_deleted_while_it_is_processed_does_not_come_back(way: 
         records.save(claim, sample_image(IMAGE_ID))
     with pytest.raises(StorageError):
         records.fail(claim, "failure", "a.jpg", "It failed.")
-    assert records.statistics().success == records.statistics().failure == 0
+    assert records.statistics(SHARED).success == records.statistics(SHARED).failure == 0
     assert delete() == (404, MISSING)

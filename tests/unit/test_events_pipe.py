@@ -9,7 +9,7 @@ import pytest
 
 from image_pipeline import settings
 from image_pipeline.errors import ATTEMPTS_FAILED
-from image_pipeline.models import CaptionModel
+from image_pipeline.models import SHARED, CaptionModel
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
 from tests.stored import table_items
@@ -62,6 +62,7 @@ def test_a_processed_image(pipe: dict[str, Any]) -> None:
         "ImageProcessed",
         {
             "image_key": f"IMAGE#{IMAGE_ID}",
+            "owner": SHARED,
             "status": "success",
             "original_name": "hehhhh.jpg",
             "caption": "a cartoon picture of two people standing in front of a city",
@@ -79,7 +80,7 @@ def test_a_failed_image(pipe: dict[str, Any]) -> None:
 
 
 def test_a_temporary_failure_is_published_once_and_then_the_success(pipe: dict[str, Any]) -> None:
-    claims.request(IMAGE_ID, "a.jpg")
+    claims.request(SHARED, IMAGE_ID, "a.jpg")
     claim, *_ = claims.take(IMAGE_ID)
     records.fail_temporarily(claim)
     (failed,) = table_items("IMAGE#")
@@ -98,12 +99,19 @@ def test_a_temporary_failure_is_published_once_and_then_the_success(pipe: dict[s
 
 def test_a_deleted_image(pipe: dict[str, Any]) -> None:
     store_sample(sample_image(IMAGE_ID))
-    records.delete(IMAGE_ID)
+    records.delete(SHARED, IMAGE_ID)
     (item,) = table_items("IMAGE#")
     kind, detail = published(pipe, item) or ("", {})
     assert (kind, detail) == (
         "ImageDeleted",
-        {"image_key": f"IMAGE#{IMAGE_ID}", "status": "deleted", "original_name": "", "caption": "", "error": ""},
+        {
+            "image_key": f"IMAGE#{IMAGE_ID}",
+            "owner": SHARED,
+            "status": "deleted",
+            "original_name": "",
+            "caption": "",
+            "error": "",
+        },
     )
 
 
@@ -123,16 +131,16 @@ def test_a_new_caption_of_an_image_of_an_older_version(pipe: dict[str, Any]) -> 
         UpdateExpression="REMOVE #error, #event",
         ExpressionAttributeNames={"#error": "error", "#event": "event"},
     )
-    record = records.get(IMAGE_ID)
+    record = records.get(SHARED, IMAGE_ID)
     records.replace_caption(record, "a new caption", Decimal("0.5"), CaptionModel("new", "1", "int8"))
     (item,) = table_items("IMAGE#")
     kind, detail = published(pipe, item) or ("", {})
     assert (kind, detail["caption"], detail["error"]) == ("ImageProcessed", "a new caption", "")
-    assert records.get(IMAGE_ID).caption == "a new caption"
+    assert records.get(SHARED, IMAGE_ID).caption == "a new caption"
 
 
 def test_other_changes_publish_nothing(pipe: dict[str, Any]) -> None:
-    claims.request(IMAGE_ID, "a.jpg")
+    claims.request(SHARED, IMAGE_ID, "a.jpg")
     (requested,) = table_items("IMAGE#")
     claims.take(IMAGE_ID)
     (processing,) = table_items("IMAGE#")

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from functions.get_image import app
 from image_pipeline.errors import ATTEMPTS_FAILED
 from image_pipeline.http import bodies
+from image_pipeline.models import SHARED
 from image_pipeline.storage import claims, clients, keys, records, table, waits
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event, send
@@ -62,7 +63,7 @@ def test_an_image_of_an_older_version_has_no_prompt_and_no_confidence() -> None:
     item = table.find(keys.image(IMAGE_ID))
     assert item is not None
     table.put({name: value for name, value in item.items() if name not in {"caption_prompt", "caption_confidence"}})
-    record = records.get(IMAGE_ID)
+    record = records.get(SHARED, IMAGE_ID)
     assert (record.caption_prompt, record.caption_confidence) == ("", None)
     details = bodies.image(record, ["caption"])["data"]["caption_details"]
     assert (details["prompt"], details["confidence"]) == (None, None)
@@ -74,7 +75,7 @@ MISSING = {"current_status": "failure", "data": "Image does not exist. Please vi
 def test_an_unknown_or_deleted_image_is_not_found() -> None:
     assert get("get_image_not_found") == (404, MISSING)
     store_sample(sample_image(IMAGE_ID))
-    records.delete(IMAGE_ID)
+    records.delete(SHARED, IMAGE_ID)
     assert get() == (404, MISSING)
 
 
@@ -86,7 +87,7 @@ def test_a_failed_image_says_why() -> None:
 
 
 def test_a_failure_of_the_pipeline_is_temporary() -> None:
-    claims.request(IMAGE_ID, "a.jpg")
+    claims.request(SHARED, IMAGE_ID, "a.jpg")
     claim, *_ = claims.take(IMAGE_ID)
     records.fail_temporarily(claim)
     data = {"image_id": IMAGE_ID, "original_name": "a.jpg"}
@@ -95,7 +96,7 @@ def test_a_failure_of_the_pipeline_is_temporary() -> None:
 
 
 def test_an_image_is_processing_from_the_moment_its_upload_is_requested() -> None:
-    claims.request(IMAGE_ID, "a.jpg")
+    claims.request(SHARED, IMAGE_ID, "a.jpg")
     data = {"image_id": IMAGE_ID, "original_name": "a.jpg"}
     shown = {"image_status": "processing", "data": data, "error": None}
     assert get() == (200, {"current_status": "success", "data": shown})
@@ -112,7 +113,7 @@ def test_a_failed_image_of_an_older_version_is_shown() -> None:
 
 
 def test_a_client_may_wait_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    claims.request(IMAGE_ID, "a.jpg")
+    claims.request(SHARED, IMAGE_ID, "a.jpg")
     claim, *_ = claims.take(IMAGE_ID)
     pauses: list[float] = []
 
@@ -129,7 +130,7 @@ def test_a_client_may_wait_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_waiting_ends_in_time_for_a_response(monkeypatch: pytest.MonkeyPatch) -> None:
-    claims.request(IMAGE_ID, "a.jpg")
+    claims.request(SHARED, IMAGE_ID, "a.jpg")
     start = now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
 
@@ -150,11 +151,11 @@ def test_waiting_ends_in_time_for_a_response(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_first_pause_is_the_longest_and_the_last_read_is_at_the_end(
     monkeypatch: pytest.MonkeyPatch, seconds: float, expected: list[float]
 ) -> None:
-    claims.request(IMAGE_ID, "a.jpg")
+    claims.request(SHARED, IMAGE_ID, "a.jpg")
     pauses: list[float] = []
     monkeypatch.setattr(time, "monotonic", lambda: 1000 + sum(pauses))
     monkeypatch.setattr(time, "sleep", pauses.append)
-    records.wait(IMAGE_ID, seconds)
+    records.wait(SHARED, IMAGE_ID, seconds)
     assert pauses == pytest.approx(expected)
 
 
@@ -187,7 +188,7 @@ def waited(clock: Clock, seconds: int = 20) -> float:
 
 def test_only_so_many_requests_wait_at_the_same_time(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     monkeypatch.setenv("MAX_CONCURRENT_WAITS", "3")
-    claims.request(IMAGE_ID, "a.jpg")
+    claims.request(SHARED, IMAGE_ID, "a.jpg")
     start = clock.now
     # All of them begin at the same time, in the same window.
     expected = [2, 2, 2, 0, 0]
@@ -201,7 +202,7 @@ def test_only_so_many_requests_wait_at_the_same_time(monkeypatch: pytest.MonkeyP
 
 def test_a_waiting_request_keeps_its_place_in_each_window(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     monkeypatch.setenv("MAX_CONCURRENT_WAITS", "1")
-    claims.request(IMAGE_ID, "a.jpg")
+    claims.request(SHARED, IMAGE_ID, "a.jpg")
     start = clock.now
     assert waited(clock, 12) == 12
     # In the three windows of the first request, no other waits.
@@ -225,7 +226,7 @@ def test_requests_that_need_not_wait_take_no_place(clock: Clock) -> None:  # noq
 
 
 def test_a_request_does_not_wait_if_the_table_cannot_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    claims.request(IMAGE_ID, "a.jpg")
+    claims.request(SHARED, IMAGE_ID, "a.jpg")
     refused = ClientError({"Error": {"Code": "InternalServerError"}}, "UpdateItem")
     monkeypatch.setattr(clients.dynamodb(), "update_item", Mock(side_effect=refused))
     start = time.monotonic()
@@ -236,7 +237,7 @@ def test_a_request_does_not_wait_if_the_table_cannot_count(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("state", ["requested", "taken", "finished", "failed"])
 def test_a_response_has_retry_after_only_while_the_image_is_processed(state: str) -> None:
-    claims.request(IMAGE_ID, "a.jpg")
+    claims.request(SHARED, IMAGE_ID, "a.jpg")
     if state != "requested":
         claim, *_ = claims.take(IMAGE_ID)
         if state == "finished":

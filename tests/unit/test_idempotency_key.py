@@ -20,7 +20,7 @@ from image_pipeline.errors import (
     UndecodableImageError,
 )
 from image_pipeline.http import requests
-from image_pipeline.models import ThumbnailSize
+from image_pipeline.models import SHARED, ThumbnailSize
 from image_pipeline.storage import claims, clients, records
 from image_processing.captions import Captioner
 from tests.events import upload_event
@@ -44,7 +44,7 @@ def post(content: bytes, key: str | None = KEY) -> tuple[int, dict[str, Any], di
 
 
 def counts() -> tuple[int, int]:
-    totals = records.statistics()
+    totals = records.statistics(SHARED)
     return totals.success, totals.failure
 
 
@@ -95,7 +95,7 @@ def test_an_invalid_key_is_refused(key: str) -> None:
 
 
 def test_a_request_that_is_still_running_is_not_started_again(captioned: Mock) -> None:
-    claims.claim(KEY, digest(scene_png()))
+    claims.claim(SHARED, KEY, digest(scene_png()))
     status, body, headers = post(scene_png())
     message = "A request with this Idempotency-Key is still being processed. Please try again in a moment."
     assert (status, body) == (409, {"current_status": "failure", "error": message})
@@ -110,7 +110,7 @@ def test_a_crashed_attempt_is_taken_over_after_its_lease_which_depends_on_the_ti
     monkeypatch: pytest.MonkeyPatch, timeout: str, running: float, over: float
 ) -> None:
     monkeypatch.setenv("GATEWAY_TIMEOUT_SECONDS", timeout)
-    claims.claim(KEY, digest(scene_png()))
+    claims.claim(SHARED, KEY, digest(scene_png()))
     pass_time(monkeypatch, running)
     assert post(scene_png())[0] == 409
     pass_time(monkeypatch, over)
@@ -121,17 +121,17 @@ def test_a_crashed_attempt_is_taken_over_after_its_lease_which_depends_on_the_ti
 def test_a_lease_is_half_a_minute_to_the_millisecond(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = 1_742_126_400.25
     monkeypatch.setattr("image_pipeline.storage.claims.time.time", lambda: begun)
-    first = claims.claim(KEY, digest(scene_png()))
+    first = claims.claim(SHARED, KEY, digest(scene_png()))
     monkeypatch.setattr("image_pipeline.storage.claims.time.time", lambda: begun + 29.999)
     with pytest.raises(RequestRunningError):
-        claims.claim(KEY, digest(scene_png()))
+        claims.claim(SHARED, KEY, digest(scene_png()))
     monkeypatch.setattr("image_pipeline.storage.claims.time.time", lambda: begun + 30)
-    second = claims.claim(KEY, digest(scene_png()))
+    second = claims.claim(SHARED, KEY, digest(scene_png()))
     assert first.image_id != second.image_id
 
 
 def test_an_attempt_that_lost_its_claim_stores_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = claims.claim(KEY, digest(scene_png()))
+    slow = claims.claim(SHARED, KEY, digest(scene_png()))
     claims.reserve(slow, "a.jpg")
     pass_time(monkeypatch, 31)
     _, body, _ = post(scene_png())
@@ -161,7 +161,7 @@ def test_a_claim_for_a_damaged_file_raises_the_same_error_again() -> None:
     damaged = scene_png()[:200]
     post(damaged)
     with pytest.raises(UndecodableImageError):
-        claims.claim(KEY, digest(damaged))
+        claims.claim(SHARED, KEY, digest(damaged))
 
 
 def test_a_key_is_for_one_prompt(captioned: Mock) -> None:
@@ -222,12 +222,12 @@ def test_a_claim_whose_first_reply_is_lost_inside_botocore_is_recognised(monkeyp
 
 
 def test_a_refused_claim_needs_no_second_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    claims.claim(KEY, digest(scene_png()))
+    claims.claim(SHARED, KEY, digest(scene_png()))
     monkeypatch.setattr(clients.dynamodb(), "get_item", None)
     with pytest.raises(RequestRunningError):
-        claims.claim(KEY, digest(scene_png()))
+        claims.claim(SHARED, KEY, digest(scene_png()))
     with pytest.raises(RequestKeyReusedError):
-        claims.claim(KEY, digest(OTHER))
+        claims.claim(SHARED, KEY, digest(OTHER))
 
 
 def digest(content: bytes) -> str:

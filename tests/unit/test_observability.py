@@ -22,6 +22,7 @@ from image_pipeline.errors import (
     ServiceStartingError,
     StorageError,
 )
+from image_pipeline.models import SHARED
 from image_pipeline.storage import claims, clients, keys
 from image_processing import captions, cold_start, uploads
 from image_processing.captions import Captioner
@@ -49,7 +50,7 @@ def form(event: str) -> None:
 
 def direct_upload(content: bytes) -> None:
     image_id = str(uuid4())
-    claims.request(image_id, "scene.png")
+    claims.request(SHARED, image_id, "scene.png")
     clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(image_id), Body=content)
     event = load_event("process_upload")
     event["Records"][0]["body"] = event["Records"][0]["body"].replace(IMAGE_ID, image_id)

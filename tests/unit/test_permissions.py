@@ -16,7 +16,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from image_pipeline import settings
 from image_pipeline.errors import CaptionError
-from image_pipeline.models import CaptionModel, ThumbnailSize
+from image_pipeline.models import SHARED, CaptionModel, ThumbnailSize
 from image_pipeline.storage import claims, clients, keys, records, search_index, thumbnail_store
 from image_processing.captions import Captioner
 from tests.events import EVENTS, load_event, upload_event
@@ -118,7 +118,7 @@ def direct_uploads(patch: Patch) -> None:
         clients.dynamodb().delete_item(
             TableName=settings.table_name(), Key={name: {"S": value} for name, value in keys.image(IMAGE_ID).items()}
         )
-        claims.request(IMAGE_ID, "scene.png")
+        claims.request(SHARED, IMAGE_ID, "scene.png")
         if content is not None:
             key = keys.uploaded_file(IMAGE_ID)
             clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=key, Body=content)
@@ -128,7 +128,7 @@ def direct_uploads(patch: Patch) -> None:
 def direct_uploads_that_fail(patch: Patch) -> None:
     """The first attempt, the last one, and one after a redrive."""
     patch.setattr(Captioner, "caption", Mock(side_effect=CaptionError))
-    claims.request(IMAGE_ID, "scene.png")
+    claims.request(SHARED, IMAGE_ID, "scene.png")
     clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(IMAGE_ID), Body=scene_png())
     event = load_event("process_upload")
     for number in (1, claims.MAX_ATTEMPTS, 1):
@@ -140,7 +140,7 @@ def new_captions(_: Patch) -> None:
     """From the thumbnail, and from the original if it is kept."""
     old = CaptionModel("an-older-model", "1", "fp32")
     for is_kept in (False, True):
-        record = records.get(image_id_of(upload(scene_png())))
+        record = records.get(SHARED, image_id_of(upload(scene_png())))
         records.replace_caption(record, "an old caption", Decimal(1), old)
         if is_kept:
             key = keys.original(record.image_id)
@@ -148,12 +148,12 @@ def new_captions(_: Patch) -> None:
         event = load_event("process_upload")
         event["Records"][0]["body"] = json.dumps({"caption": record.image_id})
         assert call("ProcessUploadFunction", event) == {"batchItemFailures": []}
-        assert records.get(record.image_id).caption != "an old caption"
+        assert records.get(SHARED, record.image_id).caption != "an old caption"
 
 
 def waits_for_the_end(patch: Patch) -> None:
     patch.setattr(time, "sleep", lambda _: None)
-    claims.request(IMAGE_ID, "scene.png")
+    claims.request(SHARED, IMAGE_ID, "scene.png")
     assert call("GetImageFunction", load_event("get_image", wait="1"))["headers"]["Retry-After"]
 
 

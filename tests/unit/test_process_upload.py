@@ -10,7 +10,7 @@ from functions.process_upload import app
 from image_pipeline import observability, settings
 from image_pipeline.errors import ATTEMPTS_FAILED, CaptionError, DeadlineError, ImageNotFoundError, StorageError
 from image_pipeline.http import bodies
-from image_pipeline.models import ImageRecord, UnfinishedImage
+from image_pipeline.models import SHARED, ImageRecord, UnfinishedImage
 from image_pipeline.storage import claims, clients, file_store, keys, records, table
 from image_processing import captions
 from image_processing.captions import Captioner
@@ -49,7 +49,7 @@ def uploaded() -> list[str]:
 
 
 def counts() -> tuple[int, int]:
-    totals = records.statistics()
+    totals = records.statistics(SHARED)
     return totals.success, totals.failure
 
 
@@ -60,7 +60,7 @@ def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 def shown() -> dict[str, Any]:
     """Return what GET /api/images/{image_id} says about the image, without its data."""
-    body = bodies.image_details(records.find(IMAGE_ID), [])["data"]
+    body = bodies.image_details(records.find(SHARED, IMAGE_ID), [])["data"]
     return {name: value for name, value in body.items() if name != "data"}
 
 
@@ -72,21 +72,21 @@ def fail_at_last(patch: pytest.MonkeyPatch, error: BaseException) -> None:
 
 
 def failed() -> str | None:
-    image = records.find(IMAGE_ID)
+    image = records.find(SHARED, IMAGE_ID)
     assert isinstance(image, UnfinishedImage)
     return image.error
 
 
 @pytest.fixture
 def requested(aws: None) -> None:  # noqa: ARG001 - it is needed first
-    claims.request(IMAGE_ID, "scene.png")
+    claims.request(SHARED, IMAGE_ID, "scene.png")
 
 
 @pytest.mark.usefixtures("requested")
 def test_a_file_becomes_a_finished_image() -> None:
     send(scene_png())
     assert process() == []
-    image = records.find(IMAGE_ID)
+    image = records.find(SHARED, IMAGE_ID)
     assert isinstance(image, ImageRecord)
     assert image.original_name == "scene.png"
     assert image.caption
@@ -96,10 +96,10 @@ def test_a_file_becomes_a_finished_image() -> None:
 
 
 def test_the_caption_begins_with_the_prompt_of_the_request() -> None:
-    claims.request(IMAGE_ID, "scene.png", "a small blue")
+    claims.request(SHARED, IMAGE_ID, "scene.png", "a small blue")
     send(scene_png())
     assert process() == []
-    image = records.get(IMAGE_ID)
+    image = records.get(SHARED, IMAGE_ID)
     assert image.caption_prompt == "a small blue"
     assert image.caption.startswith("a small blue ")
 
@@ -121,9 +121,9 @@ def test_a_model_that_loads_slowly_only_delays_the_upload(monkeypatch: pytest.Mo
 def test_a_message_that_comes_twice_is_processed_once() -> None:
     send(scene_png())
     assert process() == []
-    first = records.find(IMAGE_ID)
+    first = records.find(SHARED, IMAGE_ID)
     assert process() == []
-    assert records.find(IMAGE_ID) == first
+    assert records.find(SHARED, IMAGE_ID) == first
     assert counts() == (1, 0)
 
 
@@ -180,7 +180,7 @@ def test_a_file_without_an_item_is_deleted() -> None:
 @pytest.mark.usefixtures("requested")
 def test_a_deleted_image_is_not_processed() -> None:
     send(scene_png())
-    records.delete(IMAGE_ID)
+    records.delete(SHARED, IMAGE_ID)
     assert process() == []
     assert uploaded() == bucket_keys() == []
     assert counts() == (0, 0)
@@ -293,10 +293,10 @@ def test_a_success_after_a_crash_of_the_last_attempt_replaces_the_failure(monkey
     assert shown() == TEMPORARY
     pass_time(monkeypatch, 902)
     assert process() == []
-    image = records.get(IMAGE_ID)
+    image = records.get(SHARED, IMAGE_ID)
     assert image.original_name == "scene.png"
     assert counts() == (1, 0)
-    assert records.statistics().total_processing_time == image.time_taken
+    assert records.statistics(SHARED).total_processing_time == image.time_taken
     assert uploaded() == []
     (item,) = table_items("IMAGE#")
     assert "lease" not in item
@@ -308,7 +308,7 @@ def test_a_success_after_a_crash_of_the_last_attempt_replaces_the_failure(monkey
 def test_a_last_attempt_that_succeeds_counts_no_failure() -> None:
     send(scene_png())
     assert process(delivery(claims.MAX_ATTEMPTS)) == []
-    assert records.get(IMAGE_ID).caption
+    assert records.get(SHARED, IMAGE_ID).caption
     assert counts() == (1, 0)
 
 
@@ -360,9 +360,9 @@ def test_a_file_that_turns_out_to_be_damaged_fails_for_good(
 def test_a_temporary_failure_can_be_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     send(scene_png())
     fail_at_last(monkeypatch, CaptionError())
-    records.delete(IMAGE_ID)
+    records.delete(SHARED, IMAGE_ID)
     with pytest.raises(ImageNotFoundError):
-        records.find(IMAGE_ID)
+        records.find(SHARED, IMAGE_ID)
     pass_time(monkeypatch, 902)
     assert process() == []
     assert uploaded() == []
@@ -385,7 +385,7 @@ def test_a_last_attempt_that_cannot_store_the_failure_does_not_begin(
 
 
 def test_no_personal_data_is_logged(logged: Any) -> None:
-    claims.request(IMAGE_ID, "my-name.png")
+    claims.request(SHARED, IMAGE_ID, "my-name.png")
     send(scene_png())
     process()
     lines = [json.loads(line) for line in logged.getvalue().splitlines()]

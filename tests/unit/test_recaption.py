@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from image_pipeline.models import CaptionModel
+from image_pipeline.models import SHARED, CaptionModel
 from image_pipeline.storage import keys, records, table
 from tests.deployed_stack import STACK, all_bodies, instead
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
@@ -32,7 +32,7 @@ def test_images_with_the_caption_of_another_model_are_queued(
     others = [sample_image(minutes=minutes) for minutes in range(12)]
     for record in (sample_image(IMAGE_ID), *others):
         store_sample(record)
-    records.replace_caption(records.get(IMAGE_ID), "a caption", Decimal("0.5"), model)
+    records.replace_caption(records.get(SHARED, IMAGE_ID), "a caption", Decimal("0.5"), model)
     old = [record for record in others if record.caption_model != model]
     assert recaption.main([STACK, MODEL_JSON]) == 0
     assert f"{len(old)} images are queued, {13 - len(old)} have a caption of this model" in capsys.readouterr().out

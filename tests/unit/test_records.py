@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from image_pipeline import deadline, settings
 from image_pipeline.errors import DeadlineError, ImageNotFoundError, RefusedError, StorageError
-from image_pipeline.models import Statistics, ThumbnailSize, UnfinishedImage
+from image_pipeline.models import SHARED, Statistics, ThumbnailSize, UnfinishedImage
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
 from tests.faults.injection import Body
@@ -75,7 +75,7 @@ def record_argument(monkeypatch: pytest.MonkeyPatch, operation: str, argument: s
 def test_a_stored_record_is_read_back() -> None:
     record = sample_image()
     store_sample(record)
-    assert records.get(record.image_id) == record
+    assert records.get(SHARED, record.image_id) == record
 
 
 def test_the_format_of_a_stored_image_stays_the_same() -> None:
@@ -121,7 +121,7 @@ def test_a_size_or_a_format_that_only_a_newer_version_has_does_not_hide_an_image
         ExpressionAttributeNames={"#format": "format"},
         ExpressionAttributeValues=table.serialize({":new": "new"}),
     )
-    assert records.newest(1).records == [replace(record, metadata=replace(record.metadata, format="new"))]
+    assert records.newest(SHARED, 1).records == [replace(record, metadata=replace(record.metadata, format="new"))]
 
 
 def test_a_record_never_replaces_another() -> None:
@@ -129,7 +129,7 @@ def test_a_record_never_replaces_another() -> None:
     store_sample(first)
     with pytest.raises(StorageError):
         store_sample(sample_image(IMAGE_ID, minutes=1))
-    assert records.get(IMAGE_ID) == first
+    assert records.get(SHARED, IMAGE_ID) == first
     assert sum(item["success"] for item in table_items("STATS")) == 1
 
 
@@ -149,7 +149,7 @@ def test_a_lost_reply_is_recognised_by_its_attempt(monkeypatch: pytest.MonkeyPat
     FlakyWrites(monkeypatch, [ReadTimeoutError(endpoint_url="test")], applied=True)
     record = sample_image()
     store_sample(record)
-    assert records.get(record.image_id) == record
+    assert records.get(SHARED, record.image_id) == record
     assert [item["success"] for item in table_items("STATS")] == [1]
 
 
@@ -158,7 +158,7 @@ def test_a_success_is_not_taken_for_the_failure_of_the_same_attempt() -> None:
     store_sample(record, "attempt")
     with pytest.raises(StorageError):
         records.fail(Claim(record.image_id, "attempt", None), "failure", "a.jpg", "It failed.")
-    assert records.get(record.image_id) == record
+    assert records.get(SHARED, record.image_id) == record
     assert [item.get("failure") for item in table_items("STATS")] == [None]
 
 
@@ -256,16 +256,16 @@ def test_the_pauses_between_conflicts_are_random_and_grow(monkeypatch: pytest.Mo
 def test_a_failure_is_counted_kept_for_a_week_and_not_an_image() -> None:
     records.fail(Claim(IMAGE_ID, "attempt", None), "failure", "a.jpg", "It failed.")
     with pytest.raises(ImageNotFoundError):
-        records.get(IMAGE_ID)
+        records.get(SHARED, IMAGE_ID)
     (item,) = table_items("IMAGE#")
     assert set(item) == {"pk", "sk", "status", "event", "attempt", "original_name", "caption", "error", "expires_at"}
     assert 0 <= time.time() + 7 * 86400 - int(item["expires_at"]) < 60
-    assert records.statistics() == Statistics(success=0, failure=1, total_processing_time=Decimal(0))
+    assert records.statistics(SHARED) == Statistics(success=0, failure=1, total_processing_time=Decimal(0))
 
 
 def taken() -> Claim:
     """Return the claim of an attempt at a direct upload, whose file is IMAGE_ID."""
-    claims.request(IMAGE_ID, "a.jpg")
+    claims.request(SHARED, IMAGE_ID, "a.jpg")
     claim, *_ = claims.take(IMAGE_ID)
     return claim
 
@@ -282,15 +282,15 @@ def test_lost_replies_about_a_temporary_failure_and_what_replaces_it(
     writes = FlakyWrites(monkeypatch, lost(), applied=True)
     claim = records.fail_temporarily(claim)
     assert claim.has_failed
-    assert records.statistics().failure == 1
+    assert records.statistics(SHARED).failure == 1
     writes.errors = lost()
     if is_saved:
         records.save(claim, replace(sample_image(IMAGE_ID), time_taken=Decimal("0.25")))
-        assert records.statistics() == Statistics(success=1, failure=0, total_processing_time=Decimal("0.25"))
+        assert records.statistics(SHARED) == Statistics(success=1, failure=0, total_processing_time=Decimal("0.25"))
     else:
         records.fail(claim, "failure", "a.jpg", "It is damaged.")
-        assert records.statistics() == Statistics(success=0, failure=1, total_processing_time=Decimal(0))
-        assert records.find(IMAGE_ID) == UnfinishedImage(IMAGE_ID, "a.jpg", "It is damaged.")
+        assert records.statistics(SHARED) == Statistics(success=0, failure=1, total_processing_time=Decimal(0))
+        assert records.find(SHARED, IMAGE_ID) == UnfinishedImage(IMAGE_ID, "a.jpg", "It is damaged.")
 
 
 def test_a_temporary_failure_is_not_taken_for_the_final_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,7 +298,7 @@ def test_a_temporary_failure_is_not_taken_for_the_final_one(monkeypatch: pytest.
     FlakyWrites(monkeypatch, lost())
     with pytest.raises(StorageError):
         records.fail(claim, "failure", "a.jpg", "It is damaged.")
-    image = records.find(IMAGE_ID)
+    image = records.find(SHARED, IMAGE_ID)
     assert isinstance(image, UnfinishedImage)
     assert image.is_temporary
 
@@ -308,28 +308,28 @@ def test_an_attempt_that_has_lost_its_claim_stores_no_temporary_failure() -> Non
     records.save(claim, sample_image(IMAGE_ID))
     with pytest.raises(StorageError):
         records.fail_temporarily(claim)
-    assert records.get(IMAGE_ID)
-    assert records.statistics().failure == 0
+    assert records.get(SHARED, IMAGE_ID)
+    assert records.statistics(SHARED).failure == 0
 
 
 def test_an_image_expires_after_the_retention_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RETENTION_DAYS", "30")
     now = datetime.now(UTC)
     store_sample(replace(sample_image(IMAGE_ID), processed_at=now))
-    assert len(records.newest(10).records) == 1
-    records.get(IMAGE_ID)
+    assert len(records.newest(SHARED, 10).records) == 1
+    records.get(SHARED, IMAGE_ID)
     # DynamoDB removes an item some time after it has expired.
     monkeypatch.setattr(time, "time", (now + timedelta(days=30, seconds=1)).timestamp)
-    assert records.newest(10).records == []
+    assert records.newest(SHARED, 10).records == []
     for read in (records.get, records.find, records.delete):
         with pytest.raises(ImageNotFoundError):
-            read(IMAGE_ID)
+            read(SHARED, IMAGE_ID)
 
 
 def test_sums_are_exact_decimals() -> None:
     for _ in range(10):
         store_sample(sample_image(seconds_taken="0.1"))
-    assert records.statistics().total_processing_time == Decimal(1)
+    assert records.statistics(SHARED).total_processing_time == Decimal(1)
 
 
 def test_an_item_is_read_consistently(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,7 +348,7 @@ def test_a_connection_is_opened_by_a_read_that_may_fail(monkeypatch: pytest.Monk
 
 def test_statistics_are_one_consistent_read_of_all_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = record_argument(monkeypatch, "batch_get_item", "RequestItems")
-    records.statistics()
+    records.statistics(SHARED)
     keys = [{"pk": {"S": f"STATS#{number}"}, "sk": {"S": "STATS"}} for number in range(8)]
     assert asked == [{settings.table_name(): {"Keys": keys, "ConsistentRead": True}}]
 
@@ -379,7 +379,7 @@ def test_shards_that_are_left_unprocessed_are_read_again(monkeypatch: pytest.Mon
         store_sample(sample_image(seconds_taken="0.1"))
     partial = PartialReads(2)
     monkeypatch.setattr(clients.dynamodb(), "batch_get_item", partial)
-    assert records.statistics() == Statistics(success=20, failure=0, total_processing_time=Decimal(2))
+    assert records.statistics(SHARED) == Statistics(success=20, failure=0, total_processing_time=Decimal(2))
     assert [len(wanted[settings.table_name()]["Keys"]) for wanted in partial.asked] == [8, 7, 6]
     assert all(wanted[settings.table_name()]["ConsistentRead"] for wanted in partial.asked)
     assert pauses == [(0, 0.04), (0, 0.08)]
@@ -393,7 +393,7 @@ def test_shards_that_stay_unprocessed_are_an_error(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(clients.dynamodb(), "batch_get_item", unprocessed)
     with pytest.raises(StorageError):
-        records.statistics()
+        records.statistics(SHARED)
 
 
 def test_a_page_reads_little_more_than_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -401,7 +401,7 @@ def test_a_page_reads_little_more_than_it_shows(monkeypatch: pytest.MonkeyPatch)
     for minutes in range(8):
         store_sample(sample_image(minutes=minutes))
     asked = record_argument(monkeypatch, "query", "Limit")
-    assert len(records.newest(3).records) == 3
+    assert len(records.newest(SHARED, 3).records) == 3
     # Each of the four shards is read once, and one of them again: a fourth image shows that there is another page.
     assert asked == [2, 2, 2, 2, 2]
 
@@ -424,7 +424,7 @@ def test_a_page_takes_at_most_two_round_trips(monkeypatch: pytest.MonkeyPatch, l
         return query(**arguments)
 
     monkeypatch.setattr(clients.dynamodb(), "query", counted)
-    page = records.newest(limit)
+    page = records.newest(SHARED, limit)
     assert len(page.records) == limit
     assert page.end == keys.listing_position(page.records[-1])
     assert next(asked) <= 5

@@ -7,7 +7,7 @@ import pytest
 
 from image_pipeline import settings
 from image_pipeline.errors import StorageError
-from image_pipeline.models import ThumbnailSize
+from image_pipeline.models import SHARED, ThumbnailSize
 from image_pipeline.storage import claims, clients, keys, search_index, table, terms, thumbnail_store
 from tests.deployed_stack import STACK, all_bodies, bodies, error, failing, instead
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
@@ -21,11 +21,11 @@ def test_the_index_is_written_again(capsys: pytest.CaptureFixture[str]) -> None:
     for record in stored:
         store_sample(record)
     search_index.update(stored[0].image_id)
-    entry = keys.term("cartoon", keys.listing_position(stored[0]))
+    entry = keys.term(SHARED, "cartoon", keys.listing_position(stored[0]))
     table.write_batch([], [entry])
     assert reindex.main([STACK]) == 0
     assert "103 images are in the index" in capsys.readouterr().out
-    found = search_index.search(terms.wanted("cartoon picture"), 100, None)
+    found = search_index.search(SHARED, terms.wanted("cartoon picture"), 100, None)
     assert [record.image_id for record in found.records] == [record.image_id for record in stored[:2:-1]]
 
 
@@ -49,7 +49,7 @@ def test_an_image_that_cannot_be_indexed_is_named_and_the_others_are_indexed(
     assert "2 images are in the index" in shown.out
     assert ("images without an item" in shown.out) == (not options)
     assert f"  {stored[0].image_id}: ValidationException" in shown.out
-    found = search_index.search(terms.wanted("cartoon"), 100, None)
+    found = search_index.search(SHARED, terms.wanted("cartoon"), 100, None)
     assert [record.image_id for record in found.records] == [record.image_id for record in stored[:0:-1]]
 
 
@@ -57,7 +57,7 @@ def test_files_without_an_item_are_given_to_the_function_that_deletes_them(
     stack: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     store_sample(sample_image(IMAGE_ID))
-    claims.request(waiting_id := str(uuid4()), "a.jpg")
+    claims.request(SHARED, waiting_id := str(uuid4()), "a.jpg")
     gone = [str(uuid4()) for _ in range(13)]
     for image_id in (IMAGE_ID, waiting_id, gone[0]):
         clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(image_id), Body=b"x")

@@ -18,7 +18,7 @@ from functions.list_images import app as list_images
 from functions.upload_image import app as upload_image
 from image_pipeline import deadline
 from image_pipeline.errors import DeadlineError, StorageError
-from image_pipeline.models import ThumbnailSize
+from image_pipeline.models import SHARED, ThumbnailSize
 from image_pipeline.storage import clients, records, table, thumbnail_store
 from image_pipeline.threads import ThreadPool
 from image_processing import captions
@@ -126,7 +126,7 @@ def test_a_caption_that_takes_too_long_is_ended_and_the_failure_is_stored_in_tim
     assert_nothing_runs_on(before)
     assert [item["status"] for item in table_items("IMAGE#")] == ["failure"]
     assert bucket_keys() == []
-    assert records.statistics().failure == 1
+    assert records.statistics(SHARED).failure == 1
 
 
 def test_the_next_caption_on_the_same_container_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ def test_a_model_that_loads_too_slowly_is_no_failure_and_serves_the_next_request
     may_load.set()
     assert upload(29, key)[0] == 200
     assert captions.load_captioner.cache_info().currsize == 1
-    assert (records.statistics().success, records.statistics().failure) == (1, 0)
+    assert (records.statistics(SHARED).success, records.statistics(SHARED).failure) == (1, 0)
 
 
 def test_a_caption_that_begins_late_because_the_model_was_loading_is_no_failure(
@@ -231,10 +231,10 @@ def test_a_call_that_may_take_longer_than_the_function_is_not_made(handler: Call
     [
         partial(thumbnail_store.put, "key.png", b""),
         partial(thumbnail_store.delete_all, IMAGE_ID),
-        partial(records.get, IMAGE_ID),
-        partial(records.find_all, [IMAGE_ID]),
-        records.statistics,
-        partial(records.newest, 50),
+        partial(records.get, SHARED, IMAGE_ID),
+        partial(records.find_all, SHARED, [IMAGE_ID]),
+        partial(records.statistics, SHARED),
+        partial(records.newest, SHARED, 50),
         partial(store_sample, sample_image(IMAGE_ID)),
     ],
 )

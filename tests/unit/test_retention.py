@@ -9,6 +9,7 @@ import pytest
 
 from clients.upload_folder import uploader
 from image_pipeline import deadline, settings
+from image_pipeline.models import SHARED
 from image_pipeline.storage import claims, file_store, keys, records, table, uploads_queue
 from tools import template
 from tools.local.gateway import LocalContext
@@ -54,12 +55,12 @@ def file_time() -> timedelta:
 
 def lease_of_a_form() -> timedelta:
     now = time.time()
-    claims.claim("a-key", "0" * 64)
-    return lease(keys.request("a-key"), now)
+    claims.claim(SHARED, "a-key", "0" * 64)
+    return lease(keys.request(SHARED, "a-key"), now)
 
 
 def lease_of_a_worker() -> timedelta:
-    claims.request(IMAGE_ID, "a.jpg")
+    claims.request(SHARED, IMAGE_ID, "a.jpg")
     now = time.time()
     with deadline.of({}, LocalContext("ProcessUploadFunction", seconds=timeout("ProcessUploadFunction").seconds)):
         claims.take(IMAGE_ID)

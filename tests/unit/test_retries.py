@@ -11,7 +11,7 @@ import pytest
 from functions.process_upload import app
 from image_pipeline import settings
 from image_pipeline.errors import CaptionError, DeadlineError, StorageError
-from image_pipeline.models import ImageRecord
+from image_pipeline.models import SHARED, ImageRecord
 from image_pipeline.storage import claims, clients, keys, records, uploads_queue
 from image_processing.captions import Captioner
 from tests.events import load_event
@@ -42,7 +42,7 @@ def waits(aws: None, monkeypatch: pytest.MonkeyPatch) -> list[int]:  # noqa: ARG
 @pytest.fixture
 def event(aws: None) -> dict[str, Any]:  # noqa: ARG001 - its queue is needed first
     """The first delivery of the message about the file of IMAGE_ID, received from the queue."""
-    claims.request(IMAGE_ID, "scene.png")
+    claims.request(SHARED, IMAGE_ID, "scene.png")
     clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(IMAGE_ID), Body=scene_png())
     event = load_event("process_upload")
     (record,) = event["Records"]
@@ -82,7 +82,7 @@ def test_a_failed_attempt_leaves_no_lease_to_wait_for(
 ) -> None:
     fail(monkeypatch, event)
     assert process(event, 2) == []
-    assert isinstance(records.find(IMAGE_ID), ImageRecord)
+    assert isinstance(records.find(SHARED, IMAGE_ID), ImageRecord)
     assert waits == [30]
 
 
@@ -91,7 +91,7 @@ def test_a_failed_last_attempt_leaves_no_lease_that_a_redrive_waits_for(
 ) -> None:
     fail(monkeypatch, event, claims.MAX_ATTEMPTS)
     assert process(event) == []
-    assert isinstance(records.find(IMAGE_ID), ImageRecord)
+    assert isinstance(records.find(SHARED, IMAGE_ID), ImageRecord)
 
 
 def test_a_message_does_not_come_back_before_the_lease_of_another_attempt_ends(
@@ -179,8 +179,8 @@ def test_the_local_api_delivers_the_message_again_soon(
     names = {"UploadsQueue": settings.uploads_queue_url()}
     end = time.monotonic() + 20
     with notifications.running(alone, names, lambda _: clients.sqs(), call):
-        while not isinstance(records.find(IMAGE_ID), ImageRecord) and time.monotonic() < end:
+        while not isinstance(records.find(SHARED, IMAGE_ID), ImageRecord) and time.monotonic() < end:
             time.sleep(0.05)
-    assert isinstance(records.find(IMAGE_ID), ImageRecord)
+    assert isinstance(records.find(SHARED, IMAGE_ID), ImageRecord)
     assert numbers == ["1", "2", "3"]
     assert waits == [0, 0]

@@ -16,7 +16,7 @@ from functions.follow_images import app as follow_images
 from functions.list_images import app as list_images
 from image_pipeline import settings
 from image_pipeline.errors import StorageError
-from image_pipeline.models import CaptionModel, ImageRecord
+from image_pipeline.models import SHARED, CaptionModel, ImageRecord
 from image_pipeline.storage import clients, keys, leftovers, records, search_index, table, terms
 from tests.events import load_event
 from tests.stored import table_items
@@ -94,7 +94,7 @@ def test_an_image_with_a_long_word_is_found_and_deleted() -> None:
     image_id = indexed("a dog", f"{LONG * 124}.jpg")
     assert search(q=LONG * 124) == search(q=f"dog {LONG * 114}") == [image_id]
     assert max(len(item["pk"].encode()) for item in table_items("TERM#")) <= MAX_KEY_BYTES
-    records.delete(image_id)
+    records.delete(SHARED, image_id)
     search_index.update(image_id)
     assert table_items("TERM#") == []
 
@@ -104,14 +104,14 @@ def poisoned() -> str:
     """An image whose inventory and entries an older version wrote, except the entry that DynamoDB refused."""
     image_id = stored("a dog", f"{LONG * 124}.jpg")
     long = normalize("NFKC", LONG * 124)
-    record: ImageRecord = records.get(image_id)
+    record: ImageRecord = records.get(SHARED, image_id)
     position = keys.listing_position(record)
     named = ["dog", "jpg", "x" * 300, long]
     inventory = {"terms": named, "position": position, "is_complete": False}
-    entries = [{**keys.term(term, position), "image_id": image_id, "terms": named} for term in named[:3]]
+    entries = [{**keys.term(SHARED, term, position), "image_id": image_id, "terms": named} for term in named[:3]]
     table.write_batch([{**keys.inventory(image_id), **inventory}, *entries])
     with pytest.raises(StorageError):  # as with the older version
-        table.write_batch([{**keys.term(long, position), "image_id": image_id, "terms": named}])
+        table.write_batch([{**keys.term(SHARED, long, position), "image_id": image_id, "terms": named}])
     return image_id
 
 
@@ -124,7 +124,7 @@ def test_an_image_that_an_older_version_could_not_index_heals_at_the_next_event(
 
 
 def test_an_image_that_an_older_version_could_not_index_can_be_deleted(poisoned: str) -> None:
-    records.delete(poisoned)
+    records.delete(SHARED, poisoned)
     assert follow(event_of("follow_images_deleted", poisoned)) == []
     assert table_items("TERM#") == []
     assert table.find(keys.inventory(poisoned)) is None
@@ -260,7 +260,7 @@ def test_a_deleted_image_leaves_the_index() -> None:
         *("TERM#dog", "TERM#pet", "TERM#anim"),
         *("TERM#photo", "TERM#jpg"),
     }
-    records.delete(image_id)
+    records.delete(SHARED, image_id)
     assert search(q="dog") == []
     for _ in range(2):
         assert follow(event_of("follow_images_deleted", image_id)) == []
@@ -270,14 +270,14 @@ def test_a_deleted_image_leaves_the_index() -> None:
 
 def test_an_old_event_of_a_deleted_image_adds_nothing() -> None:
     image_id = stored("a dog")
-    records.delete(image_id)
+    records.delete(SHARED, image_id)
     assert follow(event_of("follow_images_finished", image_id)) == []
     assert table_items("TERM#") == []
 
 
 def test_a_new_caption_replaces_the_old_terms() -> None:
     image_id = indexed("a dog")
-    record: ImageRecord = records.get(image_id)
+    record: ImageRecord = records.get(SHARED, image_id)
     records.replace_caption(record, "a cat", Decimal(1), CaptionModel("other", "1", "fp32"))
     assert follow(event_of("follow_images_finished", image_id)) == []
     assert (search(q="dog"), search(q="cat")) == ([], [image_id])
@@ -286,7 +286,7 @@ def test_a_new_caption_replaces_the_old_terms() -> None:
 @pytest.mark.parametrize("failing_write", [1, 2, 3])
 def test_an_interrupted_update_is_completed_by_the_next(monkeypatch: pytest.MonkeyPatch, failing_write: int) -> None:
     image_id = indexed("a dog")
-    records.replace_caption(records.get(image_id), "a cat", Decimal(1), CaptionModel("other", "1", "fp32"))
+    records.replace_caption(records.get(SHARED, image_id), "a cat", Decimal(1), CaptionModel("other", "1", "fp32"))
     write, count = clients.dynamodb().batch_write_item, iter(range(1, 100))
 
     def interrupted(**arguments: Any) -> Any:
@@ -344,14 +344,14 @@ def test_no_interruption_loses_or_leaves_an_entry(
     monkeypatch.setattr(clients.dynamodb(), "batch_write_item", dying)
     for number, caption in enumerate([both, both, dog, both, dog, both]):
         model = CaptionModel("other", str(number), "fp32")
-        records.replace_caption(records.get(image_id), caption, Decimal(1), model)
+        records.replace_caption(records.get(SHARED, image_id), caption, Decimal(1), model)
         left = dying_write if number == dying_update else 100
         with suppress(StorageError):
             search_index.update(image_id)
         if number > dying_update:
             expected = sorted(terms.of(caption, "photo.jpg"))
             assert entries() == dict.fromkeys(expected, expected)
-    records.delete(image_id)
+    records.delete(SHARED, image_id)
     left = 100
     assert not search_index.update(image_id)
     assert entries() == {}
@@ -391,4 +391,4 @@ def test_an_index_that_fails_is_updated_again_from_the_queue(monkeypatch: pytest
     leftover["Records"][0]["body"] = image_id
     assert follow(leftover) == []
     assert search(q="dog") == [image_id]
-    assert records.get(image_id)
+    assert records.get(SHARED, image_id)

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from image_pipeline.errors import StorageError
-from image_pipeline.models import CaptionModel
+from image_pipeline.models import SHARED, CaptionModel
 from image_pipeline.storage import clients, keys, records, search_index, table, terms, vocabulary
 from tests.stored import table_items
 from tools.local.sample_images import sample_image, store_sample
@@ -32,11 +32,11 @@ def indexed(caption: str, name: str = "x.jpg", minutes: int = 0) -> str:
 
 def recaptioned(image_id: str, caption: str) -> None:
     model = CaptionModel("other", caption, "fp32")
-    records.replace_caption(records.get(image_id), caption, Decimal(1), model)
+    records.replace_caption(records.get(SHARED, image_id), caption, Decimal(1), model)
 
 
 def search(text: str, limit: int = 100) -> list[str]:
-    found = search_index.search(terms.wanted(text), limit, None)
+    found = search_index.search(SHARED, terms.wanted(text), limit, None)
     return [record.image_id for record in found.records]
 
 
@@ -64,7 +64,7 @@ def test_a_word_that_an_image_has_finds_no_longer_words() -> None:
     assert search("car") == search("CARS") == [car]
     assert search("ca") == [carpet, car]
     assert search("carp") == [carpet]
-    records.delete(car)
+    records.delete(SHARED, car)
     search_index.update(car)
     assert search("car") == [carpet]
 
@@ -81,7 +81,7 @@ def test_images_with_different_words_come_in_pages_newest_first() -> None:
     assert search("dog par") == search("par") == expected
     found, before = [], None
     for _ in range(20):
-        page = search_index.search(terms.wanted("par"), 3, before)
+        page = search_index.search(SHARED, terms.wanted("par"), 3, before)
         found += [record.image_id for record in page.records]
         if (before := page.end) is None:
             break
@@ -89,11 +89,11 @@ def test_images_with_different_words_come_in_pages_newest_first() -> None:
 
 
 def test_many_numbers_do_not_hide_words() -> None:
-    inserted = [keys.word(f"i{number:04}") for number in range(150)]
+    inserted = [keys.word(SHARED, f"i{number:04}") for number in range(150)]
     table.write_batch(inserted)
     image_id = indexed("an island")
     assert search("i") == [image_id]
-    assert vocabulary.beginning_with("i")[0] == "island"
+    assert vocabulary.beginning_with(SHARED, "i")[0] == "island"
 
 
 def test_a_beginning_reads_a_bounded_number_of_entries(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,13 +120,13 @@ def test_a_beginning_reads_a_bounded_number_of_entries(monkeypatch: pytest.Monke
 def test_a_term_goes_with_its_last_image() -> None:
     first, second = indexed("a dog on a beach"), indexed("a dog")
     assert known() == {"pet", "anim", "dog", "beach", "x", "jpg"}
-    records.delete(first)
+    records.delete(SHARED, first)
     search_index.update(first)
     assert known() == {"pet", "anim", "dog", "x", "jpg"}
     recaptioned(second, "a cat")
     search_index.update(second)
     assert known() == {"pet", "anim", "cat", "x", "jpg"}
-    records.delete(second)
+    records.delete(SHARED, second)
     search_index.update(second)
     assert known() == set()
 
@@ -134,7 +134,7 @@ def test_a_term_goes_with_its_last_image() -> None:
 def test_texts_without_spaces_are_not_in_the_vocabulary() -> None:
     image_ids = [indexed("a dog", "東京タワー.jpg") for _ in range(2)]
     assert known() == {"pet", "anim", "dog", "jpg"}
-    records.delete(image_ids[0])
+    records.delete(SHARED, image_ids[0])
     search_index.update(image_ids[0])
     assert known() == {"pet", "anim", "dog", "jpg"}
 
@@ -188,7 +188,7 @@ def test_an_update_that_dies_is_repeated_until_the_vocabulary_is_right(
     recaptioned(image_id, "a dog and a bird")
     settled()
     assert known() == {"pet", "anim", "dog", "bird", "x", "jpg"}
-    records.delete(image_id)
+    records.delete(SHARED, image_id)
     settled()
     assert known() == set()
 
@@ -198,7 +198,7 @@ def test_updates_at_the_same_time_leave_no_wrong_term() -> None:
 
     def live(_: int) -> None:
         image_id = indexed("a zebra")
-        records.delete(image_id)
+        records.delete(SHARED, image_id)
         search_index.update(image_id)
 
     for is_kept in (True, False):
@@ -206,12 +206,12 @@ def test_updates_at_the_same_time_leave_no_wrong_term() -> None:
         with ThreadPoolExecutor(4) as pool:
             futures = [pool.submit(live, number) for number in range(8)]
             if not is_kept:
-                records.delete(kept)
+                records.delete(SHARED, kept)
                 search_index.update(kept)
         assert [future.result() for future in futures] == [None] * 8
         assert ("zebra" in known()) == is_kept
         if is_kept:
-            records.delete(kept)
+            records.delete(SHARED, kept)
             search_index.update(kept)
 
 
@@ -224,7 +224,7 @@ def test_an_update_between_two_calls_of_another_leaves_no_wrong_term(
     going = indexed("a zebra")
     other = stored("a zebra") if is_coming else indexed("a zebra")
     for image_id in [going] if is_coming else [going, other]:
-        records.delete(image_id)
+        records.delete(SHARED, image_id)
     calls = 0
 
     def interrupted(call: Any) -> Any:

@@ -8,7 +8,7 @@ from unicodedata import category, normalize
 import pytest
 
 from image_pipeline import settings
-from image_pipeline.models import ImageRecord
+from image_pipeline.models import SHARED, ImageRecord
 from image_pipeline.storage import clients, keys, records, search_index, table, terms, words
 from tools.local.sample_images import sample_image, store_sample
 
@@ -28,7 +28,7 @@ def indexed(name: str, minutes: int = 0) -> str:
 
 
 def search(text: str, limit: int = 100, before: str | None = None) -> list[str]:
-    found = search_index.search(terms.wanted(text), limit, before)
+    found = search_index.search(SHARED, terms.wanted(text), limit, before)
     return [record.image_id for record in found.records]
 
 
@@ -122,7 +122,7 @@ def test_dynamodb_accepts_the_filter_of_every_search(text: str, monkeypatch: pyt
     different = " ".join(f"{text}{number}" for number in range(3))[:200]
     for minutes in range(10):
         indexed(f"{different}.png", minutes)
-    search_index.search(terms.wanted(different), 3, None)
+    search_index.search(SHARED, terms.wanted(different), 3, None)
     assert max(len(each) for each in filters) <= 4096
     assert max(each.count("contains") + each.count(" AND ") + each.count(" OR ") for each in filters) <= 300
 
@@ -143,7 +143,9 @@ def as_before(name: str, minutes: int = 0) -> str:
     }[name]
     position = keys.listing_position(record)
     inventory = {"terms": sorted(found), "position": position, "is_complete": True}
-    entries = [{**keys.term(term, position), "image_id": record.image_id, "terms": sorted(found)} for term in found]
+    entries = [
+        {**keys.term(SHARED, term, position), "image_id": record.image_id, "terms": sorted(found)} for term in found
+    ]
     table.write_batch([{**keys.inventory(record.image_id), **inventory}, *entries])
     return record.image_id
 
@@ -157,7 +159,7 @@ def test_images_of_both_versions_are_found_in_their_order(name: str) -> None:
     assert search(name) == search(f"{name} dog") == expected
     found, before, pages = [], None, 0
     while pages == 0 or before:
-        page = search_index.search(terms.wanted(name), 2, before)
+        page = search_index.search(SHARED, terms.wanted(name), 2, before)
         found += [record.image_id for record in page.records]
         before, pages = page.end, pages + 1
     assert found == expected
@@ -169,10 +171,10 @@ def test_the_next_update_gives_an_old_image_the_new_terms(name: str) -> None:
     image_id = as_before(name)
     search_index.update(image_id)
     search_index.update(image_id)
-    record: ImageRecord = records.get(image_id)
+    record: ImageRecord = records.get(SHARED, image_id)
     assert table_terms(image_id) == sorted(terms.of(record.caption, name))
     assert search(name) == [image_id]
-    records.delete(image_id)
+    records.delete(SHARED, image_id)
     search_index.update(image_id)
     items = clients.dynamodb().scan(TableName=settings.table_name())["Items"]
     assert [item["pk"]["S"] for item in items if item["pk"]["S"].startswith("TERM#")] == []

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from image_pipeline import observability
+from image_pipeline.models import SHARED
 from image_pipeline.storage import claims, clients, keys, search_index, table
 from tests.events import load_event, upload_event
 from tests.permissions import call
@@ -90,15 +91,15 @@ def stored() -> Names:
     damaged = upload_event(scene_png()[:100])
     damaged["headers"]["Idempotency-Key"] = "another-key"
     steps: list[Callable[[], object]] = [
-        lambda: claims.claim("a-running-request", "0" * 64),
-        lambda: claims.request(IMAGE_ID, "scene.png"),
+        lambda: claims.claim(SHARED, "a-running-request", "0" * 64),
+        lambda: claims.request(SHARED, IMAGE_ID, "scene.png"),
         lambda: put_file(IMAGE_ID),
         lambda: call("ProcessUploadFunction", load_event("process_upload")),
         lambda: search_index.update(IMAGE_ID),
         lambda: call("UploadImageFunction", upload),
         lambda: call("UploadImageFunction", damaged),
-        lambda: claims.request(str(claims.image_of(key))[::-1], "scene.png"),
-        lambda: claims.take(str(claims.image_of(key))[::-1]),
+        lambda: claims.request(SHARED, str(claims.image_of(SHARED, key))[::-1], "scene.png"),
+        lambda: claims.take(str(claims.image_of(SHARED, key))[::-1]),
         lambda: call("DeleteImageFunction", load_event("delete_image")),
     ]
     for step in steps:

@@ -29,6 +29,7 @@ from botocore.parsers import ResponseParserError
 
 from image_pipeline import settings
 from image_pipeline.errors import StorageError
+from image_pipeline.models import SHARED
 from image_pipeline.storage import clients, search_index, terms
 from tests.deployed_stack import STACK, Call, all_bodies, error, failing, instead
 from tests.pictures import scene_png
@@ -92,7 +93,7 @@ def of_reindex(_: dict[str, str]) -> Command:
         lambda: reindex.main([STACK]),
         "GetItem",
         lambda arguments: stored[2].image_id in arguments["Key"]["pk"]["S"],
-        lambda: len(search_index.search(terms.wanted("cartoon"), 100, None).records),
+        lambda: len(search_index.search(SHARED, terms.wanted("cartoon"), 100, None).records),
         len(stored),
     )
 

@@ -15,6 +15,7 @@ from cfnlint.api import ManualArgs, lint
 
 from image_pipeline import settings
 from image_pipeline.errors import StorageError
+from image_pipeline.models import SHARED
 from image_pipeline.storage import claims, clients, file_store, keys, table, versions
 from tests.events import load_event
 from tests.permissions import not_recording
@@ -501,7 +502,7 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
     for minutes in range(1, 4):  # enough for a second page
         store_sample(sample_image(minutes=minutes))
     if function == "ProcessUploadFunction":
-        claims.request(IMAGE_ID, "scene.png")
+        claims.request(SHARED, IMAGE_ID, "scene.png")
         key = keys.uploaded_file(IMAGE_ID)
         clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=key, Body=scene_png())
     elif function == "GetImageFunction":  # its image is finished while the request waits

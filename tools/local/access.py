@@ -6,7 +6,6 @@ This replaces a part of API Gateway. The routes come from template.yaml, and tok
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from hmac import compare_digest
 from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,12 @@ from tools.template import Template
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# The only API key of the local API.
-API_KEY = "the-api-key-of-the-local-api"
+# The API keys of the local API, with their ids. They are no secrets.
+API_KEY, OTHER_API_KEY = "the-api-key-of-the-local-api", "the-other-api-key-of-the-local-api"
+_KEY_IDS = {API_KEY: "local0key1", OTHER_API_KEY: "local0key2"}
+# In the WSGI environment of a request: what its event says of the caller, as API Gateway writes it.
+CALLER = "image_pipeline.caller"
+_USER = "AIDALOCALUSEROFTHEAPI"
 _AUTHORIZER = "AuthorizeFunction"
 # The gateway responses that refuse a request, with their status.
 _NO_KEY = ("INVALID_API_KEY", HTTPStatus.FORBIDDEN)
@@ -31,6 +34,7 @@ _NOT_SIGNED = ("MISSING_AUTHENTICATION_TOKEN", HTTPStatus.FORBIDDEN)
 _WRONG_SIGNATURE = ("INVALID_SIGNATURE", HTTPStatus.FORBIDDEN)
 _AUTHORIZER_FAILED = ("AUTHORIZER_FAILURE", HTTPStatus.INTERNAL_SERVER_ERROR)
 _Refusal = tuple[str, HTTPStatus]
+Caller = dict[str, dict[str, str]]
 
 
 def gateway_response(template: Template, name: str, status: int = HTTPStatus.FORBIDDEN) -> Response:
@@ -51,7 +55,10 @@ def gateway_response(template: Template, name: str, status: int = HTTPStatus.FOR
 
 @dataclass(frozen=True)
 class Access:
-    """A WSGI application that passes requests to `app` only if their credentials are valid. `call` calls a function."""
+    """A WSGI application that passes requests to `app` only if their credentials are valid, with CALLER.
+
+    `call` calls a function.
+    """
 
     app: "WSGIApplication"
     template: Template
@@ -59,12 +66,13 @@ class Access:
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         check = self._check(environ["REQUEST_METHOD"], environ["PATH_INFO"])
-        refusal = check(environ) if check else None
-        if refusal is None:
-            return self.app(environ, start_response)
-        return gateway_response(self.template, *refusal)(environ, start_response)
+        checked = check(environ) if check else {}
+        if isinstance(checked, tuple):
+            return gateway_response(self.template, *checked)(environ, start_response)
+        environ[CALLER] = checked
+        return self.app(environ, start_response)
 
-    def _check(self, method: str, path: str) -> "Callable[[WSGIEnvironment], _Refusal | None] | None":
+    def _check(self, method: str, path: str) -> "Callable[[WSGIEnvironment], _Refusal | Caller] | None":
         """Return the check of the credentials for a route, or None for a public one."""
         checks = {"ApiKey": self._check_key, "Token": self._check_token, "Iam": self._check_signature}
         routes = self.template["Resources"]["Api"]["Properties"]["DefinitionBody"]["paths"]
@@ -75,11 +83,11 @@ class Access:
                     return checks[str(*requirement)]
         return None
 
-    def _check_key(self, environ: "WSGIEnvironment") -> _Refusal | None:
-        is_valid = compare_digest(environ.get("HTTP_X_API_KEY", "").encode(), API_KEY.encode())
-        return None if is_valid else _NO_KEY
+    def _check_key(self, environ: "WSGIEnvironment") -> _Refusal | Caller:
+        key_id = _KEY_IDS.get(environ.get("HTTP_X_API_KEY", ""))
+        return {"identity": {"apiKeyId": key_id}} if key_id else _NO_KEY
 
-    def _check_token(self, environ: "WSGIEnvironment") -> _Refusal | None:
+    def _check_token(self, environ: "WSGIEnvironment") -> _Refusal | Caller:
         authorization = environ.get("HTTP_AUTHORIZATION", "")
         schemes = self.template["Resources"]["Api"]["Properties"]["DefinitionBody"]["components"]["securitySchemes"]
         pattern = schemes["Token"]["x-amazon-apigateway-authorizer"]["identityValidationExpression"]
@@ -88,14 +96,14 @@ class Access:
         arn = f"arn:aws:execute-api:us-east-1:123456789012:local/prod/{environ['REQUEST_METHOD']}{environ['PATH_INFO']}"
         response = self.call(_AUTHORIZER, {"type": "TOKEN", "authorizationToken": authorization, "methodArn": arn})
         if "policyDocument" in response:
-            return None
+            return {"authorizer": {"principalId": response["principalId"], **response["context"]}}
         return _NO_TOKEN if response["errorMessage"] == "Unauthorized" else _AUTHORIZER_FAILED
 
-    def _check_signature(self, environ: "WSGIEnvironment") -> _Refusal | None:
+    def _check_signature(self, environ: "WSGIEnvironment") -> _Refusal | Caller:
         if "HTTP_AUTHORIZATION" not in environ:
             return _NOT_SIGNED
         body = get_input_stream(environ).read()
         environ["wsgi.input"] = BytesIO(body)
         headers = {name.lower(): value for name, value in EnvironHeaders(environ).items()}
         is_valid = signatures.is_valid(environ["REQUEST_METHOD"], environ["RAW_URI"], headers, body)
-        return None if is_valid else _WRONG_SIGNATURE
+        return {"identity": {"user": _USER}} if is_valid else _WRONG_SIGNATURE

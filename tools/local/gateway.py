@@ -7,20 +7,21 @@ import json
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPMethod, HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from flask import request
 from samcli.lib.providers.api_provider import ApiProvider
 from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
 from samcli.local.apigw.local_apigw_service import LocalApigwService
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_input_stream
 
-from tools.local.access import Access, gateway_response
+from tools.local.access import CALLER, Access, gateway_response
 from tools.local.hosts import OwnHosts
 from tools.template import PATH, Template, functions, handler
 
@@ -42,7 +43,8 @@ class LocalGateway:
         api = ApiProvider(stacks).api
         self.routes: list[Route] = sorted(api.routes, key=lambda route: (route.path, route.methods))
         self._functions = functions(template)
-        service = LocalApigwService(api, _InProcessRunner(self.call), port=port, host=host)
+        runner = _InProcessRunner(self.call, template["Resources"]["Api"]["Properties"].get("Variables"))
+        service = LocalApigwService(api, runner, port=port, host=host)
         service.create()
         flask_app = service._app  # noqa: SLF001 - SAM has no public name for it
 
@@ -112,8 +114,11 @@ class LocalContext:
 class _InProcessRunner:
     """Replaces SAM's runner of Docker containers."""
 
-    def __init__(self, call: Callable[[str, dict[str, Any]], dict[str, Any]]) -> None:
+    def __init__(
+        self, call: Callable[[str, dict[str, Any]], dict[str, Any]], stage_variables: Mapping[str, str] | None
+    ) -> None:
         self._call = call
+        self._stage_variables = stage_variables
 
     def is_debugging(self) -> bool:
         return False
@@ -126,4 +131,9 @@ class _InProcessRunner:
         stderr: "StreamWriter | None" = None,  # noqa: ARG002 - SAM's interface
         tenant_id: str | None = None,  # noqa: ARG002
     ) -> None:
-        stdout.write_str(json.dumps(self._call(function_identifier, json.loads(event))))
+        sent = json.loads(event)
+        # SAM's gateway does not know who calls, and not the parameters of the template.
+        sent["stageVariables"] = self._stage_variables
+        for part, facts in request.environ[CALLER].items():
+            sent["requestContext"][part] = (sent["requestContext"].get(part) or {}) | facts
+        stdout.write_str(json.dumps(self._call(function_identifier, sent)))

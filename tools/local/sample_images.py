@@ -14,7 +14,7 @@ _NOON = datetime(2025, 3, 16, 12, 0, 0, 826114, UTC)
 
 def store_sample(record: ImageRecord, attempt: str | None = None) -> None:
     """Store a record as an upload without an Idempotency-Key does."""
-    records.save(Claim(record.image_id, attempt or str(uuid4()), None), record)
+    records.save(Claim(record.image_id, attempt or str(uuid4()), None, owner=record.owner), record)
 
 
 def sample_image(image_id: str | None = None, minutes: int = 0, seconds_taken: str = "0.25") -> ImageRecord:

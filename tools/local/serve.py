@@ -10,7 +10,7 @@ from pathlib import Path
 from image_processing.captions import ModelFolderError
 from tools import stopping, template
 from tools.local import server, signatures
-from tools.local.access import API_KEY
+from tools.local.access import API_KEY, OTHER_API_KEY
 from tools.local.dynamodb_local import DynamoDBLocalError
 from tools.local.engines import EngineError
 from tools.local.request_handler import RequestHandler
@@ -39,14 +39,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--auth", choices=list(_CURL_OPTIONS), default="NONE", help="what clients need (default: %(default)s)"
     )
+    parser.add_argument(
+        "--owners", choices=["shared", "caller"], default="shared", help="whose images a client sees (default: all)"
+    )
     parser.add_argument("--issuer", default="", help="issuer of the tokens, with --auth JWT")
     parser.add_argument("--audience", default="image-pipeline", help="audience of the tokens (default: %(default)s)")
     options = parser.parse_args(arguments)
     if options.auth == "JWT" and not options.issuer:
         parser.error("--auth JWT needs the issuer of the tokens: make serve AUTH=JWT ISSUER=https://...")
+    if options.owners == "caller" and options.auth == "NONE":
+        parser.error("--owners caller needs --auth, which tells who calls: make serve AUTH=API_KEY OWNERS=caller")
     parameters = {
         "AllowedOrigins": options.origins,
         "ApiAuth": options.auth,
+        "Owners": options.owners,
         "JwtIssuer": options.issuer,
         "JwtAudience": options.audience,
     }
@@ -60,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stopping.by_signals(),
             server.run(options.model, options.host, options.port, _LoggingRequestHandler, parameters, data) as api,
         ):
-            _say(_banner(api, options.auth, data))
+            _say(_banner(api, options.auth, options.owners, data))
             while True:
                 time.sleep(_CHECK_SECONDS)
                 api.aws.check()
@@ -81,6 +87,17 @@ def curl_command(url: str, auth: str) -> str:
     return f"curl {_CURL_OPTIONS[auth]}{form}{url}/api/images"
 
 
+def _as_another(url: str, auth: str, owners: str) -> list[str]:
+    """Return the lines that show how another client sees only its own images."""
+    if (auth, owners) != ("API_KEY", "caller"):
+        return []
+    return [
+        "",
+        "Each key sees only its own images. The same with another key:",
+        f"  {curl_command(url, auth).replace(API_KEY, OTHER_API_KEY)}",
+    ]
+
+
 def _say(text: str) -> None:
     with suppress(BrokenPipeError):  # nobody reads the output any more
         print(text, flush=True)
@@ -92,7 +109,7 @@ class _LoggingRequestHandler(RequestHandler):
         _say(f"{self.log_date_time_string()}  {self.command} {path}  {code}")
 
 
-def _banner(api: server.LocalApi, auth: str, data: Path | None) -> str:
+def _banner(api: server.LocalApi, auth: str, owners: str, data: Path | None) -> str:
     model = api.captioner.model
     lines = [f"Image Processing Pipeline API on {api.url}", ""]
     lines += [f"  {method:5} {route.path}" for route in api.routes for method in route.methods]
@@ -103,6 +120,7 @@ def _banner(api: server.LocalApi, auth: str, data: Path | None) -> str:
         "",
         f"Open {api.url} in a browser, or try it from another shell:",
         f"  {curl_command(api.url, auth)}",
+        *_as_another(api.url, auth, owners),
         "",
         f"Everything is kept in {data}. Ctrl-C stops the API."
         if data

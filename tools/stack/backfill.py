@@ -22,6 +22,7 @@ from clients import prices
 from image_pipeline import settings
 from image_pipeline.errors import StorageError
 from image_pipeline.http import file_names
+from image_pipeline.models import SHARED
 from image_pipeline.storage import claims, keys, table
 from tools.stack import command, deployed, sources
 from tools.stack.failures_file import FailuresFile
@@ -179,7 +180,7 @@ def _reserve(image: str, name: str, attempt: str) -> str:
     """
     item = table.find(keys.image(image))
     if item is None:
-        claims.request(image, name, attempt=attempt)
+        claims.request(SHARED, image, name, attempt=attempt)
         return "new"
     # An item that is still only requested may have no file yet, if this command was interrupted.
     if item["status"] == "requested":

@@ -13,7 +13,7 @@ from botocore.exceptions import HTTPClientError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from image_pipeline.errors import RefusedError, StorageError
-from image_pipeline.storage import clients, keys, table
+from image_pipeline.storage import clients, table
 from tools.stack import refusals
 
 if TYPE_CHECKING:
@@ -127,21 +127,14 @@ def images() -> Iterator[table.Item]:
 
     No item is parsed, so an unreadable one does not hide the others.
     """
-    for shard in keys.LISTING_SHARDS:
-        start: dict[str, Any] = {}
-        while True:
-            page = patiently(
-                table.query,
-                "listing = :listing",
-                {":listing": keys.listing(shard)},
-                IndexName="listing",
-                ProjectionExpression="pk, caption_model",
-                **start,
-            )
-            yield from map(table.deserialize, page["Items"])
-            if "LastEvaluatedKey" not in page:
-                break
-            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+    start: dict[str, Any] = {}
+    while True:
+        # The index has the finished images of all owners, and nothing else.
+        page = patiently(table.scan, IndexName="listing", ProjectionExpression="pk, caption_model", **start)
+        yield from map(table.deserialize, page["Items"])
+        if "LastEvaluatedKey" not in page:
+            return
+        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
 
 def objects(bucket: str, prefix: str = "", **arguments: Any) -> "Iterator[ObjectTypeDef]":  # noqa: ANN401 - of boto3

@@ -7,6 +7,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal, Self
 
+# The owner of images that all clients share. Every other owner is a digest of letters and digits (http/owners.py).
+SHARED = ""
+
 # What the data of an image also contains if a request has `?details=`.
 Detail = Literal["caption", "placeholder"]
 
@@ -129,6 +132,7 @@ class ImageRecord:
     caption_confidence: Decimal | None
     dominant_color: str | None
     sha256: str
+    owner: str = SHARED
 
 
 @dataclass(frozen=True)

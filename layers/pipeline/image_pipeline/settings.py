@@ -89,6 +89,16 @@ def api_auth() -> str:
     return _text("API_AUTH")
 
 
+def belong_to_callers() -> bool:
+    """Tell whether images belong to who uploaded them. Otherwise all clients share them."""
+    return _choice("OWNERS", "shared", "caller") == "caller"
+
+
+def owner_claim() -> str:
+    """Return the claim of a token that names the owner of images."""
+    return _text("OWNER_CLAIM")
+
+
 def jwt_issuer() -> str:
     """Return the issuer of the tokens, spelled as in their claim `iss`. It is an https URL."""
     return _text("JWT_ISSUER")
@@ -163,6 +173,13 @@ def _text(name: str) -> str:
 
 def _optional(name: str) -> str:
     return os.environ.get(name, "")
+
+
+def _choice(name: str, *choices: str) -> str:
+    value = _text(name)
+    if value not in choices:
+        raise SettingError(f"the environment variable {name} must be one of {', '.join(choices)}")
+    return value
 
 
 def _number(name: str, low: int, high: int) -> int:

@@ -17,7 +17,7 @@ def process(image_id: str) -> None:
     DeadlineError.
     """
     try:
-        record = records.get(image_id)
+        record = records.get(None, image_id)
     except ImageNotFoundError:
         logger.info("nothing to caption", image_id=image_id)
         return

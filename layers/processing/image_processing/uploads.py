@@ -32,8 +32,8 @@ _LARGER_IMAGES = "Please scale it down, or send it with POST /api/uploads, which
 _SECONDS_AFTER_CAPTION = clients.MAX_CALL_SECONDS + 1
 
 
-def process(upload: Upload) -> ImageRecord:
-    """Process an upload and return its stored record.
+def process(owner: str, upload: Upload) -> ImageRecord:
+    """Process an upload of an owner and return its stored record.
 
     If the upload has an Idempotency-Key and an earlier attempt succeeded, returns the record of that attempt.
 
@@ -47,14 +47,14 @@ def process(upload: Upload) -> ImageRecord:
     # The start of the environment has taken its time from the request, and may not be over.
     is_starting = not captions.is_loaded() or deadline.remaining() < _SECONDS_AFTER_CAPTION
     try:
-        return _process(upload, is_starting=is_starting)
+        return _process(owner, upload, is_starting=is_starting)
     except DeadlineError as error:
         if is_starting:
             raise ServiceStartingError from error
         raise
 
 
-def _process(upload: Upload, *, is_starting: bool) -> ImageRecord:
+def _process(owner: str, upload: Upload, *, is_starting: bool) -> ImageRecord:
     start, received_at = time.perf_counter(), datetime.now(UTC)
     sha256 = hashlib.sha256(upload.content).hexdigest()
     request = hashlib.sha256(f"{sha256} {upload.prompt}".encode()).hexdigest() if upload.prompt else sha256
@@ -64,15 +64,15 @@ def _process(upload: Upload, *, is_starting: bool) -> ImageRecord:
         )
     except UndecodableImageError as error:
         # If an earlier attempt has counted this failure, claim() raises the same error here.
-        _fail(claims.claim(upload.idempotency_key, request), "damaged", upload.original_name, error)
+        _fail(claims.claim(owner, upload.idempotency_key, request), "damaged", upload.original_name, error)
         raise
     except (ImageTooLargeError, UnsupportedImageError):
         observability.record_refusal("form")
         raise
     decoding_seconds = time.perf_counter() - start
-    claim = claims.claim(upload.idempotency_key, request)
+    claim = claims.claim(owner, upload.idempotency_key, request)
     if claim.is_finished:
-        return records.get(claim.image_id)
+        return records.get(owner, claim.image_id)
     try:
         record = _finish(upload, picture, sha256, claim, start)
     except Exception as error:
@@ -117,6 +117,7 @@ def _finish(upload: Upload, picture: Picture, sha256: str, claim: Claim, start: 
         caption_confidence=caption.confidence,
         dominant_color=placeholders.dominant_color(picture),
         sha256=sha256,
+        owner=claim.owner,
     )
     records.save(claim, record)
     logger.info("image processed", image_id=claim.image_id, seconds=float(record.time_taken))

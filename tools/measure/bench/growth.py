@@ -20,6 +20,7 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from tqdm import tqdm
 
+from image_pipeline.models import SHARED
 from image_pipeline.storage import clients, keys, records, search_index, table, terms
 from tools.local import engines
 from tools.local.sample_images import sample_image, store_sample
@@ -70,12 +71,12 @@ def main() -> None:
 
 def _reads(image_id: str) -> dict[str, Callable[[], object]]:
     reads: dict[str, Callable[[], object]] = {
-        "list": partial(records.newest, _PAGE_SIZE),
-        "image": partial(records.get, image_id),
-        "statistics": records.statistics,
+        "list": partial(records.newest, SHARED, _PAGE_SIZE),
+        "image": partial(records.get, SHARED, image_id),
+        "statistics": partial(records.statistics, SHARED),
     }
     for name, words in _SEARCHES.items():
-        reads[name] = partial(search_index.search, terms.wanted(" ".join(words)), _PAGE_SIZE, None)
+        reads[name] = partial(search_index.search, SHARED, terms.wanted(" ".join(words)), _PAGE_SIZE, None)
     return reads
 
 
@@ -95,7 +96,7 @@ def _fill(images: int) -> str:
     template = table.find(keys.image(record.image_id))
     assert template is not None
 
-    table.write_batch([keys.word(term) for term in terms.vocabulary(f"{_FREQUENT} {_COMMON} {_RARE}", "")])
+    table.write_batch([keys.word(SHARED, term) for term in terms.vocabulary(f"{_FREQUENT} {_COMMON} {_RARE}", "")])
 
     def write(number: int) -> None:
         table.write_batch([item for at in range(number, number + _BATCH) for item in _items(template, at)])
@@ -121,12 +122,12 @@ def _items(template: table.Item, number: int) -> list[table.Item]:
         "image_id": record.image_id,
         "processed_at": record.processed_at.isoformat(timespec="microseconds"),
         "caption": record.caption,
-        "listing": keys.listing(keys.listing_shard(record.image_id)),
+        "listing": keys.listing(SHARED, keys.listing_shard(record.image_id)),
         "listed_at": position,
     }
     found = terms.of(record.caption)
     entries = [
-        {**keys.term(term, position), "image_id": record.image_id, "terms": found, "version": terms.VERSION}
+        {**keys.term(SHARED, term, position), "image_id": record.image_id, "terms": found, "version": terms.VERSION}
         for term in found
     ]
     return [template | changed, *entries]

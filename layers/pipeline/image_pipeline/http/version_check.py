@@ -16,7 +16,7 @@ from image_pipeline import settings
 from image_pipeline.errors import DeadlineError, ImageNotFoundError, StorageError
 from image_pipeline.http import forms
 from image_pipeline.http.requests import Event
-from image_pipeline.models import MEDIA_TYPES
+from image_pipeline.models import MEDIA_TYPES, SHARED
 from image_pipeline.observability import logger
 from image_pipeline.storage import claims, records, versions
 from image_pipeline.storage.versions import BrokenVersionError, NoResponseError
@@ -126,8 +126,8 @@ def _read(response: object) -> _Response:
 def _delete(key: str) -> None:
     """Delete the image of an upload with this Idempotency-Key, even if it is unfinished. It can then never finish."""
     try:
-        if image_id := claims.image_of(key):
-            records.delete(image_id)
+        if image_id := claims.image_of(SHARED, key):
+            records.delete(SHARED, image_id)
     except ImageNotFoundError:
         pass
     except (StorageError, DeadlineError):

@@ -21,6 +21,7 @@ from image_pipeline.errors import (
     StorageError,
     UndecodableImageError,
 )
+from image_pipeline.models import SHARED
 from image_pipeline.storage import keys, table
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ UNFINISHED_RETENTION = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Claim:
-    """The right of one attempt to process an upload.
+    """The right of one attempt to process an upload of `owner`.
 
     `is_finished` means that there is nothing to process: an earlier attempt has stored the image with this id.
     `is_reserved` means that the image item exists and has the id of this attempt.
@@ -56,22 +57,23 @@ class Claim:
     is_finished: bool = False
     is_reserved: bool = False
     has_failed: bool = False
+    owner: str = SHARED
 
 
-def claim(idempotency_key: str | None, sha256: str) -> Claim:
-    """Claim an upload whose file and prompt have the digest `sha256`.
+def claim(owner: str, idempotency_key: str | None, sha256: str) -> Claim:
+    """Claim an upload of an owner whose file and prompt have the digest `sha256`.
 
     Raises RequestRunningError, RequestKeyReusedError and StorageError. Raises UndecodableImageError if an earlier
     attempt ended with it.
     """
-    new = Claim(str(uuid4()), str(uuid4()), idempotency_key)
+    new = Claim(str(uuid4()), str(uuid4()), idempotency_key, owner=owner)
     if idempotency_key is None:
         return new
     now = time.time()
     # A function runs no longer than the gateway waits. One second later the attempt has certainly ended.
     lease_seconds = settings.gateway_timeout_seconds() + 1
     request = {
-        **keys.request(idempotency_key),
+        **keys.request(owner, idempotency_key),
         "status": "processing",
         "sha256": sha256,
         "image_id": new.image_id,
@@ -93,12 +95,12 @@ def claim(idempotency_key: str | None, sha256: str) -> Claim:
     if earlier is None:
         return new
     _require_success(earlier, sha256)
-    return Claim(earlier["image_id"], earlier["attempt"], idempotency_key, is_finished=True)
+    return Claim(earlier["image_id"], earlier["attempt"], idempotency_key, is_finished=True, owner=owner)
 
 
-def image_of(idempotency_key: str) -> str | None:
+def image_of(owner: str, idempotency_key: str) -> str | None:
     """Return the image id of the upload with this key, finished or not, or None. Raises StorageError."""
-    request = table.find(keys.request(idempotency_key))
+    request = table.find(keys.request(owner, idempotency_key))
     return None if request is None else request["image_id"]
 
 
@@ -114,14 +116,15 @@ def reserve(claim: Claim, original_name: str) -> None:
         "status": "processing",
         "attempt": claim.attempt,
         "original_name": original_name,
+        "owner": claim.owner,
         "expires_at": int(time.time() + UNFINISHED_RETENTION.total_seconds()),
     }
     if table.put(item, ConditionExpression="attribute_not_exists(pk)") is not None:
         raise StorageError
 
 
-def request(image_id: str, original_name: str, prompt: str = "", *, attempt: str | None = None) -> None:
-    """Create the image item of a direct upload, before its file exists. Raises StorageError.
+def request(owner: str, image_id: str, original_name: str, prompt: str = "", *, attempt: str | None = None) -> None:
+    """Create the image item of a direct upload of an owner, before its file exists. Raises StorageError.
 
     With the id of an `attempt`, `withdraw` can delete the item.
     """
@@ -130,6 +133,7 @@ def request(image_id: str, original_name: str, prompt: str = "", *, attempt: str
         "status": "requested",
         "attempt": attempt or str(uuid4()),
         "original_name": original_name,
+        "owner": owner,
         "caption_prompt": prompt,
         "expires_at": int(time.time() + REQUEST_RETENTION.total_seconds()),
     }
@@ -222,8 +226,9 @@ def take(image_id: str) -> tuple[Claim, str, str]:
     # A deleted image has another attempt.
     if item.get("attempt") != attempt:
         raise RequestRunningError if has_failed or item["status"] == "processing" else ImageNotFoundError
-    claim = Claim(image_id, attempt, None, is_reserved=True, has_failed=has_failed)
-    # Items of older versions have no prompt.
+    # Items of older versions have no owner and no prompt.
+    owner = item.get("owner", SHARED)
+    claim = Claim(image_id, attempt, None, is_reserved=True, has_failed=has_failed, owner=owner)
     return claim, item["original_name"], item.get("caption_prompt", "")
 
 
@@ -252,7 +257,7 @@ def settle(claim: Claim, outcome: Outcome) -> "list[TransactWriteItemTypeDef]":
     """
     if claim.idempotency_key is None:
         return []
-    request, name = table.serialize(keys.request(claim.idempotency_key)), settings.table_name()
+    request, name = table.serialize(keys.request(claim.owner, claim.idempotency_key)), settings.table_name()
     still_claimed, names = "attempt = :attempt AND #status = :processing", {"#status": "status"}
     values = {":attempt": claim.attempt, ":processing": "processing"}
     if outcome == "failure":
@@ -287,7 +292,9 @@ def give_back(claim: Claim) -> None:
         "ExpressionAttributeNames": {"#status": "status"},
         "ExpressionAttributeValues": table.serialize({":attempt": claim.attempt, ":processing": "processing"}),
     }
-    key = keys.image(claim.image_id) if claim.idempotency_key is None else keys.request(claim.idempotency_key)
+    key = keys.image(claim.image_id)
+    if claim.idempotency_key is not None:
+        key = keys.request(claim.owner, claim.idempotency_key)
 
     def is_stored() -> bool:
         stored = table.find(key)

@@ -1,4 +1,8 @@
-"""The keys of all items in the table, the listing index, and the objects in the bucket."""
+"""The keys of all items in the table, the listing index, and the objects in the bucket.
+
+What one owner's clients list, search and count has the owner in its partition key, so no read touches the partitions of
+another. The keys of images that all clients share are those without an owner.
+"""
 
 from uuid import UUID
 from zlib import crc32
@@ -40,32 +44,32 @@ def inventory(image_id: str) -> ItemKey:
     return {"pk": f"{_IMAGE}{image_id}", "sk": "TERMS"}
 
 
-def term(term: str, position: str) -> ItemKey:
+def term(owner: str, term: str, position: str) -> ItemKey:
     """Return the key of an entry of the search index. `position` is the listing position of the image."""
-    return {"pk": f"TERM#{term}", "sk": position}
+    return {"pk": f"TERM#{_of(owner)}{term}", "sk": position}
 
 
-def word(term: str) -> ItemKey:
+def word(owner: str, term: str) -> ItemKey:
     """Return the key of a term in the vocabulary."""
-    return {"pk": words(term), "sk": term}
+    return {"pk": words(owner, term), "sk": term}
 
 
-def words(term: str) -> str:
+def words(owner: str, term: str) -> str:
     """Return the partition key of the terms with the same first letter. Terms with digits have partitions of their own.
 
     Names of files have very many different numbers. They do not get in the way of words.
     """
-    return f"WORDS#{term[0]}{'0' if any(map(str.isnumeric, term)) else ''}"
+    return f"WORDS#{_of(owner)}{term[0]}{'0' if any(map(str.isnumeric, term)) else ''}"
 
 
-def request(idempotency_key: str) -> ItemKey:
+def request(owner: str, idempotency_key: str) -> ItemKey:
     """Return the key of a request item."""
-    return {"pk": f"REQUEST#{idempotency_key}", "sk": "REQUEST"}
+    return {"pk": f"REQUEST#{_of(owner)}{idempotency_key}", "sk": "REQUEST"}
 
 
-def statistics(shard: int) -> ItemKey:
+def statistics(owner: str, shard: int) -> ItemKey:
     """Return the key of the statistics item of a shard."""
-    return {"pk": f"STATS#{shard}", "sk": "STATS"}
+    return {"pk": f"STATS#{_of(owner)}{shard}", "sk": "STATS"}
 
 
 def waits(window: int) -> ItemKey:
@@ -73,9 +77,9 @@ def waits(window: int) -> ItemKey:
     return {"pk": f"WAITS#{window}", "sk": "WAITS"}
 
 
-def listing(shard: int) -> str:
+def listing(owner: str, shard: int) -> str:
     """Return the partition key of a shard in the listing index."""
-    return f"LIST#{shard}"
+    return f"LIST#{_of(owner)}{shard}"
 
 
 def listing_shard(image_id: str) -> int:
@@ -109,6 +113,10 @@ def image_of_object(key: str) -> str | None:
     first, _, rest = key.partition("/")
     image_id = rest if f"{first}/" in {_UPLOADS, _ORIGINALS} else first
     return image_id if is_image_id(image_id) else None
+
+
+def _of(owner: str) -> str:
+    return f"{owner}#" if owner else ""
 
 
 def thumbnail(image_id: str, size: ThumbnailSize, extension: str) -> str:

@@ -1,4 +1,7 @@
-"""Finished images, failed uploads, the list, and the statistics.
+"""Finished images, failed uploads, the list, and the statistics, each of one owner.
+
+Who asks for an image of another owner is told that there is none. The owner None stands for whoever has the image: for
+work that no client asks for.
 
 The statistics are spread over several items, because one DynamoDB partition takes 1,000 writes per second. One
 transaction stores the outcome of an upload and counts it.
@@ -20,6 +23,7 @@ from uuid import uuid4
 from image_pipeline import deadline, settings
 from image_pipeline.errors import ATTEMPTS_FAILED, UNEXPECTED, ImageNotFoundError
 from image_pipeline.models import (
+    SHARED,
     CaptionModel,
     ImageMetadata,
     ImageRecord,
@@ -55,8 +59,8 @@ def save(claim: Claim, record: ImageRecord) -> None:
     """Store a finished image and count it in one transaction. Raises StorageError unless both are known to be done."""
     item = {
         "status": "success",
-        **_published("ImageProcessed"),
-        "listing": keys.listing(keys.listing_shard(record.image_id)),
+        **_published("ImageProcessed", claim.owner),
+        "listing": keys.listing(claim.owner, keys.listing_shard(record.image_id)),
         "listed_at": keys.listing_position(record),
         **_to_attributes(record),
     }
@@ -75,7 +79,7 @@ def fail(claim: Claim, outcome: Literal["damaged", "failure"], original_name: st
     expiry = datetime.now(UTC) + FAILURE_RETENTION
     item = {
         "status": "failure",
-        **_published("ImageFailed"),
+        **_published("ImageFailed", claim.owner),
         "original_name": original_name,
         "error": message,
         "expires_at": int(expiry.timestamp()),
@@ -90,37 +94,42 @@ def fail_temporarily(claim: Claim) -> Claim:
     and a later success replaces the failure. Raises StorageError if this did not happen or is uncertain.
     """
     values = {":error": ATTEMPTS_FAILED, ":event": "ImageFailed", ":empty": "", ":failure": "failure"}
+    names = {"#status": "status", "#event": "event", "#error": "error", "#owner": "owner"}
     failure: TransactWriteItemTypeDef = {
         "Update": {
             "TableName": settings.table_name(),
             "Key": table.serialize(keys.image(claim.image_id)),
             # With the original name, these are the attributes of an event.
-            "UpdateExpression": "SET #status = :failure, #event = :event, #error = :error, caption = :empty",
+            "UpdateExpression": (
+                "SET #status = :failure, #event = :event, #error = :error, caption = :empty, #owner = :owner"
+            ),
             "ConditionExpression": "attempt = :attempt AND #status = :processing",
-            "ExpressionAttributeNames": {"#status": "status", "#event": "event", "#error": "error"},
+            "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": table.serialize(
-                values | {":attempt": claim.attempt, ":processing": "processing"}
+                values | {":attempt": claim.attempt, ":processing": "processing", ":owner": claim.owner}
             ),
         }
     }
-    table.write([failure, *_count({"failure": 1})], lambda: _is_stored(claim, "failure", is_temporary=True))
+    table.write(
+        [failure, *_count(claim.owner, {"failure": 1})], lambda: _is_stored(claim, "failure", is_temporary=True)
+    )
     return replace(claim, has_failed=True)
 
 
-def get(image_id: str) -> ImageRecord:
+def get(owner: str | None, image_id: str) -> ImageRecord:
     """Return a finished image. Raises ImageNotFoundError and StorageError."""
-    item = _current(image_id)
+    item = _current(owner, image_id)
     if item["status"] != "success":
         raise ImageNotFoundError
     return _from_attributes(item)
 
 
-def find(image_id: str) -> ImageRecord | UnfinishedImage:
+def find(owner: str | None, image_id: str) -> ImageRecord | UnfinishedImage:
     """Return an image in any state. Raises ImageNotFoundError and StorageError."""
-    return _in_its_state(_current(image_id))
+    return _in_its_state(_current(owner, image_id))
 
 
-def find_all(image_ids: Sequence[str]) -> dict[str, ImageRecord | UnfinishedImage]:
+def find_all(owner: str, image_ids: Sequence[str]) -> dict[str, ImageRecord | UnfinishedImage]:
     """Return the images that exist, in any state, by id and in the order of the ids. Raises StorageError.
 
     Takes at most 100 ids, each once.
@@ -128,11 +137,11 @@ def find_all(image_ids: Sequence[str]) -> dict[str, ImageRecord | UnfinishedImag
     if not image_ids:
         return {}
     items = table.find_all([keys.image(image_id) for image_id in image_ids])
-    found = {keys.image_id(item["pk"]): item for item in items if _exists(item)}
+    found = {keys.image_id(item["pk"]): item for item in items if _exists(item) and _belongs(item, owner)}
     return {image_id: _in_its_state(found[image_id]) for image_id in image_ids if image_id in found}
 
 
-def wait(image_id: str, seconds: float) -> ImageRecord | UnfinishedImage:
+def wait(owner: str, image_id: str, seconds: float) -> ImageRecord | UnfinishedImage:
     """Return an image as soon as it is finished or has failed, or in its current state after `seconds`.
 
     It does not wait if too many requests wait already. Raises ImageNotFoundError and StorageError.
@@ -140,7 +149,7 @@ def wait(image_id: str, seconds: float) -> ImageRecord | UnfinishedImage:
     end = time.monotonic() + min(seconds, deadline.remaining() - clients.MAX_CALL_SECONDS - _DELAY_SECONDS)
     place = waits.Place()
     for pause in pauses():
-        image = find(image_id)
+        image = find(owner, image_id)
         left = end - time.monotonic()
         if is_settled(image) or left <= 0 or not place.keep(min(pause, left)):
             break
@@ -168,48 +177,52 @@ def replace_caption(record: ImageRecord, caption: str, confidence: Decimal, mode
     Raises StorageError.
     """
     # Items of older versions lack what the event needs.
-    published = {":event": "ImageProcessed", ":empty": ""}
+    published = {":event": "ImageProcessed", ":empty": "", ":shared": SHARED}
     new = {":caption": caption, ":confidence": confidence, ":model": vars(model)}
     old = {":success": "success", ":old": vars(record.caption_model)}
     table.update(
         keys.image(record.image_id),
         "SET caption = :caption, caption_confidence = :confidence, caption_model = :model,"
-        " #event = :event, #error = :empty",
+        " #event = :event, #error = :empty, #owner = if_not_exists(#owner, :shared)",
         ConditionExpression="#status = :success AND caption_model = :old",
-        ExpressionAttributeNames={"#status": "status", "#event": "event", "#error": "error"},
+        ExpressionAttributeNames={"#status": "status", "#event": "event", "#error": "error", "#owner": "owner"},
         ExpressionAttributeValues=table.serialize(new | old | published),
     )
 
 
-def delete(image_id: str) -> None:
+def delete(owner: str, image_id: str) -> None:
     """Delete an image in any state. Raises ImageNotFoundError and StorageError.
 
     An item without content stays until no attempt can be running any more. The stream of the table has two events: now
     and when this item expires. Both times the files of the image are deleted, so none that a late attempt has stored
     is left.
     """
-    _current(image_id)
+    _current(owner, image_id)
     key = keys.image(image_id)
     expiry = time.time() + claims.UNFINISHED_RETENTION.total_seconds()
     deleted = {
         **key,
         "status": "deleted",
-        **_published("ImageDeleted"),
+        **_published("ImageDeleted", owner),
         "attempt": str(uuid4()),
         "expires_at": int(expiry),
     }
+    is_owned = "#owner = :owner OR attribute_not_exists(#owner)" if owner == SHARED else "#owner = :owner"
     refusing = table.put(
         deleted,
-        ConditionExpression="attribute_exists(pk) AND #status <> :deleted",
-        ExpressionAttributeNames={"#status": "status"},
-        ExpressionAttributeValues=table.serialize({":deleted": "deleted"}),
+        # Somebody may have assigned the image to another owner meanwhile.
+        ConditionExpression=f"attribute_exists(pk) AND #status <> :deleted AND ({is_owned})",
+        ExpressionAttributeNames={"#status": "status", "#owner": "owner"},
+        ExpressionAttributeValues=table.serialize({":deleted": "deleted", ":owner": owner}),
     )
     if refusing is not None:
         raise ImageNotFoundError
 
 
-def newest(limit: int, before: str | None = None) -> Page:
-    """Return up to `limit` finished images, newest first. `before` is the listing position of the previous page's end.
+def newest(owner: str, limit: int, before: str | None = None) -> Page:
+    """Return up to `limit` finished images of an owner, newest first.
+
+    `before` is the listing position of the previous page's end.
 
     All shards are queried at the same time. At most one shard is queried twice, because two query results of one
     shard hold more than `limit` images. Raises StorageError.
@@ -219,15 +232,17 @@ def newest(limit: int, before: str | None = None) -> Page:
     # Make the client before the threads start, because boto3 cannot make clients in several threads at once.
     clients.dynamodb()
     with ThreadPool(len(keys.LISTING_SHARDS), thread_name_prefix="listing") as pool:
-        shards = list(pool.map(lambda shard: _query_listing(shard, page_size, before), keys.LISTING_SHARDS))
+        shards = list(
+            pool.map(lambda shard: _query_listing(keys.listing(owner, shard), page_size, before), keys.LISTING_SHARDS)
+        )
     items = list(islice(merge(*shards, key=itemgetter("listed_at"), reverse=True), limit + 1))
     end = items[limit - 1]["listed_at"] if len(items) > limit else None
     return Page([_from_attributes(item) for item in items[:limit]], end)
 
 
-def statistics() -> Statistics:
-    """Return the sums over all statistics items. Raises StorageError."""
-    shards = table.find_all([keys.statistics(shard) for shard in keys.STATISTICS_SHARDS])
+def statistics(owner: str) -> Statistics:
+    """Return the sums over all statistics items of an owner. Raises StorageError."""
+    shards = table.find_all([keys.statistics(owner, shard) for shard in keys.STATISTICS_SHARDS])
     return Statistics(
         success=sum(int(shard.get("success", 0)) for shard in shards),
         failure=sum(int(shard.get("failure", 0)) for shard in shards),
@@ -235,10 +250,13 @@ def statistics() -> Statistics:
     )
 
 
-def _current(image_id: str) -> table.Item:
-    """Return the image item. Raises ImageNotFoundError if there is none, or if it was deleted or has expired."""
+def _current(owner: str | None, image_id: str) -> table.Item:
+    """Return the image item.
+
+    Raises ImageNotFoundError if there is none, if it was deleted or has expired, or if it belongs to somebody else.
+    """
     item = table.find(keys.image(image_id))
-    if item is None or not _exists(item):
+    if item is None or not _exists(item) or not _belongs(item, owner):
         raise ImageNotFoundError
     return item
 
@@ -246,6 +264,11 @@ def _current(image_id: str) -> table.Item:
 def _exists(item: table.Item) -> bool:
     """Tell whether a stored image was not deleted and has not expired. DynamoDB may remove the item days later."""
     return bool(item["status"] != "deleted" and item.get("expires_at", math.inf) > time.time())
+
+
+def _belongs(item: table.Item, owner: str | None) -> bool:
+    """Tell whether an image is of this owner. Items of older versions belong to all clients."""
+    return owner is None or item.get("owner", SHARED) == owner
 
 
 def _in_its_state(item: table.Item) -> ImageRecord | UnfinishedImage:
@@ -275,11 +298,11 @@ def _commit(claim: Claim, item: Mapping[str, Any], counts: Mapping[str, Any], ou
             ),
         }
     }
-    writes = [image, *_count(counts), *claims.settle(claim, outcome)]
+    writes = [image, *_count(claim.owner, counts), *claims.settle(claim, outcome)]
     table.write(writes, lambda: _is_stored(claim, item["status"], is_temporary=False))
 
 
-def _count(counts: Mapping[str, Any]) -> "list[TransactWriteItemTypeDef]":
+def _count(owner: str, counts: Mapping[str, Any]) -> "list[TransactWriteItemTypeDef]":
     """Return the write that adds `counts` to a statistics item, or none if there are no counts."""
     if not counts:
         return []
@@ -287,7 +310,7 @@ def _count(counts: Mapping[str, Any]) -> "list[TransactWriteItemTypeDef]":
     shard = secrets.choice(keys.STATISTICS_SHARDS)
     update: UpdateTypeDef = {
         "TableName": settings.table_name(),
-        "Key": table.serialize(keys.statistics(shard)),
+        "Key": table.serialize(keys.statistics(owner, shard)),
         "UpdateExpression": "ADD " + ", ".join(f"{name} :{name}" for name in counts),
         "ExpressionAttributeValues": table.serialize({f":{name}": value for name, value in counts.items()}),
     }
@@ -302,12 +325,12 @@ def _is_stored(claim: Claim, status: str, *, is_temporary: bool) -> bool:
     return claims.is_temporary_failure(stored) == is_temporary
 
 
-def _query_listing(shard: int, page_size: int, before: str | None) -> Iterator[dict[str, Any]]:
-    """Query one shard.
+def _query_listing(listing: str, page_size: int, before: str | None) -> Iterator[dict[str, Any]]:
+    """Query one shard of the list.
 
     Return an iterator over its items, newest first. It queries again after the last item of a result.
     """
-    condition, values = "listing = :listing", {":listing": keys.listing(shard), ":now": int(time.time())}
+    condition, values = "listing = :listing", {":listing": listing, ":now": int(time.time())}
     if before is not None:
         condition, values = f"{condition} AND listed_at < :before", values | {":before": before}
     response = table.query(
@@ -321,18 +344,18 @@ def _query_listing(shard: int, page_size: int, before: str | None) -> Iterator[d
 
     def older() -> Iterator[dict[str, Any]]:
         if "LastEvaluatedKey" in response:
-            yield from _query_listing(shard, page_size, table.deserialize(response["LastEvaluatedKey"])["listed_at"])
+            yield from _query_listing(listing, page_size, table.deserialize(response["LastEvaluatedKey"])["listed_at"])
 
     return chain((table.deserialize(item) for item in response["Items"]), older())
 
 
-def _published(event: str) -> dict[str, str]:
+def _published(event: str, owner: str) -> dict[str, str]:
     """Return the attributes from which EventsPipe makes an event (options/events.yaml).
 
     The caller overwrites the values that it has. Each item with an event has all attributes, because AWS does not
     document the event if one is missing.
     """
-    return {"event": event, "original_name": "", "caption": "", "error": ""}
+    return {"event": event, "owner": owner, "original_name": "", "caption": "", "error": ""}
 
 
 def _to_attributes(record: ImageRecord) -> dict[str, Any]:
@@ -366,9 +389,10 @@ def _from_attributes(item: Mapping[str, Any]) -> ImageRecord:
         thumbnails={size: item["thumbnails"][size] for size in ThumbnailSize if size in item["thumbnails"]},
         caption=item["caption"],
         caption_model=CaptionModel(**item["caption_model"]),
-        # Items of older versions lack the next three attributes.
+        # Items of older versions lack the next three attributes, and the last one.
         caption_prompt=item.get("caption_prompt", ""),
         caption_confidence=item.get("caption_confidence"),
         dominant_color=item.get("dominant_color"),
         sha256=item["sha256"],
+        owner=item.get("owner", SHARED),
     )

@@ -1,4 +1,4 @@
-"""The search index: one entry per image and term of its caption and file name.
+"""The search index: one entry per image and term of its caption and file name, among those of the owner of the image.
 
 An inventory item per image names its entries. It is written before them, so no entry is forgotten when the image
 changes or is deleted. The next update writes them again and marks the inventory as complete. Further updates then write
@@ -10,7 +10,7 @@ from itertools import accumulate, chain
 from typing import Any
 
 from image_pipeline.errors import ImageNotFoundError
-from image_pipeline.models import ImageRecord, UnfinishedImage
+from image_pipeline.models import SHARED, ImageRecord, UnfinishedImage
 from image_pipeline.storage import clients, keys, records, table, terms, vocabulary
 from image_pipeline.storage.records import Page
 from image_pipeline.storage.terms import Choice, Wanted
@@ -32,28 +32,28 @@ def update(image_id: str, *, rebuild: bool = False) -> bool:
     key = keys.inventory(image_id)
     old = table.find(key) or _described(None)
     try:
-        image = records.find(image_id)
+        image = records.find(None, image_id)
     except ImageNotFoundError:
         image = None
     new = _described(image)
     if old == {**key, **new} and not rebuild:
         return image is not None
+    owner = new.get("owner", SHARED)
+    if old["terms"] and old.get("owner", SHARED) != owner:
+        _remove(key, old)
+        old = _described(None)
     written = set(new["terms"])
-    # An older version named terms that are too long for a key. They have no entries.
-    stored = {term for term in old["terms"] if len(keys.term(term, "")["pk"].encode()) <= keys.MAX_BYTES}
-    removed = stored - written
+    removed = set(_stored(old)) - written
     named = {**key, **new, "terms": sorted(written | removed), "is_complete": False}
     is_named = old == named
     if written and not is_named:
         table.write_batch([named])
-    entries = [
-        {**keys.term(term, new["position"]), "image_id": image_id, "terms": new["terms"], "version": terms.VERSION}
-        for term in new["terms"]
-    ]
-    table.write_batch(entries, [keys.term(term, old["position"]) for term in sorted(removed)])
-    vocabulary.remove(sorted(removed))
+    entry = {"image_id": image_id, "terms": new["terms"], "version": terms.VERSION}
+    entries = [{**keys.term(owner, term, new["position"]), **entry} for term in new["terms"]]
+    table.write_batch(entries, [keys.term(owner, term, old["position"]) for term in sorted(removed)])
+    vocabulary.remove(owner, sorted(removed))
     if isinstance(image, ImageRecord):
-        vocabulary.add(terms.vocabulary(image.caption, image.original_name))
+        vocabulary.add(owner, terms.vocabulary(image.caption, image.original_name))
     # A new image saves this write. Its events rarely come twice, and then its entries are written twice.
     if written and (is_named or removed):
         table.write_batch([{**key, **new}])
@@ -62,8 +62,8 @@ def update(image_id: str, *, rebuild: bool = False) -> bool:
     return image is not None
 
 
-def search(wanted: Wanted, limit: int, before: str | None) -> Page:
-    """Return up to `limit` images that fit, newest first, from the listing position `before` on.
+def search(owner: str, wanted: Wanted, limit: int, before: str | None) -> Page:
+    """Return up to `limit` images of an owner that fit, newest first, from the listing position `before` on.
 
     If no image has the last word, it is the beginning of a word. The first entries of up to 8 words are read at the
     same time. The word whose entries reach back the furthest is the rarest. The search continues with its entries, up
@@ -71,14 +71,16 @@ def search(wanted: Wanted, limit: int, before: str | None) -> Page:
     StorageError.
     """
     clients.dynamodb()
-    wanted = _completed(wanted)
+    wanted = _completed(owner, wanted)
     if () in wanted.choices:
         return Page([], None)
     compared = _compared(wanted.all_choices)
     compared_terms = list(dict.fromkeys(chain(*compared)))
     responses = dict(
         zip(
-            compared_terms, _read(compared_terms, min(limit + 1, MAX_READS // len(compared_terms)), before), strict=True
+            compared_terms,
+            _read(owner, compared_terms, min(limit + 1, MAX_READS // len(compared_terms)), before),
+            strict=True,
         )
     )
     reads = sum(response["ScannedCount"] for response in responses.values())
@@ -89,24 +91,24 @@ def search(wanted: Wanted, limit: int, before: str | None) -> Page:
     others = [choice for choice in wanted.all_choices if choice != rarest]
     while end and len(found) <= limit and reads < MAX_READS:
         at_once = max(1, (MAX_READS - reads) // len(rarest))
-        following = _read(rarest, at_once, end, others)
+        following = _read(owner, rarest, at_once, end, others)
         reads += sum(response["ScannedCount"] for response in following)
         entries, end = _merged(following)
         found += _fitting(entries, wanted)
     page = found[:limit]
     if len(found) > limit:
         end = page[-1]["sk"]
-    images = records.find_all([entry["image_id"] for entry in page]).values()
+    images = records.find_all(owner, [entry["image_id"] for entry in page]).values()
     return Page([image for image in images if isinstance(image, ImageRecord)], end)
 
 
-def _completed(wanted: Wanted) -> Wanted:
+def _completed(owner: str, wanted: Wanted) -> Wanted:
     """Return a search for the words that the last word begins, or the same search if an image has the last word."""
     last = wanted.last
-    if last is None or any(response["Items"] for response in _read(last.any_choice, 1, None)):
+    if last is None or any(response["Items"] for response in _read(owner, last.any_choice, 1, None)):
         return wanted
     return wanted.completed(
-        last, chain.from_iterable(vocabulary.beginning_with(beginning) for beginning in last.beginnings)
+        last, chain.from_iterable(vocabulary.beginning_with(owner, beginning) for beginning in last.beginnings)
     )
 
 
@@ -131,27 +133,42 @@ def _merged(responses: Sequence[Any]) -> tuple[list[table.Item], str | None]:
     return [entries[position] for position in sorted(entries, reverse=True)], end
 
 
-def _read(terms: Sequence[str], reads: int, before: str | None, others: Sequence[Choice] = ()) -> list[Any]:
+def _read(owner: str, terms: Sequence[str], reads: int, before: str | None, others: Sequence[Choice] = ()) -> list[Any]:
     """Read entries of each term at the same time."""
     with ThreadPool(len(terms), thread_name_prefix="search") as pool:
-        return list(pool.map(lambda term: _entries(term, reads, before, others), terms))
+        return list(pool.map(lambda term: _entries(keys.term(owner, term, "")["pk"], reads, before, others), terms))
 
 
 def _described(image: ImageRecord | UnfinishedImage | None) -> dict[str, Any]:
     """Return what a complete inventory of the image says. Only finished images have entries."""
     if not isinstance(image, ImageRecord):
         return {"terms": [], "position": "", "version": terms.VERSION, "is_complete": True}
-    return {
+    described = {
         "terms": sorted(terms.of(image.caption, image.original_name)),
         "position": keys.listing_position(image),
         "version": terms.VERSION,
         "is_complete": True,
     }
+    return described if image.owner == SHARED else described | {"owner": image.owner}
 
 
-def _entries(term: str, reads: int, before: str | None, others: Sequence[Choice]) -> Any:  # noqa: ANN401 - of boto3
+def _stored(inventory: table.Item) -> list[str]:
+    """Return the terms of an inventory that have entries. An older version named terms that are too long for a key."""
+    owner = inventory.get("owner", SHARED)
+    return [term for term in inventory["terms"] if len(keys.term(owner, term, "")["pk"].encode()) <= keys.MAX_BYTES]
+
+
+def _remove(key: keys.ItemKey, inventory: table.Item) -> None:
+    """Remove all entries of an image, and then its inventory: it has another owner now."""
+    owner, stored = inventory.get("owner", SHARED), sorted(_stored(inventory))
+    table.write_batch([], [keys.term(owner, term, inventory["position"]) for term in stored])
+    vocabulary.remove(owner, stored)
+    table.write_batch([], [key])
+
+
+def _entries(partition: str, reads: int, before: str | None, others: Sequence[Choice]) -> Any:  # noqa: ANN401 - of boto3
     """Read entries of a term, newest first, and return those that have a term of each of `others` as well."""
-    condition, values = "pk = :term", {":term": keys.term(term, "")["pk"]}
+    condition, values = "pk = :partition", {":partition": partition}
     if before is not None:
         condition, values = f"{condition} AND sk < :before", values | {":before": before}
     arguments: dict[str, Any] = {"ScanIndexForward": False, "Limit": reads}

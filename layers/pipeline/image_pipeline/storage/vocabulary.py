@@ -1,4 +1,4 @@
-"""The vocabulary: one item per term that images have. It completes the last word of a search.
+"""The vocabulary: one item per term that images of an owner have. It completes the last word of a search.
 
 An item goes when its term has no entries in the index any more. Each update first changes entries, and then compares
 the items with the entries. Whoever changes an item compares again. So two updates at the same time cannot
@@ -15,14 +15,14 @@ _MAX_READ = 100
 _MAX_TRIES = 10
 
 
-def beginning_with(beginning: str) -> list[str]:
+def beginning_with(owner: str, beginning: str) -> list[str]:
     """Return terms that begin with a text. Terms without digits come first, then shorter ones. Raises StorageError.
 
     The time does not depend on the number of terms: of many, it returns those that are first in the alphabet.
     """
     values = {":beginning": beginning}
     found: list[str] = []
-    for partition in dict.fromkeys([keys.words(beginning), keys.words(f"{beginning}0")]):
+    for partition in dict.fromkeys([keys.words(owner, beginning), keys.words(owner, f"{beginning}0")]):
         page = table.query(
             "pk = :partition AND begins_with(sk, :beginning)", values | {":partition": partition}, Limit=_MAX_READ
         )
@@ -30,38 +30,40 @@ def beginning_with(beginning: str) -> list[str]:
     return found
 
 
-def add(terms: Sequence[str]) -> None:
+def add(owner: str, terms: Sequence[str]) -> None:
     """Add terms of an image whose entries are written. Raises StorageError."""
-    new = sorted(set(terms) - _known(terms))
-    table.write_batch([keys.word(term) for term in new])
+    new = sorted(set(terms) - _known(owner, terms))
+    table.write_batch([keys.word(owner, term) for term in new])
     # The image may have gone meanwhile.
-    _settle(new, set(new))
+    _settle(owner, new, set(new))
 
 
-def remove(terms: Sequence[str]) -> None:
+def remove(owner: str, terms: Sequence[str]) -> None:
     """Remove those terms that have no entries any more. Raises StorageError."""
-    _settle(terms, set())
+    _settle(owner, terms, set())
 
 
-def _settle(terms: Sequence[str], changed: set[str]) -> None:
+def _settle(owner: str, terms: Sequence[str], changed: set[str]) -> None:
     """Make the items of terms agree with their entries. Only items that this update has `changed` are added."""
     wrong = list(terms)
     for _ in range(_MAX_TRIES):
-        have_entries = {term for term in wrong if _has_entries(term)}
-        known = _known(wrong)
+        have_entries = {term for term in wrong if _has_entries(owner, term)}
+        known = _known(owner, wrong)
         gone, missing = known - have_entries, (have_entries - known) & changed
         wrong = sorted(gone | missing)
         if not wrong:
             return
-        table.write_batch([keys.word(term) for term in sorted(missing)], [keys.word(term) for term in sorted(gone)])
+        table.write_batch(
+            [keys.word(owner, term) for term in sorted(missing)], [keys.word(owner, term) for term in sorted(gone)]
+        )
         changed = changed | gone
     raise StorageError
 
 
-def _known(terms: Sequence[str]) -> set[str]:
-    return {item["sk"] for item in table.find_all([keys.word(term) for term in terms])} if terms else set()
+def _known(owner: str, terms: Sequence[str]) -> set[str]:
+    return {item["sk"] for item in table.find_all([keys.word(owner, term) for term in terms])} if terms else set()
 
 
-def _has_entries(term: str) -> bool:
-    response = table.query("pk = :term", {":term": keys.term(term, "")["pk"]}, Limit=1, ConsistentRead=True)
+def _has_entries(owner: str, term: str) -> bool:
+    response = table.query("pk = :term", {":term": keys.term(owner, term, "")["pk"]}, Limit=1, ConsistentRead=True)
     return bool(response["Items"])

@@ -1,0 +1,49 @@
+"""Whose images a request is about: those that all clients share, or those of the caller (parameter Owners).
+
+The stage of API Gateway names the credentials that tell the owner, in the stage variable `owners`. Who calls is only
+taken from what API Gateway has verified, never from what a client sends. Keys and events hold a digest of it. It stays
+the same as long as the caller, the kind of credentials and the issuer do.
+"""
+
+from hashlib import sha256
+
+from image_pipeline import settings
+from image_pipeline.http.requests import Event
+from image_pipeline.models import SHARED
+
+_SHARED = "shared"
+# 128 bits: nobody finds another caller with the same digest.
+_DIGITS = 32
+# The unique ids of roles begin with this. The name of the session follows after a colon.
+_ROLE = "AROA"
+
+
+def of(event: Event) -> str:
+    """Return the owner of the images that a request may see and make.
+
+    Raises SettingError if API Gateway has not told who calls.
+    """
+    # Events of check_version and of stages of older versions have no variables. Clients cannot remove them.
+    auth = (event.get("stageVariables") or {}).get("owners", _SHARED)
+    if auth == _SHARED:
+        return SHARED
+    match auth, event["requestContext"]:
+        case "API_KEY", {"identity": {"apiKeyId": str(caller)}} if caller:
+            pass
+        case "AWS_IAM", {"identity": {"user": str(user)}} if user:
+            caller = user.partition(":")[0] if user.startswith(_ROLE) else user
+        case "JWT", {"authorizer": {"owner": str(caller)}} if caller:
+            pass
+        case _:
+            raise settings.SettingError(f"the event names no owner, with Owners=caller and ApiAuth={auth}")
+    return digest(auth, caller)
+
+
+def of_token(issuer: str, claim: str, value: str) -> str:
+    """Return who a token belongs to. Another issuer may give the same value to somebody else."""
+    return f"{issuer}\n{claim}\n{value}"
+
+
+def digest(auth: str, caller: str) -> str:
+    """Return the owner in keys and events: a digest of the kind of credentials and of who they belong to."""
+    return sha256(f"{auth}\n{caller}".encode()).hexdigest()[:_DIGITS]
