@@ -123,7 +123,17 @@ def _resolved(value: object, conditions: Mapping[str, bool]) -> object:
 
 def number(template: Template, value: Any) -> float:  # noqa: ANN401 - a number, or a reference to a parameter
     """Return a number of a template. It may be the value of a parameter."""
-    return float(template["Parameters"][value["Ref"]]["Default"] if isinstance(value, dict) else value)
+    return float(_of_parameter(template, value))
+
+
+def stage_variables(template: Template) -> dict[str, str]:
+    """Return the variables that API Gateway puts into each event."""
+    variables = template["Resources"]["Api"]["Properties"]["Variables"]
+    return {name: str(_of_parameter(template, value)) for name, value in variables.items()}
+
+
+def _of_parameter(template: Template, value: Any) -> Any:  # noqa: ANN401 - a value, or a reference to a parameter
+    return template["Parameters"][value["Ref"]]["Default"] if isinstance(value, dict) else value
 
 
 def violation(described: dict[str, Any], value: str) -> str | None:

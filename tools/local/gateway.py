@@ -23,7 +23,7 @@ from werkzeug.wsgi import get_input_stream
 
 from tools.local.access import CALLER, Access, gateway_response
 from tools.local.hosts import OwnHosts
-from tools.template import PATH, Template, functions, handler
+from tools.template import PATH, Template, functions, handler, stage_variables
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -43,7 +43,7 @@ class LocalGateway:
         api = ApiProvider(stacks).api
         self.routes: list[Route] = sorted(api.routes, key=lambda route: (route.path, route.methods))
         self._functions = functions(template)
-        runner = _InProcessRunner(self.call, template["Resources"]["Api"]["Properties"].get("Variables"))
+        runner = _InProcessRunner(self.call, stage_variables(template))
         service = LocalApigwService(api, runner, port=port, host=host)
         service.create()
         flask_app = service._app  # noqa: SLF001 - SAM has no public name for it
@@ -114,11 +114,9 @@ class LocalContext:
 class _InProcessRunner:
     """Replaces SAM's runner of Docker containers."""
 
-    def __init__(
-        self, call: Callable[[str, dict[str, Any]], dict[str, Any]], stage_variables: Mapping[str, str] | None
-    ) -> None:
+    def __init__(self, call: Callable[[str, dict[str, Any]], dict[str, Any]], variables: Mapping[str, str]) -> None:
         self._call = call
-        self._stage_variables = stage_variables
+        self._stage_variables = variables
 
     def is_debugging(self) -> bool:
         return False
