@@ -171,7 +171,7 @@ def recording(stand_ins: StandIns | None = None) -> Iterator[Record]:
             return send(client, operation, arguments)
         except ClientError as error:
             # S3 says that an object is missing only to those who may list the bucket. Others get 403.
-            if error.response["Error"]["Code"] == "NoSuchKey":
+            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
                 record.add(function, service, "ListObjectsV2", arguments)
             raise
 

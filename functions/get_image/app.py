@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @api_handler("GET /api/images/{image_id}", ImageNotFoundError, InvalidRequestError)
 def lambda_handler(event: requests.Event) -> "schemas.ImageDetails | Unfinished":
-    details = requests.details(event)
+    details = requests.details(event, can_download=True)
     image = records.wait(owners.of(event), requests.image_id(event), requests.wait_seconds(event))
     body = bodies.image_details(image, details)
     return body if records.is_settled(image) else Unfinished(body)

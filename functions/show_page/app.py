@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import aws_lambda_powertools
 
-from image_pipeline import settings
-from image_pipeline.errors import ACCEPTED_FILES
+from image_pipeline import settings, thumbnail_sizes
+from image_pipeline.errors import ACCEPTED_FILES, InvalidThumbnailSizeError
 from image_pipeline.http.requests import Event
-from image_pipeline.models import ImageFormat
+from image_pipeline.models import ImageFormat, ThumbnailSize
 from image_pipeline.observability import logger
 
 _HERE = Path(__file__).parent
@@ -87,6 +87,7 @@ def _gallery() -> Response:
         "api_auth": settings.api_auth(),
         "max_upload_bytes": str(settings.max_upload_bytes()),
         "max_direct_upload_bytes": str(settings.max_direct_upload_bytes()),
+        "large_thumbnail": str(settings.large_thumbnail()),
         "max_direct_upload": f"{settings.max_direct_upload_bytes() / 1_000_000:g} MB",
     }
     for name, value in values.items():
@@ -105,8 +106,11 @@ def _gallery() -> Response:
 
 
 def _document() -> dict[str, Any]:
-    """Return the OpenAPI document, with the security scheme of this stack."""
+    """Return the OpenAPI document, with the optional thumbnails and the security scheme of this stack."""
     document: dict[str, Any] = json.loads((_HERE / "openapi.json").read_text())
+    for size, side in thumbnail_sizes.sides().items():
+        if size.is_option:
+            _add_thumbnail(document, size, side)
     if settings.api_auth() in _SCHEMES:
         document["components"]["securitySchemes"] = {"client": _SCHEMES[settings.api_auth()]}
         document["security"] = [{"client": []}]
@@ -118,6 +122,22 @@ def _document() -> dict[str, Any]:
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}},
             }
     return document
+
+
+def _add_thumbnail(document: dict[str, Any], size: ThumbnailSize, side: int) -> None:
+    """Describe a size that not every stack makes, and the value of `?details=` that shows it."""
+    schemas = document["components"]["schemas"]
+    schemas["ThumbnailSize"]["enum"].append(size)
+    described = {
+        "description": f"Fits in {side} by {side} pixels. Only with `?details={size}`, and not in every image."
+    }
+    schemas["Thumbnails"]["properties"][size] = schemas["Thumbnails"]["properties"][ThumbnailSize.MEDIUM] | described
+    for details in (schemas["Details"], schemas["DetailsOfOneImage"]):
+        details["enum"] += [*(f"{combined},{size}" for combined in details["enum"]), size]
+        details["description"] = f"`{size}` adds the URL of the {size} thumbnail."
+    refused = document["paths"]["/api/images/{image_id}/thumbnails/{size}"]["get"]["responses"]["400"]
+    error = InvalidThumbnailSizeError.expecting(thumbnail_sizes.sides())
+    refused["content"]["application/json"]["examples"]["InvalidThumbnailSizeError"]["value"]["error"] = str(error)
 
 
 def _docs() -> Response:

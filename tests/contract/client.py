@@ -105,6 +105,12 @@ class Client:
     def _listed(self) -> set[str]:
         return set(self.get("/api/images?limit=100").json().get("content", {}))
 
+    def choices(self, name: str) -> list[str]:
+        """Return the values of a parameter that the API describes, such as its sizes of thumbnails."""
+        document = requests.get(f"{self.url}/openapi.json", timeout=TIMEOUT_SECONDS).json()
+        values: list[str] = document["components"]["schemas"][name]["enum"]
+        return values
+
     def statistics(self) -> dict[str, Any]:
         data: dict[str, Any] = self.get("/api/stats").json()["data"]
         return data

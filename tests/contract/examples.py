@@ -3,7 +3,7 @@
 from typing import Any
 
 from image_pipeline.errors import ACCEPTED_FILES
-from image_pipeline.models import ThumbnailSize, any_of
+from image_pipeline.models import STANDARD_SIZES, any_of
 
 IMAGE: dict[str, Any] = {
     "image_status": "success",
@@ -22,7 +22,7 @@ IMAGE: dict[str, Any] = {
         },
         "thumbnails": {
             size: f"http://localhost:8000/api/images/b480bcff-7fff-45b2-93cf-7a534fe39821/thumbnails/{size}"
-            for size in ThumbnailSize
+            for size in STANDARD_SIZES
         },
         "caption": "a cartoon picture of two people standing in front of a city",
     },
@@ -49,7 +49,7 @@ IMAGE_MISSING = {
     "data": "Image does not exist. Please view another one.",
     "error": None,
 }
-_SIZES = any_of(f"'{size}'" for size in ThumbnailSize)
+_SIZES = any_of(f"'{size}'" for size in STANDARD_SIZES)
 INVALID_SIZE = {"current_status": "failure", "error": f"Invalid input size. Please use {_SIZES}."}
 THUMBNAIL_MISSING = {"current_status": "failure", "error": "Thumbnail not found."}
 

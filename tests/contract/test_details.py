@@ -6,11 +6,11 @@ from uuid import uuid4
 
 import pytest
 
-from image_pipeline.models import ThumbnailSize
-from tests.contract.client import Client
+from image_pipeline.models import STANDARD_SIZES
+from tests.contract.client import Client, fetch
 from tests.contract.examples import IMAGE_MISSING, THUMBNAIL_MISSING
 from tests.contract.refusals import refusal
-from tests.pictures import scene_png
+from tests.pictures import opened, scene_png
 
 # Wrong spellings of the id of an existing image. %7B and %7D are braces.
 SPELLINGS: dict[str, Callable[[str], str]] = {
@@ -36,7 +36,7 @@ def test_all_routes_return_the_same_data_about_an_image(api: Client) -> None:
     for other in (details, listed):
         assert (other["image_status"], other["error"]) == ("success", None)
         assert without_urls(other) == without_urls(image)
-        assert list(other["data"]["thumbnails"]) == [*ThumbnailSize]
+        assert list(other["data"]["thumbnails"]) == [*STANDARD_SIZES]
 
 
 @pytest.mark.parametrize("spelled", [str.upper, str.title, str.swapcase])
@@ -93,3 +93,13 @@ def test_the_response_to_an_upload_is_json_that_is_not_cached(api: Client) -> No
     response = api.upload(scene_png(), "scene.png")
     assert response.headers["Content-Type"] == "application/json"
     assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_a_download_is_stored_under_the_name_of_the_upload(api: Client) -> None:
+    image_id = api.uploaded(scene_png(), "été.jpg")["image_id"]
+    download = api.get(f"/api/images/{image_id}?details=download").json()["data"]["data"]["download"]
+    fetched = fetch(download["url"])
+    assert opened(fetched.content).format == "PNG"
+    assert fetched.headers["Content-Disposition"] == (
+        "attachment; filename=\"_t_.png\"; filename*=UTF-8''%C3%A9t%C3%A9.png"
+    )

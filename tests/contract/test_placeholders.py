@@ -38,5 +38,6 @@ def test_a_transparent_image_has_no_placeholder(api: Client) -> None:
 
 @pytest.mark.parametrize("details", ["all", "", "caption,", "caption,all", "caption,caption"])
 def test_other_details_are_refused(api: Client, details: str) -> None:
-    message = "Invalid details. Please use caption, placeholder, or caption,placeholder."
+    names = [value for value in api.choices("Details") if "," not in value]
+    message = f"Invalid details. Please use {', '.join(names)}, or {','.join(names)}."
     assert refusal(api.get(f"/api/images?details={details}")) == (400, message)

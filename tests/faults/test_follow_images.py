@@ -8,7 +8,7 @@ import pytest
 
 from functions.follow_images import app
 from image_pipeline import settings
-from image_pipeline.models import SHARED, ThumbnailSize
+from image_pipeline.models import SHARED, STANDARD_SIZES
 from image_pipeline.storage import clients, search_index, table, terms
 from image_pipeline.storage.keys import image as image_key
 from tests.events import load_event
@@ -28,7 +28,7 @@ def follow(event: dict[str, Any]) -> bool:
 def upload_and_be_killed(pipeline: Pipeline) -> None:
     with faults(only(Call("TransactWriteItems", 0), Fault.KILLED_BEFORE)):
         assert pipeline.upload(CONTENT, None) is None
-    assert len(keys()) == len(ThumbnailSize)
+    assert len(keys()) == len(STANDARD_SIZES)
 
 
 def leftovers() -> list[str]:

@@ -18,7 +18,7 @@ import pytest
 
 from image_pipeline.errors import PipelineError
 from image_pipeline.http import forms, requests
-from image_pipeline.models import ThumbnailSize
+from image_pipeline.models import STANDARD_SIZES
 from image_processing import pictures, thumbnails
 from tests.events import load_event
 from tests.fuzz.kinds import KINDS
@@ -71,8 +71,8 @@ def survives(run: Callable[[], object], content: bytes) -> str:
 def process(content: bytes) -> None:
     """Process an image as an upload does, but without the caption."""
     picture = pictures.decode(content, datetime.now(UTC), 50_000_000)
-    for size in ThumbnailSize:
-        thumbnails.make(picture, size.pixels)
+    for side in STANDARD_SIZES.values():
+        thumbnails.make(picture, side)
     pictures.flatten(picture)
 
 

@@ -14,8 +14,10 @@ from image_pipeline import settings
 from image_pipeline.errors import PipelineError
 from image_pipeline.http import forms
 from image_pipeline.http.handler import STATUS
-from image_pipeline.models import ThumbnailSize
+from image_pipeline.models import STANDARD_SIZES
 from image_processing import pictures, thumbnails
+from image_processing.decoding import reduction
+from tests.contract.exif import exif
 from tests.events import upload_event
 from tests.hostile import corpus, costly
 from tests.pictures import encode
@@ -81,14 +83,15 @@ def processed(content: bytes, filename: str = "picture") -> tuple[int, tuple[flo
     return status, (seconds, memory)
 
 
-def measured(read: Callable[[], bytes], max_pixels: int) -> tuple[int, tuple[float, int]]:
-    """Read a file and make thumbnails. Return status and costs."""
+def measured(read: Callable[[], bytes], max_pixels: int, large: int = 0) -> tuple[int, tuple[float, int]]:
+    """Read a file and make thumbnails, with a large one of this side. Return status and costs."""
+    sides = [*STANDARD_SIZES.values(), *([large] if large else [])]
     gc.collect()
     resting, start = resting_bytes(), time.process_time()
     try:
-        picture = pictures.decode(read(), datetime.now(UTC), max_pixels)
-        for size in ThumbnailSize:
-            thumbnails.make(picture, size.pixels)
+        picture = pictures.decode(read(), datetime.now(UTC), max_pixels, reduction.least_sides(max(sides)))
+        for side in sides:
+            thumbnails.make(picture, side)
         pictures.flatten(picture)
         status = 200
     except PipelineError as error:
@@ -134,13 +137,21 @@ def test_a_costly_file_stays_within_the_cost_limits(file: costly.CostlyFile, cos
         lambda: costly.png_of_pixels(100),
         lambda: costly.gray_png_of_pixels(250),
         lambda: encode(Image.new("CMYK", (12_000, 9_000), (9, 99, 199, 0)), "JPEG"),
+        # The most pixels that are kept for a thumbnail of 2,560 pixels.
+        lambda: encode(Image.new("RGB", (7_679, 5_759), (9, 99, 199)), "JPEG", exif=exif(orientation=6)),
     ],
-    ids=["PNG of 100 megapixels, RGB", "PNG of 250 megapixels, gray", "JPEG of 108 megapixels, CMYK"],
+    ids=[
+        "PNG of 100 megapixels, RGB",
+        "PNG of 250 megapixels, gray",
+        "JPEG of 108 megapixels, CMYK",
+        "JPEG of 44 megapixels, turned",
+    ],
 )
-def test_large_direct_uploads_fit_into_the_smallest_memory(make: Callable[[], bytes]) -> None:
+@pytest.mark.parametrize("large", [0, 1600, 2560])
+def test_large_direct_uploads_fit_into_the_smallest_memory(make: Callable[[], bytes], large: int) -> None:
     parameters = template.read()["Parameters"]
     content = make()
-    status, (_, memory) = measured(lambda: content, parameters["MaxDirectImagePixels"]["MaxValue"])
+    status, (_, memory) = measured(lambda: content, parameters["MaxDirectImagePixels"]["MaxValue"], large)
     assert status == 200
     file_bytes = parameters["MaxDirectUploadBytes"]["Default"]
     assert FP32_PROCESS_BYTES + memory + file_bytes <= parameters["UploadMemorySize"]["MinValue"] * 1024**2

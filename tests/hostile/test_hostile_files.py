@@ -8,7 +8,7 @@ import pytest
 
 from functions.upload_image import app
 from image_pipeline import settings
-from image_pipeline.models import ThumbnailSize
+from image_pipeline.models import STANDARD_SIZES
 from tests.events import upload_event
 from tests.hostile.corpus import SECRET, Hostile, files
 from tests.pictures import opened
@@ -37,7 +37,7 @@ def test_a_hostile_file_gets_its_response_and_leaks_nothing(hostile: Hostile) ->
         return
     if hostile.shown is not None:
         assert body["data"]["original_name"] == hostile.shown
-    assert len(thumbnails()) == len(ThumbnailSize)
+    assert len(thumbnails()) == len(STANDARD_SIZES)
     for content in thumbnails():
         for forbidden in (SECRET, b"Exif", b"<html", b"tEXt", b"iCCP"):
             assert forbidden not in content

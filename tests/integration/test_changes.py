@@ -1,4 +1,4 @@
-"""A third format and a third thumbnail size are added in a scratch copy: a change touches only what it is about."""
+"""A third format and another thumbnail size are added in a scratch copy: a change touches only what it is about."""
 
 import difflib
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from image_pipeline.errors import ACCEPTED_FILES
-from image_pipeline.models import ImageFormat, ThumbnailSize, any_of
+from image_pipeline.models import STANDARD_SIZES, ImageFormat, any_of
 
 ROOT = Path(__file__).parents[2]
 ADDED = Path(__file__).with_name("changes")
@@ -43,8 +43,8 @@ FORMAT = Change(
 )
 SIZE = Change(
     {
-        MODELS: (MEDIUM, MEDIUM + '    LARGE = "large", 1024\n'),
-        "docs/api.md": (LISTED, LISTED + "- `large`: 1024 \N{MULTIPLICATION SIGN} 1024 pixels\n"),
+        MODELS: (MEDIUM, MEDIUM + '    PREVIEW = "preview", 1024\n'),
+        "docs/api.md": (LISTED, LISTED + "- `preview`: 1024 \N{MULTIPLICATION SIGN} 1024 pixels\n"),
     },
     {"added_size.py": "tests/unit/test_added_size.py"},
 )
@@ -64,8 +64,8 @@ def apply(change: Change, copy: Path) -> list[str]:
     return changed
 
 
-# Once a third row really exists, its change is no longer tried.
-CHANGES = [change for change, rows in ((FORMAT, ImageFormat), (SIZE, ThumbnailSize)) if len(rows) == 2]
+# Once such a row really exists, its change is no longer tried.
+CHANGES = [change for change, rows in ((FORMAT, ImageFormat), (SIZE, STANDARD_SIZES)) if len(rows) == 2]
 
 
 @pytest.mark.skipif(not CHANGES, reason="both were added")

@@ -32,6 +32,7 @@ VALUES: dict[str, list[dict[str, str]]] = {
     "MaxDirectUploadBytes": [{"MaxDirectUploadBytes": "60000000"}],
     "MaxImagePixels": [{"MaxImagePixels": "1000000"}],
     "MaxDirectImagePixels": [{"MaxDirectImagePixels": "1000000"}],
+    "LargeThumbnail": [{"LargeThumbnail": "1600"}],
     "MaxCaptionTokens": [{"MaxCaptionTokens": "30"}],
     "MaxCaptionRepeats": [{"MaxCaptionRepeats": "3"}],
     "UrlExpirySeconds": [{"UrlExpirySeconds": "60"}],

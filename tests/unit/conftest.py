@@ -5,9 +5,7 @@ from unittest.mock import create_autospec
 
 import pytest
 
-from image_pipeline.models import ThumbnailSize
 from image_pipeline.observability import logger
-from image_processing import pictures
 from image_processing.captions import Captioner
 from tests.deployed_stack import new_stack_clients, stack
 from tests.in_process import (
@@ -54,12 +52,6 @@ def within_the_roles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 def upload_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Set the only variable that reading a form needs. This is faster than the fixture `aws`."""
     monkeypatch.setenv("MAX_UPLOAD_BYTES", "4500000")
-
-
-@pytest.fixture
-def up_to_medium(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decode as if there were no larger thumbnail: the test names the size to which an image is reduced."""
-    monkeypatch.setattr(pictures, "ThumbnailSize", [ThumbnailSize.SMALL, ThumbnailSize.MEDIUM])
 
 
 @pytest.fixture

@@ -148,7 +148,6 @@ def twelve_megapixels(image: Image.Image, size: tuple[int, int] = (4000, 3000)) 
     return in_part, Image.open(BytesIO(content))
 
 
-@pytest.mark.usefixtures("up_to_medium")
 # Some sides are multiples of four. The others end with a part of a pixel after reduction.
 @pytest.mark.parametrize("size", [(4000, 3000), (4032, 3024), (4000, 2663), (4001, 2999), (2663, 4000)])
 @pytest.mark.parametrize("name", ["astronaut.jpg", "chelsea.png", "coffee.jpg", "rocket.jpg"])

@@ -10,7 +10,7 @@ from functions.follow_images import app
 from functions.upload_image import app as upload_image
 from image_pipeline import settings
 from image_pipeline.errors import RefusedError
-from image_pipeline.models import ThumbnailSize
+from image_pipeline.models import STANDARD_SIZES, ThumbnailSize
 from image_pipeline.storage import clients, keys, search_index, table, thumbnail_store
 from tests.events import load_event, upload_event
 from tests.faults.injection import KilledError
@@ -116,7 +116,7 @@ def test_the_thumbnails_of_a_killed_upload_are_deleted_with_its_item(monkeypatch
     monkeypatch.setattr(clients.dynamodb(), "transact_write_items", Mock(side_effect=KilledError))
     with pytest.raises(KilledError):
         upload_image.lambda_handler(upload_event(scene_png()), LocalContext("UploadImageFunction"))
-    assert len(bucket_keys()) == len(ThumbnailSize)
+    assert len(bucket_keys()) == len(STANDARD_SIZES)
     (item,) = table_items("")
     assert item["status"] == "processing"
     assert item["expires_at"]

@@ -12,7 +12,7 @@ import pytest
 from image_pipeline import errors, settings
 from image_pipeline.http import handler, schemas
 from image_pipeline.http.requests import Event
-from image_pipeline.models import ThumbnailSize
+from image_pipeline.models import STANDARD_SIZES
 from tests.events import load_event
 from tools.local.gateway import LocalContext
 
@@ -91,4 +91,4 @@ def test_a_wrong_setting_is_one_line_in_the_log_and_a_500(logged: StringIO) -> N
 
 
 def test_each_thumbnail_size_is_described() -> None:
-    assert set(get_type_hints(schemas.Thumbnails)) == {str(size) for size in ThumbnailSize}
+    assert set(get_type_hints(schemas.Thumbnails)) == {str(size) for size in STANDARD_SIZES}

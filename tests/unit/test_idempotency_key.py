@@ -20,7 +20,7 @@ from image_pipeline.errors import (
     UndecodableImageError,
 )
 from image_pipeline.http import requests
-from image_pipeline.models import SHARED, ThumbnailSize
+from image_pipeline.models import SHARED, STANDARD_SIZES
 from image_pipeline.storage import claims, clients, records
 from image_processing.captions import Captioner
 from tests.events import upload_event
@@ -58,11 +58,11 @@ def test_a_repeated_request_gets_the_first_response(captioned: Mock) -> None:
     assert (first, second) == (200, 200)
     for response in (body, again):
         # The URLs contain the time at which they were signed.
-        assert set(response["data"].pop("thumbnails")) == set(ThumbnailSize)
+        assert set(response["data"].pop("thumbnails")) == set(STANDARD_SIZES)
     assert again == body
     assert captioned.call_count == 1
     assert counts() == (1, 0)
-    assert len(bucket_keys()) == len(ThumbnailSize)
+    assert len(bucket_keys()) == len(STANDARD_SIZES)
 
 
 def test_without_a_key_each_upload_is_new() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from functions.list_images import app
 from image_pipeline.http import requests
-from image_pipeline.models import ThumbnailSize
+from image_pipeline.models import STANDARD_SIZES, ThumbnailSize
 from image_pipeline.storage import keys, records
 from image_pipeline.storage.claims import Claim
 from tests.events import load_event, send
@@ -96,4 +96,4 @@ def test_an_image_stored_before_a_size_was_added_is_listed_without_that_size() -
     store_sample(new)
     status, body = get()
     assert status == 200
-    assert [list(image["data"]["thumbnails"]) for image in body["content"].values()] == [[*ThumbnailSize], ["small"]]
+    assert [list(image["data"]["thumbnails"]) for image in body["content"].values()] == [[*STANDARD_SIZES], ["small"]]

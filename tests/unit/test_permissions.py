@@ -157,6 +157,17 @@ def waits_for_the_end(patch: Patch) -> None:
     assert call("GetImageFunction", load_event("get_image", wait="1"))["headers"]["Retry-After"]
 
 
+def downloads(patch: Patch) -> None:
+    """Of an image whose original is kept, and of one whose original is gone."""
+    patch.setenv("KEEP_ORIGINALS_DAYS", "7")
+    store_sample(sample_image(IMAGE_ID))
+    bucket, key = settings.uploads_bucket(), keys.original(IMAGE_ID)
+    clients.s3().put_object(Bucket=bucket, Key=key, Body=scene_png())
+    assert call("GetImageFunction", load_event("get_image", details="download"))["statusCode"] == 200
+    clients.s3().delete_object(Bucket=bucket, Key=key)
+    assert call("GetImageFunction", load_event("get_image", details="download"))["statusCode"] == 200
+
+
 def lists_and_searches(_: Patch) -> None:
     for minutes in range(9):
         record = replace(sample_image(minutes=minutes), caption="two dogs on a beach")
@@ -210,6 +221,7 @@ SCENARIOS: list[Scenario] = [
     direct_uploads_that_fail,
     new_captions,
     waits_for_the_end,
+    downloads,
     lists_and_searches,
     images_that_end,
     checks_of_a_version,

@@ -150,14 +150,12 @@ class TestFormats:
         with pytest.raises(UndecodableImageError):
             decoded(raw_png(8, 3, b"", b"\0\0"))
 
-    @pytest.mark.usefixtures("up_to_medium")
     def test_a_large_image_is_processed_at_a_reduced_size(self) -> None:
         for image_format, worked_on in (("JPEG", (1050, 1050)), ("PNG", (840, 1050))):
             picture = decoded(encode(Image.new("RGB", (4200, 8400)), image_format))
             assert picture.pixels.size == worked_on
             assert (picture.metadata.width, picture.metadata.height) == (4200, 8400)
 
-    @pytest.mark.usefixtures("up_to_medium")
     @pytest.mark.parametrize(("size", "decoded_at"), [((4000, 3000), (1000, 750)), ((3000, 4000), (750, 1000))])
     def test_a_large_jpeg_is_decoded_in_part_if_it_is_wide_or_high(
         self, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], decoded_at: tuple[int, int]
@@ -173,7 +171,6 @@ class TestFormats:
         decoded(encode(Image.new("L", size), "JPEG"))
         assert sizes == [decoded_at]
 
-    @pytest.mark.usefixtures("up_to_medium")
     @pytest.mark.parametrize(
         ("size", "worked_on"),
         [

@@ -186,7 +186,6 @@ class TestTransparency:
         content = png(samples, chunk(b"tRNS", struct.pack(f">{len(transparent)}H", *transparent)))
         assert alpha(content) == (expected, expected)
 
-    @pytest.mark.usefixtures("up_to_medium")
     def test_a_large_image_is_reduced_with_its_transparent_colour(self) -> None:
         samples = np.zeros((1500, 2000, 3), np.uint16)
         samples[:, 1000:] = (0x1234, 0x5678, 0x9ABC)

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from image_pipeline import deadline, settings
 from image_pipeline.errors import DeadlineError, ImageNotFoundError, RefusedError, StorageError
-from image_pipeline.models import SHARED, Statistics, ThumbnailSize, UnfinishedImage
+from image_pipeline.models import SHARED, STANDARD_SIZES, Statistics, UnfinishedImage
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.storage.claims import Claim
 from tests.faults.injection import Body
@@ -100,7 +100,7 @@ def test_the_format_of_a_stored_image_stays_the_same() -> None:
             "created_at": "2025-03-16T12:00:00.826114+00:00",
             "modified_at": "2025-03-16T12:00:00.826114+00:00",
         },
-        "thumbnails": {size: f"b480bcff-7fff-45b2-93cf-7a534fe39821/thumbnails/{size}.jpg" for size in ThumbnailSize},
+        "thumbnails": {size: f"b480bcff-7fff-45b2-93cf-7a534fe39821/thumbnails/{size}.jpg" for size in STANDARD_SIZES},
         "caption": "a cartoon picture of two people standing in front of a city",
         "error": "",
         "caption_model": {"id": "demo", "revision": "2", "precision": "fp32"},

@@ -8,6 +8,7 @@ def test_the_pixels_that_are_kept_follow_the_thumbnail_and_the_caption() -> None
     assert reduction.least_sides(512) == reduction.least_sides(512, 384) == reduction.least_sides(128) == (960, 720)
     assert reduction.least_sides(1024) == (1920, 1440)
     assert reduction.least_sides(512, 768) == (1440, 1440)
+    assert reduction.least_sides(2048) == reduction.least_sides(2560) == (3840, 2880)
 
 
 @pytest.mark.parametrize("largest", [64, 512, 1024, 2048])

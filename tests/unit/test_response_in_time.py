@@ -18,7 +18,7 @@ from functions.list_images import app as list_images
 from functions.upload_image import app as upload_image
 from image_pipeline import deadline
 from image_pipeline.errors import DeadlineError, StorageError
-from image_pipeline.models import SHARED, ThumbnailSize
+from image_pipeline.models import SHARED, STANDARD_SIZES
 from image_pipeline.storage import clients, records, table, thumbnail_store
 from image_pipeline.threads import ThreadPool
 from image_processing import captions
@@ -180,7 +180,7 @@ def test_a_claim_that_cannot_be_given_back_ends_as_that_of_a_killed_upload(
     (image,), (request,) = table_items("IMAGE#"), table_items("REQUEST#")
     assert (image["status"], request["status"]) == ("processing", "processing")
     assert image["expires_at"] < time.time() + 3601
-    assert len(bucket_keys()) == len(ThumbnailSize)
+    assert len(bucket_keys()) == len(STANDARD_SIZES)
 
 
 @pytest.mark.parametrize("applied", [False, True])
@@ -274,7 +274,7 @@ def test_a_failure_that_cannot_be_stored_in_time_is_left_to_the_stream(monkeypat
 
     class SlowCaptioner:
         def caption(self, *_: object) -> captions.Caption:
-            for _thumbnail in ThumbnailSize:
+            for _thumbnail in STANDARD_SIZES:
                 assert left.acquire(timeout=10)
             late.set()
             raise DeadlineError
@@ -286,7 +286,7 @@ def test_a_failure_that_cannot_be_stored_in_time_is_left_to_the_stream(monkeypat
     (item,) = table_items("")
     assert item["status"] == "processing"
     assert item["expires_at"] > time.time()
-    assert len(bucket_keys()) == len(ThumbnailSize)
+    assert len(bucket_keys()) == len(STANDARD_SIZES)
 
 
 def test_thumbnails_that_cannot_be_deleted_in_time_are_left_to_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,7 +302,7 @@ def test_thumbnails_that_cannot_be_deleted_in_time_are_left_to_the_stream(monkey
     monkeypatch.setattr(deadline, "remaining", lambda: EARLY if late.is_set() else 29)
     assert upload(29)[:2] == (503, TOO_LONG)
     (item,) = table_items("IMAGE#")
-    assert (item["status"], len(bucket_keys())) == ("failure", len(ThumbnailSize))
+    assert (item["status"], len(bucket_keys())) == ("failure", len(STANDARD_SIZES))
 
 
 def test_a_request_that_waited_too_long_for_its_function_is_refused_before_any_call() -> None:

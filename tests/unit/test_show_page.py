@@ -37,6 +37,7 @@ def buckets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THUMBNAILS_URL", BUCKETS.format("thumbnails"))
     monkeypatch.setenv("UPLOADS_URL", BUCKETS.format("uploads"))
     monkeypatch.setenv("API_AUTH", "NONE")
+    monkeypatch.setenv("LARGE_THUMBNAIL", "0")
     monkeypatch.setenv("MAX_UPLOAD_BYTES", "4500000")
     monkeypatch.setenv("MAX_DIRECT_UPLOAD_BYTES", "50000000")
 
@@ -63,6 +64,37 @@ def test_the_gallery_knows_the_limits_of_the_stack_and_the_formats(monkeypatch: 
     assert f'accept="{",".join(CONTENT_TYPES)}"' in body
     assert f'data-signatures="{",".join(row.signature.hex() for row in ImageFormat)}"' in body
     assert "{{" not in body
+
+
+def test_a_stack_with_large_thumbnails_describes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LARGE_THUMBNAIL", "1600")
+    document = json.loads(get("/openapi.json")["body"])
+    validate(document)
+    schemas = document["components"]["schemas"]
+    assert schemas["ThumbnailSize"]["enum"] == ["small", "medium", "large"]
+    assert schemas["Thumbnails"]["properties"]["large"] == {
+        "description": "Fits in 1600 by 1600 pixels. Only with `?details=large`, and not in every image.",
+        "format": "uri",
+        "type": "string",
+    }
+    assert schemas["Thumbnails"]["required"] == ["small", "medium"]
+    assert schemas["Details"]["enum"] == [
+        "caption",
+        "placeholder",
+        "caption,placeholder",
+        "caption,large",
+        "placeholder,large",
+        "caption,placeholder,large",
+        "large",
+    ]
+    assert len(schemas["DetailsOfOneImage"]["enum"]) == 15
+    thumbnail = document["paths"]["/api/images/{image_id}/thumbnails/{size}"]["get"]
+    (refused,) = [
+        example["value"]["error"]
+        for name, example in thumbnail["responses"]["400"]["content"]["application/json"]["examples"].items()
+        if name == "InvalidThumbnailSizeError"
+    ]
+    assert refused == "Invalid input size. Please use 'small', 'medium' or 'large'."
 
 
 def test_the_gallery_says_that_it_needs_javascript() -> None:

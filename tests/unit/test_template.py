@@ -490,6 +490,11 @@ EVENT_NAMES = {
     "get_thumbnail": "get_thumbnail_small",
     "follow_images": "follow_images_removed",
 }
+QUERIES = {
+    "list_images": {"details": "caption"},
+    "check_images": {"details": "caption"},
+    "get_image": {"details": "download", "wait": "1"},
+}
 
 
 @pytest.mark.usefixtures("aws")
@@ -507,6 +512,7 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
         clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=key, Body=scene_png())
     elif function == "GetImageFunction":  # its image is finished while the request waits
         store_sample(sample_image(IMAGE_ID))
+        clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=keys.original(IMAGE_ID), Body=scene_png())
         finished = table.find(keys.image(IMAGE_ID)) or {}
         table.put({**finished, "status": "requested"})
         monkeypatch.setattr(time, "sleep", lambda _: put_unrecorded(finished))
@@ -527,8 +533,8 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
 
     for reader in ("_text", "_optional"):
         monkeypatch.setattr(settings, reader, recorded)
-    query: dict[str, str | None] = {"wait": "1"} if function == "GetImageFunction" else {}
-    event = load_event(EVENT_NAMES.get(folder, folder), **query)
+    event = load_event(EVENT_NAMES.get(folder, folder))
+    event["queryStringParameters"] = (event.get("queryStringParameters") or {}) | QUERIES.get(folder, {})
     if function == "ProcessUploadFunction":  # its first attempt fails
         with monkeypatch.context() as patched:
             patched.setattr(file_store, "get", Mock(side_effect=StorageError))

@@ -29,6 +29,7 @@ _TEXTS = (
     "arn:aws:kms:us-east-1:123456789012:key/1",
     "cron(0 7 ? * MON-FRI *)",
     "images.example.com",
+    "1600",
 )
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from functions.upload_image import app
 from image_pipeline import settings
 from image_pipeline.errors import CaptionError
-from image_pipeline.models import ThumbnailSize
+from image_pipeline.models import STANDARD_SIZES
 from image_pipeline.storage import clients, thumbnail_store
 from image_processing import captions
 from image_processing.captions import Caption, get_captioner
@@ -76,7 +76,7 @@ def test_an_upload_is_stored_counted_and_gets_a_response(image_format: str, exte
     (record,) = table_items("IMAGE#")
     assert record["image_id"] == data["image_id"]
     assert record["caption_model"] == {"id": "demo", "revision": "2", "precision": "fp32"}
-    assert bucket_keys() == [f"{data['image_id']}/thumbnails/{size}.{extension}" for size in sorted(ThumbnailSize)]
+    assert bucket_keys() == [f"{data['image_id']}/thumbnails/{size}.{extension}" for size in sorted(STANDARD_SIZES)]
     (counted,) = table_items("STATS")
     assert counted["success"] == 1
     assert counted["total_processing_time"] == record["time_taken"]
@@ -103,7 +103,7 @@ def test_thumbnails_are_in_the_bucket_with_their_type() -> None:
         stored = clients.s3().get_object(Bucket=settings.bucket_name(), Key=key)
         assert stored["ContentType"] == "image/png"
         sizes[key.rpartition("/")[2]] = Image.open(io.BytesIO(stored["Body"].read())).size
-    assert sizes == {f"{size}.png": (128, 107) if size == "small" else (240, 200) for size in ThumbnailSize}
+    assert sizes == {f"{size}.png": (128, 107) if size == "small" else (240, 200) for size in STANDARD_SIZES}
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_lost_reply_to_the_first_write_of_the_item_is_recognised(
     monkeypatch.setattr(clients.dynamodb(), "put_item", lose_reply)
     assert post(upload_event(scene_png()))[0] == (200 if applied else 503)
     assert [item["status"] for item in table_items("IMAGE#")] == ["success" if applied else "failure"]
-    assert len(bucket_keys()) == (len(ThumbnailSize) if applied else 0)
+    assert len(bucket_keys()) == (len(STANDARD_SIZES) if applied else 0)
 
 
 def test_thumbnails_that_cannot_be_deleted_are_logged(monkeypatch: pytest.MonkeyPatch, logged: StringIO) -> None:
@@ -238,7 +238,7 @@ def test_thumbnails_are_kept_if_it_is_unknown_whether_the_record_is_stored(monke
     status, _ = post(upload_event(scene_png()))
     assert status == 503
     assert [item["status"] for item in table_items("IMAGE#")] == ["success"]
-    assert len(bucket_keys()) == len(ThumbnailSize)
+    assert len(bucket_keys()) == len(STANDARD_SIZES)
 
 
 def test_a_broken_deployment_is_counted_and_leaves_no_thumbnail(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +252,7 @@ def test_a_broken_deployment_is_counted_and_leaves_no_thumbnail(monkeypatch: pyt
 
 def test_thumbnails_and_caption_are_made_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
     # No thumbnail and no caption goes on until all thumbnails and the caption have started.
-    together = Barrier(len(ThumbnailSize) + 1, timeout=10)
+    together = Barrier(len(STANDARD_SIZES) + 1, timeout=10)
     put, caption = thumbnail_store.put, type(get_captioner()).caption
 
     def waiting_put(key: str, content: bytes) -> None:

@@ -6,10 +6,11 @@ The handlers declare the routes: the path, the type of the body, and the errors.
 import inspect
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from http import HTTPStatus
 from importlib.metadata import metadata
+from itertools import combinations
 from typing import Any, get_args, get_type_hints
 
 from openapi_spec_validator import validate
@@ -18,7 +19,7 @@ from typing_extensions import is_typeddict
 
 from image_pipeline.errors import UNEXPECTED, ImageNotFoundError, PipelineError
 from image_pipeline.http import bodies, handler, prompts, requests, schemas
-from image_pipeline.models import Detail, ImageFormat, ThumbnailSize, any_of
+from image_pipeline.models import STANDARD_SIZES, Detail, ImageFormat, ThumbnailSize, any_of
 from image_pipeline.storage.claims import KEY_RETENTION
 from tools import template
 from tools.docs.openapi_examples import REFUSALS, SUCCESSES
@@ -33,12 +34,24 @@ _PATH_PARAMETERS = {
     },
     "size": {"description": "Which thumbnail.", "schema": {"$ref": "#/components/schemas/ThumbnailSize"}},
 }
+
+
+def _combined(names: Iterable[str]) -> list[str]:
+    """Return the values of a parameter that takes one or several names, separated by commas."""
+    possible = [*names]
+    numbers = range(1, len(possible) + 1)
+    return [",".join(chosen) for number in numbers for chosen in combinations(possible, number)]
+
+
+# functions/show_page adds the sizes that not every stack makes.
+_DETAIL_NAMES = [each for each in get_args(Detail) if each not in [*ThumbnailSize]]
 # The values of parameters. Here they have names, so that generated clients have one type for each.
 _CHOICES: dict[str, list[str]] = {
     "ContentType": [*requests.CONTENT_TYPES],
-    "Details": [*get_args(Detail), ",".join(get_args(Detail))],
+    "Details": _combined(each for each in _DETAIL_NAMES if each != "download"),
+    "DetailsOfOneImage": _combined(_DETAIL_NAMES),
     "Redirect": ["0", "1"],
-    "ThumbnailSize": [*ThumbnailSize],
+    "ThumbnailSize": [*STANDARD_SIZES],
 }
 # Group names in the reference, by the second part of a path. Other groups have that part as their name.
 _TAGS = {"uploads": "Direct uploads", "stats": "Statistics"}
@@ -52,6 +65,10 @@ _DETAILS = {
         "`placeholder` adds a colour to show until a thumbnail is loaded."
     ),
     "schema": {"$ref": "#/components/schemas/Details"},
+}
+_DETAILS_OF_ONE_IMAGE = _DETAILS | {
+    "description": f"{_DETAILS['description']} `download` adds the URL of the best file that there is.",
+    "schema": {"$ref": "#/components/schemas/DetailsOfOneImage"},
 }
 _PROMPT = {
     "type": "string",
@@ -137,7 +154,7 @@ _REQUESTS: dict[str, Json] = {
                 "description": "How many seconds to wait until the image is finished or has failed.",
                 "schema": {"type": "integer", "minimum": 0, "maximum": requests.MAX_WAIT_SECONDS, "default": 0},
             },
-            _DETAILS,
+            _DETAILS_OF_ONE_IMAGE,
         ]
     },
     "getThumbnail": {

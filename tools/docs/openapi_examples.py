@@ -6,11 +6,12 @@ from image_pipeline.errors import (
     ATTEMPTS_FAILED,
     ImageTooLargeError,
     InvalidRequestError,
+    InvalidThumbnailSizeError,
     PipelineError,
     UndecodableImageError,
 )
 from image_pipeline.http import cursors, requests, schemas
-from image_pipeline.models import ThumbnailSize, any_of
+from image_pipeline.models import STANDARD_SIZES, any_of
 
 Examples = Mapping[str, Mapping[str, object]]
 
@@ -31,7 +32,7 @@ _IMAGE: schemas.Image = {
             "created_at": "2025-03-16 15:09:27",
             "modified_at": "2025-03-16 15:09:27",
         },
-        "thumbnails": {size: _THUMBNAIL % size for size in ThumbnailSize},
+        "thumbnails": {size: _THUMBNAIL % size for size in STANDARD_SIZES},
         "caption": "a cartoon picture of two people standing in front of a city",
     },
     "error": None,
@@ -49,6 +50,10 @@ _WITH_DETAILS: schemas.Image = {
         },
         "placeholder": {"color": "#a9572a"},
     },
+}
+_WITH_DOWNLOAD: schemas.ImageDetails = {
+    "current_status": "success",
+    "data": {**_IMAGE, "data": {**_IMAGE["data"], "download": {"kind": "thumbnail", "url": _THUMBNAIL % "medium"}}},
 }
 _LIST: schemas.ImageList = {
     "current_status": "success",
@@ -126,6 +131,7 @@ SUCCESSES: dict[str, Examples] = {
     "checkImages": {"Checked": _CHECKED, "NoneExists": _NONE_EXISTS},
     "getImage": {
         "Finished": _FINISHED,
+        "WithDownload": _WITH_DOWNLOAD,
         "Processing": _PROCESSING,
         "Failed": _FAILED,
         "FailedTemporarily": _FAILED_TEMPORARILY,
@@ -145,6 +151,7 @@ REFUSALS: dict[type[PipelineError], Mapping[str, str]] = {
         "createUpload": f"Invalid content_type. Please use {any_of(requests.CONTENT_TYPES)}.",
         "getThumbnail": "Invalid redirect. Please use redirect=1 or redirect=0, or leave it out.",
     },
+    InvalidThumbnailSizeError: {"getThumbnail": str(InvalidThumbnailSizeError.expecting(STANDARD_SIZES))},
     ImageTooLargeError: {
         "uploadImage": (
             "The file is larger than 4,500,000 bytes. Please send it with POST /api/uploads, which takes larger files."

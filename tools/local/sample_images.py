@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
-from image_pipeline.models import CaptionModel, ImageMetadata, ImageRecord, ThumbnailSize
+from image_pipeline.models import STANDARD_SIZES, CaptionModel, ImageMetadata, ImageRecord
 from image_pipeline.storage import records
 from image_pipeline.storage.claims import Claim
 
@@ -26,7 +26,7 @@ def sample_image(image_id: str | None = None, minutes: int = 0, seconds_taken: s
         processed_at=_NOON + timedelta(minutes=minutes),
         time_taken=Decimal(seconds_taken),
         metadata=ImageMetadata(261, 216, "JPEG", 13962, _NOON, _NOON),
-        thumbnails={size: f"{image_id}/thumbnails/{size}.jpg" for size in ThumbnailSize},
+        thumbnails={size: f"{image_id}/thumbnails/{size}.jpg" for size in STANDARD_SIZES},
         caption="a cartoon picture of two people standing in front of a city",
         caption_model=CaptionModel("demo", "2", "fp32"),
         caption_prompt="",

@@ -55,6 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "Owners": options.owners,
         "JwtIssuer": options.issuer,
         "JwtAudience": options.audience,
+        "LargeThumbnail": "1600",
     }
     declared = template.raw()["Parameters"]
     for name in ("AllowedOrigins", "JwtAudience"):

@@ -3,9 +3,10 @@
 http/handler.py gives each class its status code.
 """
 
+from collections.abc import Iterable
+
 from image_pipeline.models import ImageFormat, ThumbnailSize, any_of
 
-_SIZES = any_of(f"'{size}'" for size in ThumbnailSize)
 # The formats as messages name them: by their usual file extensions, such as JPG.
 ACCEPTED_FILES = any_of(row.extensions[0].upper() for row in ImageFormat)
 
@@ -32,7 +33,11 @@ class InvalidRequestError(PipelineError):
 class InvalidThumbnailSizeError(PipelineError):
     """There is no thumbnail size with this name."""
 
-    message = f"Invalid input size. Please use {_SIZES}."
+    @classmethod
+    def expecting(cls, sizes: Iterable[ThumbnailSize]) -> "InvalidThumbnailSizeError":
+        """Return the error that names the sizes of the stack."""
+        names = any_of(f"'{size}'" for size in sizes)
+        return cls(f"Invalid input size. Please use {names}.")
 
 
 class UnsupportedImageError(PipelineError):

@@ -11,7 +11,7 @@ from typing import Literal, Self
 SHARED = ""
 
 # What the data of an image also contains if a request has `?details=`.
-Detail = Literal["caption", "placeholder"]
+Detail = Literal["caption", "placeholder", "large", "download"]
 
 
 class ImageFormat(StrEnum):
@@ -48,23 +48,36 @@ MEDIA_TYPES = {extension: row.media_type for row in ImageFormat for extension in
 
 
 class ThumbnailSize(StrEnum):
-    """The thumbnails that are made of every image. Each fits in a square with a side of `pixels`.
+    """The sizes of thumbnails. Each fits in a square with a side of `pixels`.
+
+    The sizes that a stack makes, and their sides, are in `thumbnail_sizes.sides`. A size without `pixels` is an
+    option of the stack, which decides its side.
 
     Images that were processed before a size was added have no thumbnail of this size, so it is optional in responses,
     unless `is_in_every_image`.
     """
 
-    pixels: int
+    pixels: int | None
     is_in_every_image: bool
 
     SMALL = "small", 128, True
     MEDIUM = "medium", 512, True
+    LARGE = "large", None
 
-    def __new__(cls, name: str, pixels: int, is_in_every_image: bool = False) -> Self:  # noqa: FBT001, FBT002 - a row
+    def __new__(cls, name: str, pixels: int | None, is_in_every_image: bool = False) -> Self:  # noqa: FBT001, FBT002 - a row
         row = str.__new__(cls, name)
         row._value_ = name
         row.pixels, row.is_in_every_image = pixels, is_in_every_image
         return row
+
+    @property
+    def is_option(self) -> bool:
+        """Tell whether only some stacks make this size. It is then shown only with `?details=` and its name."""
+        return self.pixels is None
+
+
+# The sizes that every stack makes, and their sides in pixels.
+STANDARD_SIZES = {size: size.pixels for size in ThumbnailSize if size.pixels}
 
 
 def any_of(names: Iterable[str]) -> str:

@@ -35,12 +35,12 @@ def thumbnails_url() -> str:
 
 
 def uploads_bucket() -> str:
-    """Return the name of the S3 bucket for the files of direct uploads."""
+    """Return the name of the S3 bucket for the files of direct uploads and for kept files."""
     return _text("UPLOADS_BUCKET")
 
 
 def uploads_url() -> str:
-    """Return the URL of the bucket for the files of direct uploads."""
+    """Return the URL of the bucket for the files of direct uploads and for kept files."""
     return _text("UPLOADS_URL")
 
 
@@ -152,6 +152,11 @@ def max_image_pixels() -> int:
 def max_direct_image_pixels() -> int:
     """Return the largest accepted number of pixels of a direct upload."""
     return _number("MAX_DIRECT_IMAGE_PIXELS", 1, 250_000_000)
+
+
+def large_thumbnail() -> int:
+    """Return the longer side of the large thumbnail in pixels. 0 means that there is none."""
+    return _number("LARGE_THUMBNAIL", 0, 2560)
 
 
 def max_caption_tokens() -> int:

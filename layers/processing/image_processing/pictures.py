@@ -9,8 +9,9 @@ from importlib import import_module
 from PIL import Image
 
 from image_pipeline.errors import ImageTooLargeError, UndecodableImageError, UnsupportedImageError
-from image_pipeline.models import ImageFormat, ImageMetadata, ThumbnailSize
+from image_pipeline.models import ImageFormat, ImageMetadata
 from image_processing.decoding import reduction
+from image_processing.decoding.reduction import Sides
 from image_processing.files import dates
 from image_processing.files.exif import Exif
 from image_processing.formats import File
@@ -20,6 +21,8 @@ _READERS: dict[ImageFormat, Callable[[bytes], File]] = {
 }
 
 _BACKGROUND = "white"
+# Enough for the medium thumbnail.
+_LEAST = reduction.least_sides(0)
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -62,11 +65,11 @@ def decode(
     content: bytes,
     received_at: datetime,
     max_pixels: int,
-    caption_side: int = 0,
+    least: Sides = _LEAST,
     *,
     advice: str = "Please scale it down and send it again.",
 ) -> Picture:
-    """Decode a file. The pixels are enough for all thumbnails, and for a caption model with an input of `caption_side`.
+    """Decode a file. A large picture is reduced, but keeps at least the sides `least`.
 
     The first bytes decide the format. Dates that the file does not contain are set to `received_at`.
 
@@ -80,7 +83,7 @@ def decode(
     if file.width * file.height > max_pixels:
         raise ImageTooLargeError(f"The image has more than {max_pixels:,} pixels. {advice}")
     try:
-        pixels = file.decode(reduction.least_sides(max(size.pixels for size in ThumbnailSize), caption_side))
+        pixels = file.decode(least)
     except _PILLOW_ERRORS as error:
         raise UndecodableImageError from error
     width, height = file.width, file.height

@@ -8,6 +8,7 @@ from image_pipeline.models import ImageRecord, ThumbnailSize
 from image_pipeline.observability import logger
 from image_pipeline.storage import file_store, records, thumbnail_store
 from image_processing import captions, pictures
+from image_processing.decoding import reduction
 
 
 def process(image_id: str) -> None:
@@ -25,7 +26,8 @@ def process(image_id: str) -> None:
     if record.caption_model == captioner.model:
         return
     side = captioner.preprocess.size
-    picture = pictures.decode(_content(record), datetime.now(UTC), settings.max_direct_image_pixels(), side)
+    least = reduction.least_sides(0, side)
+    picture = pictures.decode(_content(record), datetime.now(UTC), settings.max_direct_image_pixels(), least)
     caption = captioner.caption(pictures.flatten(picture, side), record.caption_prompt)
     records.replace_caption(record, caption.text, caption.confidence, captioner.model)
     logger.info("image captioned again", image_id=image_id)

@@ -4,10 +4,14 @@ from io import BytesIO
 
 from PIL import Image
 
+from image_pipeline.models import STANDARD_SIZES
 from image_processing.decoding import reduction
 from image_processing.pictures import Picture
 
 _JPEG_QUALITY = 85
+_PNG_LEVEL = 6
+# For thumbnails larger than all standard sizes: five times as fast, and 4 % more bytes (docs/benchmarks.md).
+_LARGE_PNG_LEVEL = 3
 
 
 def make(picture: Picture, side: int) -> bytes:
@@ -26,5 +30,6 @@ def make(picture: Picture, side: int) -> bytes:
     if picture.format.thumbnail == "jpg":
         small.save(stream, "JPEG", quality=_JPEG_QUALITY, optimize=True)
     else:
-        small.save(stream, "PNG")
+        is_large = side > max(STANDARD_SIZES.values())
+        small.save(stream, "PNG", compress_level=_LARGE_PNG_LEVEL if is_large else _PNG_LEVEL)
     return stream.getvalue()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
 
-from image_pipeline import deadline, observability, settings
+from image_pipeline import deadline, observability, settings, thumbnail_sizes
 from image_pipeline.errors import (
     UNEXPECTED,
     DeadlineError,
@@ -18,13 +18,15 @@ from image_pipeline.errors import (
     UndecodableImageError,
     UnsupportedImageError,
 )
-from image_pipeline.models import ImageRecord, ThumbnailSize, Upload
+from image_pipeline.models import ImageMetadata, ImageRecord, ThumbnailSize, Upload
 from image_pipeline.observability import logger
 from image_pipeline.storage import claims, clients, file_store, keys, records, thumbnail_store
 from image_pipeline.storage.claims import Claim
 from image_pipeline.threads import ThreadPool
 from image_processing import captions, pictures, placeholders, thumbnails
 from image_processing.captions import Caption
+from image_processing.decoding import reduction
+from image_processing.decoding.reduction import Sides
 from image_processing.pictures import Picture
 
 _LARGER_IMAGES = "Please scale it down, or send it with POST /api/uploads, which takes larger images."
@@ -60,7 +62,7 @@ def _process(owner: str, upload: Upload, *, is_starting: bool) -> ImageRecord:
     request = hashlib.sha256(f"{sha256} {upload.prompt}".encode()).hexdigest() if upload.prompt else sha256
     try:
         picture = pictures.decode(
-            upload.content, received_at, settings.max_image_pixels(), captions.input_side(), advice=_LARGER_IMAGES
+            upload.content, received_at, settings.max_image_pixels(), _least_sides(), advice=_LARGER_IMAGES
         )
     except UndecodableImageError as error:
         # If an earlier attempt has counted this failure, claim() raises the same error here.
@@ -92,17 +94,22 @@ def process_claimed(upload: Upload, claim: Claim) -> ImageRecord:
     other error, such as CaptionError, StorageError or DeadlineError, another attempt may succeed.
     """
     start, received_at = time.perf_counter(), datetime.now(UTC)
-    picture = pictures.decode(upload.content, received_at, settings.max_direct_image_pixels(), captions.input_side())
+    picture = pictures.decode(upload.content, received_at, settings.max_direct_image_pixels(), _least_sides())
     decoding_seconds = time.perf_counter() - start
     record = _finish(upload, picture, hashlib.sha256(upload.content).hexdigest(), claim, start)
     observability.record_success("direct", float(record.time_taken), decoding_seconds, len(upload.content))
     return record
 
 
+def _least_sides() -> Sides:
+    """Return the smallest sides of a picture that are enough for all thumbnails and for the caption."""
+    return reduction.least_sides(max(thumbnail_sizes.sides().values()), captions.input_side())
+
+
 def _finish(upload: Upload, picture: Picture, sha256: str, claim: Claim, start: float) -> ImageRecord:
     """Make thumbnails and caption of a decoded image, and store them with the record."""
-    extension = picture.format.thumbnail
-    thumbnail_keys = {size: keys.thumbnail(claim.image_id, size, extension) for size in ThumbnailSize}
+    sizes, extension = _sizes(picture.metadata), picture.format.thumbnail
+    thumbnail_keys = {size: keys.thumbnail(claim.image_id, size, extension) for size in sizes}
     caption = _store_files_and_caption(upload, picture, thumbnail_keys, claim)
     record = ImageRecord(
         image_id=claim.image_id,
@@ -124,6 +131,13 @@ def _finish(upload: Upload, picture: Picture, sha256: str, claim: Claim, start: 
     return record
 
 
+def _sizes(metadata: ImageMetadata) -> list[ThumbnailSize]:
+    """Return the sizes of the thumbnails of an image. An optional size must show more than the medium thumbnail."""
+    sides = thumbnail_sizes.sides()
+    is_larger = max(metadata.width, metadata.height) > sides[ThumbnailSize.MEDIUM]
+    return [size for size in sides if is_larger or not size.is_option]
+
+
 def _store_files_and_caption(
     upload: Upload, picture: Picture, thumbnail_keys: Mapping[ThumbnailSize, str], claim: Claim
 ) -> Caption:
@@ -131,12 +145,13 @@ def _store_files_and_caption(
     # Make the clients before the threads start, because boto3 cannot make clients in several threads at once.
     clients.dynamodb()
     clients.s3()
+    sides = thumbnail_sizes.sides()
     # The pool waits for its threads, so no thumbnail is stored after a failure was cleaned up.
     with ThreadPool(len(thumbnail_keys) + 2, thread_name_prefix="files") as pool:
         reserved = pool.submit(claims.reserve, claim, upload.original_name)
 
         def store(size: ThumbnailSize) -> None:
-            content = thumbnails.make(picture, size.pixels)
+            content = thumbnails.make(picture, sides[size])
             # Every object in the bucket must have an item in the table.
             reserved.result()
             thumbnail_store.put(thumbnail_keys[size], content)

@@ -7,7 +7,7 @@ import pytest
 from functions.show_page.app import lambda_handler as show_page
 from functions.upload_image.app import lambda_handler as upload_image
 from image_pipeline.http.requests import CONTENT_TYPES
-from image_pipeline.models import ThumbnailSize
+from image_pipeline.models import STANDARD_SIZES
 from tests.events import load_event, upload_event
 from tests.pictures import RED_LEFT_OF_BLUE, encode
 from tests.stored import bucket_keys, table_items
@@ -24,7 +24,7 @@ def test_a_gif_gets_thumbnails_and_a_record() -> None:
     assert response["statusCode"] == 200, response["body"]
     data = json.loads(response["body"])["data"]
     assert (data["caption"], data["metadata"]["format"]) == (RED_LEFT_OF_BLUE.caption, "GIF")
-    assert bucket_keys() == sorted(f"{data['image_id']}/thumbnails/{size}.png" for size in ThumbnailSize)
+    assert bucket_keys() == sorted(f"{data['image_id']}/thumbnails/{size}.png" for size in STANDARD_SIZES)
     assert table_items("IMAGE#")[0]["metadata"]["format"] == "GIF"
 
 

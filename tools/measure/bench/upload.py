@@ -45,7 +45,7 @@ class _OneAfterTheOther(ThreadPoolExecutor):
 
 def main(folder: str, photograph: str, tokens: str, rounds: str) -> None:
     """Print the median seconds of a caption, of the whole upload, and of the upload without overlap."""
-    content = _twelve_megapixels(Path(photograph))
+    content = twelve_megapixels(Path(photograph))
     body = base64.b64encode(_MULTIPART % content).decode()
     event = {
         "httpMethod": "POST",
@@ -88,12 +88,12 @@ def main(folder: str, photograph: str, tokens: str, rounds: str) -> None:
     tasks.report({name: statistics.median(values) for name, values in seconds.items()} | {"bytes": len(content)})
 
 
-def _twelve_megapixels(photograph: Path) -> bytes:
+def twelve_megapixels(photograph: Path, image_format: str = "JPEG") -> bytes:
     """Return an enlarged photograph with noise, so that its JPEG is as large as that of a camera."""
     smooth = np.asarray(Image.open(photograph).resize(_SIZE, Image.Resampling.BICUBIC), np.float32)
     noise = np.random.default_rng(0).normal(0, _NOISE, (*smooth.shape[:2], 1))
     stream = BytesIO()
-    Image.fromarray((smooth + noise).clip(0, 255).astype(np.uint8)).save(stream, "JPEG", quality=90)
+    Image.fromarray((smooth + noise).clip(0, 255).astype(np.uint8)).save(stream, image_format, quality=90)
     return stream.getvalue()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from image_pipeline.http import downloads
 from image_pipeline.models import Detail, ImageRecord, Statistics, UnfinishedImage
 from image_pipeline.storage import thumbnail_store
 from image_pipeline.storage.file_store import UploadForm
@@ -17,7 +18,8 @@ Body = Mapping[str, object]
 def image(record: ImageRecord, details: Collection[Detail]) -> "schemas.Image":
     """Return the body for one finished image. An upload returns it, and the list contains it.
 
-    `details` tells what else it contains.
+    `details` tells what else it contains. For a download, S3 may be asked; then it raises StorageError and
+    DeadlineError.
     """
     metadata = record.metadata
     body: schemas.Image = {
@@ -35,13 +37,15 @@ def image(record: ImageRecord, details: Collection[Detail]) -> "schemas.Image":
                 "created_at": _to_the_second(metadata.created_at),
                 "modified_at": _to_the_second(metadata.modified_at),
             },
-            "thumbnails": _thumbnails(record),
+            "thumbnails": _thumbnails(record, details),
             "caption": record.caption,
         },
         "error": None,
     }
     if "caption" in details:
         body["data"]["caption_details"] = _caption_details(record)
+    if "download" in details:
+        body["data"]["download"] = downloads.find(record)
     if "placeholder" in details:
         body["data"]["placeholder"] = {"color": record.dominant_color} if record.dominant_color else None
     return body
@@ -139,9 +143,10 @@ def _in_any_state(found: ImageRecord | UnfinishedImage, details: Collection[Deta
     return failed
 
 
-def _thumbnails(record: ImageRecord) -> "schemas.Thumbnails":
+def _thumbnails(record: ImageRecord, details: Collection[Detail]) -> "schemas.Thumbnails":
     """Return the URL of each thumbnail. An image that is older than a size has no thumbnail of that size."""
-    return {size: thumbnail_store.presigned_url(key) for size, key in record.thumbnails.items()}
+    shown = {size: key for size, key in record.thumbnails.items() if not size.is_option or size in details}
+    return {size: thumbnail_store.presigned_url(key) for size, key in shown.items()}
 
 
 def _caption_details(record: ImageRecord) -> "schemas.CaptionDetails":

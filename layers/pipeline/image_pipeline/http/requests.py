@@ -6,6 +6,7 @@ from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
+from image_pipeline import thumbnail_sizes
 from image_pipeline.errors import ImageNotFoundError, InvalidRequestError, InvalidThumbnailSizeError
 from image_pipeline.http import accept, cursors, file_names, prompts
 from image_pipeline.models import Detail, ImageFormat, ThumbnailSize, any_of
@@ -57,11 +58,12 @@ def image_id(event: Event) -> str:
 
 
 def thumbnail_size(event: Event) -> ThumbnailSize:
-    """Return the thumbnail size from the path. Raises InvalidThumbnailSizeError."""
-    for size in ThumbnailSize:
+    """Return the thumbnail size from the path. Raises InvalidThumbnailSizeError if the stack has no such size."""
+    sizes = thumbnail_sizes.sides()
+    for size in sizes:
         if size == event["pathParameters"]["size"]:
             return size
-    raise InvalidThumbnailSizeError
+    raise InvalidThumbnailSizeError.expecting(sizes)
 
 
 def page_limit(event: Event) -> int:
@@ -108,14 +110,19 @@ def wait_seconds(event: Event) -> float:
     return int(text)
 
 
-def details(event: Event) -> Sequence[Detail]:
-    """Return the names in `?details=`, which are separated by commas. Raises InvalidRequestError."""
+def details(event: Event, *, can_download: bool = False) -> Sequence[Detail]:
+    """Return the names in `?details=`, which are separated by commas. Raises InvalidRequestError.
+
+    Only one route has downloads. A size of thumbnails that the stack does not make is unknown.
+    """
     text = _query(event).get("details")
     if text is None:
         return []
-    wanted = [detail for detail in get_args(Detail) if detail in text.split(",")]
+    unknown = set(ThumbnailSize) - thumbnail_sizes.sides().keys()
+    possible = [each for each in get_args(Detail) if each not in unknown and (can_download or each != "download")]
+    wanted = [detail for detail in possible if detail in text.split(",")]
     if len(wanted) != len(text.split(",")):
-        raise InvalidRequestError("Invalid details. Please use caption, placeholder, or caption,placeholder.")
+        raise InvalidRequestError(f"Invalid details. Please use {', '.join(possible)}, or {','.join(possible)}.")
     return wanted
 
 

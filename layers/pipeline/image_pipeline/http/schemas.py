@@ -10,7 +10,7 @@ from pydantic import Field
 # pydantic needs this TypedDict before Python 3.12.
 from typing_extensions import TypedDict
 
-from image_pipeline.models import ImageFormat, ThumbnailSize
+from image_pipeline.models import STANDARD_SIZES, ImageFormat, ThumbnailSize
 
 Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 else:
     _URLS = {
         size: Annotated[Url, Field(description=f"Fits in {size.pixels} by {size.pixels} pixels.")]
-        for size in ThumbnailSize
+        for size in STANDARD_SIZES
     }
     Thumbnails = TypedDict(
         "Thumbnails", {size: url if size.is_in_every_image else NotRequired[url] for size, url in _URLS.items()}
@@ -68,6 +68,15 @@ class Placeholder(TypedDict):
     """The dominant colour, as in CSS."""
 
 
+class Download(TypedDict):
+    """The best file of the image that there is."""
+
+    kind: Literal["original", "thumbnail"]
+    """The uploaded file, if the API keeps it, or else the largest thumbnail."""
+    url: Url
+    """A presigned URL for GET. It expires. A browser stores the file under its original name."""
+
+
 class ImageData(TypedDict):
     """The data of a processed image."""
 
@@ -85,6 +94,8 @@ class ImageData(TypedDict):
     """Only with `?details=caption`."""
     placeholder: NotRequired[Placeholder | None]
     """Only with `?details=placeholder`. Transparent images and old images have none."""
+    download: NotRequired[Download]
+    """Only with `?details=download`, which only the route of one image has."""
 
 
 class Image(TypedDict):

@@ -5,6 +5,7 @@ Only this module and thumbnail_store call S3.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -12,6 +13,7 @@ from image_pipeline import settings
 from image_pipeline.errors import FileNotUploadedError, ImageTooLargeError, StorageError
 from image_pipeline.storage import keys
 from image_pipeline.storage.clients import s3
+from image_pipeline.storage.presigning import presign
 
 UPLOAD_FORM_LIFETIME = timedelta(minutes=15)
 
@@ -49,6 +51,29 @@ def get(image_id: str) -> bytes:
 def original(image_id: str) -> bytes:
     """Return the kept file of a processed image. Raises FileNotUploadedError, ImageTooLargeError and StorageError."""
     return _get(keys.original(image_id))
+
+
+def has_original(image_id: str) -> bool:
+    """Tell whether the file of a processed image is kept. Raises StorageError."""
+    try:
+        s3().head_object(Bucket=settings.uploads_bucket(), Key=keys.original(image_id))
+    except ClientError as error:
+        # A response to HEAD has no body that could name the error.
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NOT_FOUND:
+            return False
+        raise StorageError from error
+    except BotoCoreError as error:
+        raise StorageError from error
+    return True
+
+
+def original_url(image_id: str, disposition: str) -> str:
+    """Return a URL from which anybody can GET the kept file until the URL expires. S3 is not called.
+
+    `disposition` is the Content-Disposition of the response of S3.
+    """
+    url = f"{settings.uploads_url()}/{keys.original(image_id)}"
+    return presign(url, {"response-content-disposition": disposition}, settings.url_expiry_seconds())
 
 
 def _get(key: str) -> bytes:

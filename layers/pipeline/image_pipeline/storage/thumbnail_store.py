@@ -40,10 +40,15 @@ def delete_all(image_id: str) -> None:
         raise StorageError
 
 
-def presigned_url(key: str) -> str:
-    """Return a URL from which anybody can GET the thumbnail until the URL expires. S3 is not called."""
-    url = f"{settings.thumbnails_url()}/{key}"
-    return presign(url, {"response-content-type": media_type(key)}, settings.url_expiry_seconds())
+def presigned_url(key: str, disposition: str | None = None) -> str:
+    """Return a URL from which anybody can GET the thumbnail until the URL expires. S3 is not called.
+
+    `disposition` is the Content-Disposition of the response of S3.
+    """
+    url, headers = f"{settings.thumbnails_url()}/{key}", {"response-content-type": media_type(key)}
+    if disposition is not None:
+        headers["response-content-disposition"] = disposition
+    return presign(url, headers, settings.url_expiry_seconds())
 
 
 def media_type(key: str) -> str:

@@ -11,6 +11,10 @@ _SHARED_SIDE = 512
 # The longer and the shorter side of an image, in pixels.
 Sides = tuple[int, int]
 
+# No thumbnail needs more. Twice these sides are 44 megapixels, which take 177 MB, and as much again while they are
+# turned or get other colours.
+_MAX_LEAST = (3840, 2880)
+
 # A function that takes a strip and the number of its top row, and returns the strip in a mode that can be reduced.
 Convert = Callable[[Image.Image, int], Image.Image]
 
@@ -20,10 +24,12 @@ def least_sides(thumbnail_side: int, caption_side: int = 0) -> Sides:
 
     They are nearly twice as long as the thumbnail and the input need. So a second reduction shows no aliasing
     (docs/decisions.md). For a thumbnail of 512 pixels they are 960 x 720, which is enough for a caption side of 384.
+    For one of more than 2,048 pixels they are less than twice as long, to save memory.
     """
     side = max(thumbnail_side, _SHARED_SIDE)
     for_caption = caption_side * 15 // 8
-    return max(side * 15 // 8, for_caption), max(side * 45 // 32, for_caption)
+    longer, shorter = _MAX_LEAST
+    return max(min(side * 15 // 8, longer), for_caption), max(min(side * 45 // 32, shorter), for_caption)
 
 
 def factors(width: int, height: int, least: Sides) -> tuple[int, int]:
