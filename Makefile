@@ -188,7 +188,7 @@ recaption: .venv/installed ## Caption images again that have the caption of anot
 	$(BIN)/python -m tools.stack.recaption '$(or $(STACK),image-pipeline)' '$(MODEL_JSON)'
 
 .PHONY: reindex
-reindex: .venv/installed ## Write the search index again, and delete files without an image (STACK=)
+reindex: .venv/installed ## Write the search index and its vocabulary again, and delete files without an image (STACK=)
 	$(BIN)/python -m tools.stack.reindex '$(or $(STACK),image-pipeline)'
 
 .PHONY: redrive

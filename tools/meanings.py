@@ -3,7 +3,8 @@
 FOLDER has the files of WordNet 3.0, such as /usr/share/wordnet of Debian's package wordnet-base. The table has a line
 per noun: the noun, the stem of the most frequent word with the same meaning, and the stems of its categories. Only the
 first sense of a noun counts, because captions have everyday words. Names of persons and places are left out, and words
-that are mostly verbs or adjectives.
+that are mostly adjectives. Words that are mostly verbs, such as "bear" and "train", are only there with a category:
+captions say "standing" rather than "stand".
 """
 
 import argparse
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from snowballstemmer.english_stemmer import EnglishStemmer
 
+# A noun in a category also has the next more general word, if WordNet's texts have it as often as this.
+_MIN_GENERAL_COUNT = 10
 TABLE = Path("layers/pipeline/image_pipeline/storage/meanings.tsv")
 # Synsets by a word and the number of its sense, and what a person types to find them.
 _CATEGORIES = {
@@ -126,19 +129,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _table(folder: Path) -> dict[str, tuple[str, list[str]]]:
     """Return the word with the same meaning, which may be the noun itself, and the categories of each noun."""
-    synsets, counts, others = _synsets(folder), _counts(folder, "1"), _counts(folder, "2345")
+    synsets = _synsets(folder)
+    counts, verbs, adjectives = (_counts(folder, kinds) for kinds in ("1", "2", "345"))
     senses = _senses(folder, synsets)
     categories = {senses[word][number - 1]: names.split() for (word, number), names in _CATEGORIES.items()}
     stem = EnglishStemmer().stemWord
+
+    def most_frequent(synset: str, default: str) -> str:
+        return max(_own_words(synset, senses, synsets), key=lambda word: counts[word], default=default)
+
     found: dict[str, tuple[str, list[str]]] = {}
     for noun in senses:
-        if not noun.isalpha() or others[noun] > counts[noun]:
-            continue
         synset = senses[noun][_SENSES.get(noun, 1) - 1]
         meant = [name for each in _ancestors(synset, synsets) for name in categories.get(each, [])]
+        is_thing = bool(meant) and 0 < counts[noun] >= adjectives[noun]
+        is_mostly_noun = counts[noun] >= verbs[noun] + adjectives[noun]
+        if not noun.isalpha() or not (is_thing or is_mostly_noun):
+            continue
         if "drink" in meant:
             meant.remove("food")
-        same = _SAME.get(noun) or max(_own_words(synset, senses, synsets), key=lambda word: counts[word], default=noun)
+        if meant:
+            general = (most_frequent(each, "") for each in synsets[synset].hypernyms)
+            meant += [word for word in general if counts[word] >= _MIN_GENERAL_COUNT]
+        same = _SAME.get(noun) or most_frequent(synset, noun)
         found[noun] = (
             stem(same),
             [each for each in dict.fromkeys(map(stem, meant)) if each not in {stem(noun), stem(same)}],

@@ -1,5 +1,7 @@
-"""The command that writes the search index again, and finds files of images without an item."""
+"""The command that writes the search index again, checks the vocabulary, and finds files of images without an item."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -8,8 +10,9 @@ import pytest
 from image_pipeline import settings
 from image_pipeline.errors import StorageError
 from image_pipeline.models import SHARED, ThumbnailSize
-from image_pipeline.storage import claims, clients, keys, search_index, table, terms, thumbnail_store
+from image_pipeline.storage import claims, clients, keys, search_index, table, terms, thumbnail_store, vocabulary
 from tests.deployed_stack import STACK, all_bodies, bodies, error, failing, instead
+from tests.stored import table_items
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 from tools.stack import reindex
 
@@ -73,7 +76,10 @@ def test_files_without_an_item_are_given_to_the_function_that_deletes_them(
     )
     assert sorted(all_bodies(stack["LeftoversQueue"])) == sorted(gone)
     assert reindex.main([STACK, "--keep-files"]) == 0
-    assert capsys.readouterr().out == "1 images are in the index, 0 were deleted meanwhile\n"
+    assert capsys.readouterr().out == (
+        "1 images are in the index, 0 were deleted meanwhile, 0 had terms that the vocabulary lacked\n"
+        "10 terms of the vocabulary have images, 0 had none and were removed\n"
+    )
     assert bodies(stack["LeftoversQueue"]) == []
 
 
@@ -84,7 +90,9 @@ def test_an_item_that_cannot_be_read_is_a_failure_of_its_image(capsys: pytest.Ca
     spoil(stored[1].image_id)
     assert reindex.main([STACK]) == 1
     out = capsys.readouterr().out
-    assert "2 images are in the index, 0 were deleted meanwhile, 1 failed" in out
+    assert (
+        "2 images are in the index, 0 were deleted meanwhile, 2 had terms that the vocabulary lacked, 1 failed" in out
+    )
     assert f"  {stored[1].image_id}: KeyError: 'metadata'" in out
 
 
@@ -139,3 +147,71 @@ def test_an_image_whose_item_cannot_be_looked_up_keeps_its_files(
         assert reindex.main([STACK]) == 1
     assert f"  {gone[1]}: InternalServerError" in capsys.readouterr().out
     assert sorted(all_bodies(stack["LeftoversQueue"])) == [gone[0], gone[2]]
+
+
+def test_terms_without_an_image_go_and_missing_ones_come(capsys: pytest.CaptureFixture[str]) -> None:
+    store_sample(record := sample_image())
+    search_index.update(record.image_id)
+    expected = known()
+    table.write_batch(
+        [keys.word(SHARED, "unicorn"), keys.word(SHARED, "img1"), keys.word(SHARED, "東京")],
+        [keys.word(SHARED, "cartoon")],
+    )
+    assert reindex.main([STACK]) == 0
+    assert known() == expected
+    shown = capsys.readouterr().out
+    assert "1 images are in the index, 0 were deleted meanwhile, 1 had terms that the vocabulary lacked" in shown
+    assert f"{len(expected)} terms of the vocabulary have images, 3 had none and were removed" in shown
+
+
+def test_the_terms_of_each_owner_are_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    owner = "a" * 32
+    store_sample(record := replace(sample_image(), owner=owner))
+    search_index.update(record.image_id)
+    expected = {(item["pk"], item["sk"]) for item in table_items("WORDS#")}
+    # The image of the owner does not keep a term that all clients share.
+    table.write_batch([keys.word(SHARED, "cartoon"), keys.word("b" * 32, "cartoon")], [keys.word(owner, "cartoon")])
+    assert reindex.main([STACK]) == 0
+    assert {(item["pk"], item["sk"]) for item in table_items("WORDS#")} == expected
+    assert "2 had none and were removed" in capsys.readouterr().out
+
+
+def test_a_term_that_gets_its_first_image_meanwhile_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    table.write_batch([keys.word(SHARED, "cartoon")])
+    waiting = [sample_image()]
+
+    def answer(call: Any, operation: str, arguments: dict[str, Any]) -> Any:
+        requests = arguments["RequestItems"][settings.table_name()] if operation == "BatchWriteItem" else []
+        if waiting and any("DeleteRequest" in request for request in requests):
+            store_sample(record := waiting.pop())
+            search_index.update(record.image_id)
+        return call(operation, arguments)
+
+    with instead(answer):
+        assert reindex.main([STACK]) == 0
+    assert not waiting
+    assert "cartoon" in known()
+    assert "0 had none and were removed" in capsys.readouterr().out
+
+
+def test_a_term_that_cannot_be_checked_is_named_and_the_others_are_checked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table.write_batch([keys.word(SHARED, term) for term in ("griffin", "unicorn", "yeti")])
+    remove = vocabulary.remove
+
+    def failing(owner: str, found: Sequence[str]) -> set[str]:
+        if found == ["unicorn"]:
+            raise StorageError from error("ValidationException")
+        return remove(owner, found)
+
+    monkeypatch.setattr(vocabulary, "remove", failing)
+    assert reindex.main([STACK]) == 1
+    assert known() == {"unicorn"}
+    shown = capsys.readouterr().out
+    assert "0 terms of the vocabulary have images, 2 had none and were removed, 1 failed" in shown
+    assert "  unicorn: ValidationException" in shown
+
+
+def known() -> set[str]:
+    return {item["sk"] for item in table_items(keys.WORDS)}

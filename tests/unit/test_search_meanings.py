@@ -86,6 +86,9 @@ def test_searches_find_what_captions_mean() -> None:
         ("people", "three women"),
         ("bird", "some geese"),
         ("city", "old cities"),
+        ("animal", "a bear"),
+        ("vehicle", "two trains"),
+        ("meal", "a dinner"),
     ],
 )
 def test_a_category_or_another_word_finds_a_noun(search: str, caption: str) -> None:
@@ -98,6 +101,7 @@ def test_a_category_or_another_word_finds_a_noun(search: str, caption: str) -> N
         ("dog", "an animal"),
         ("car", "a vehicle"),
         ("insect", "a flying kite"),
+        ("animal", "a young tree"),
         ("person", "a white wall"),
         ("cat", "a dog"),
     ],

@@ -12,12 +12,14 @@ from botocore.config import Config
 from botocore.exceptions import HTTPClientError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from image_pipeline import settings
 from image_pipeline.errors import RefusedError, StorageError
-from image_pipeline.storage import clients, table
+from image_pipeline.storage import clients, keys, table
 from tools.stack import refusals
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectTypeDef
@@ -46,6 +48,12 @@ def cloudformation() -> "CloudFormationClient":
 
 
 @cache
+def dynamodb() -> "DynamoDBClient":
+    """Return the client for reading the whole table."""
+    return _checked(clients.session().client("dynamodb", config=_PATIENT))
+
+
+@cache
 def s3() -> "S3Client":
     """Return the client for S3."""
     return _checked(clients.session().client("s3", config=_PATIENT))
@@ -69,7 +77,7 @@ def streams() -> "DynamoDBStreamsClient":
     return _checked(clients.session().client("dynamodbstreams", config=_PATIENT))
 
 
-_GETTERS: tuple[Callable[[], Any], ...] = (cloudformation, s3, s3_for_copies, sqs, streams)
+_GETTERS: tuple[Callable[[], Any], ...] = (cloudformation, dynamodb, s3, s3_for_copies, sqs, streams)
 
 
 def connect() -> None:
@@ -127,20 +135,29 @@ def images() -> Iterator[table.Item]:
 
     No item is parsed, so an unreadable one does not hide the others.
     """
-    start: dict[str, Any] = {}
-    while True:
-        # The index has the finished images of all owners, and nothing else.
-        page = patiently(table.scan, IndexName="listing", ProjectionExpression="pk, caption_model", **start)
-        yield from map(table.deserialize, page["Items"])
-        if "LastEvaluatedKey" not in page:
-            return
-        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+    # The index has the finished images of all owners, and nothing else.
+    return _scanned(IndexName="listing", ProjectionExpression="pk, caption_model")
+
+
+def vocabulary() -> Iterator[table.Item]:
+    """Yield the keys of the terms of the vocabulary. Its partitions are not known, so this reads the whole table."""
+    return _scanned(
+        FilterExpression="begins_with(pk, :words)",
+        ExpressionAttributeValues=table.serialize({":words": keys.WORDS}),
+        ProjectionExpression="pk, sk",
+    )
 
 
 def objects(bucket: str, prefix: str = "", **arguments: Any) -> "Iterator[ObjectTypeDef]":  # noqa: ANN401 - of boto3
     """Yield the objects of a bucket, as boto3 lists them."""
     for page in s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **arguments):
         yield from page.get("Contents", [])
+
+
+def _scanned(**arguments: Any) -> Iterator[table.Item]:  # noqa: ANN401 - of boto3
+    """Yield the items that a scan of the table returns."""
+    for page in dynamodb().get_paginator("scan").paginate(TableName=settings.table_name(), **arguments):
+        yield from map(table.deserialize, page["Items"])
 
 
 def _described(name: str) -> Any:  # noqa: ANN401 - as boto3 describes a stack

@@ -1,8 +1,8 @@
 """Settle all images again: `python -m tools.stack.reindex STACK`. It can be repeated.
 
-Writes the search index of all finished images. Then it looks for files of images without an item, such as those whose
-deletion was missed, and sends their ids to LeftoversQueue: FollowImagesFunction deletes the files. This repairs the
-effects of lost records of the table's stream.
+Writes the search index of all finished images, and the terms that the vocabulary lacks. Removes the terms that no image
+has. Then it looks for files of images without an item, such as those whose deletion was missed, and sends their ids to
+LeftoversQueue: FollowImagesFunction deletes the files. This repairs the effects of lost records of the table's stream.
 """
 
 import argparse
@@ -11,12 +11,16 @@ from collections.abc import Iterator, Sequence
 from heapq import merge
 from itertools import groupby
 
-from image_pipeline.storage import keys, search_index, table
+from image_pipeline.errors import ImageNotFoundError
+from image_pipeline.models import ImageRecord
+from image_pipeline.storage import keys, records, search_index, table, terms, vocabulary
 from tools.stack import command, deployed, messages, parallel
 from tools.stack.tally import Ended, Tally
 
 _THREADS = 16
 _INDEXED, _GONE = "are in the index", "were deleted meanwhile"
+_COMPLETED = "had terms that the vocabulary lacked"
+_USED, _UNUSED = "of the vocabulary have images", "had none and were removed"
 _SENT = "without an item went to LeftoversQueue, for the deletion of their files"
 _HAVE_ITEM = "with files have an item"
 
@@ -27,24 +31,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("stack", help="name of the deployed stack")
     parser.add_argument("--keep-files", action="store_true", help="do not delete files of images that have no item")
     options = parser.parse_args(arguments)
-    indexed, files = Tally("image", (_INDEXED, _GONE)), Tally("image", (_SENT, _HAVE_ITEM))
+    indexed, files = Tally("image", (_INDEXED, _GONE, _COMPLETED)), Tally("image", (_SENT, _HAVE_ITEM))
+    known = Tally("term", (_USED, _UNUSED))
 
     def work() -> None:
         values = deployed.use(options.stack)
         indexed.each(deployed.images(), _rebuild, lambda item: [keys.image_id(item["pk"])], _THREADS)
+        known.each(deployed.vocabulary(), _check, lambda item: [item["sk"]], _THREADS)
         if not options.keep_files:
             queue = deployed.resource(options.stack, "LeftoversQueue")
             stored = parallel.batches(_stored(values["BucketName"], values["UploadsBucketName"]), messages.MAX_BATCH)
             files.each(stored, lambda image_ids: _send_lost(queue, image_ids), list, _THREADS)
 
-    return command.run([indexed] if options.keep_files else [indexed, files], work)
+    return command.run([indexed, known] if options.keep_files else [indexed, known, files], work)
 
 
 def _rebuild(item: table.Item) -> list[tuple[str, Ended]]:
-    """Write the entries of an image. Raises StorageError."""
+    """Write the entries of an image, and its terms that the vocabulary lacks. Raises StorageError."""
     image_id = keys.image_id(item["pk"])
-    is_there = deployed.patiently(search_index.update, image_id, rebuild=True)
-    return [(image_id, _INDEXED if is_there else _GONE)]
+    lacking = deployed.patiently(_lacking, image_id)
+    if not deployed.patiently(search_index.update, image_id, rebuild=True):
+        return [(image_id, _GONE)]
+    return [(image_id, _INDEXED), (image_id, _COMPLETED)] if lacking else [(image_id, _INDEXED)]
+
+
+def _lacking(image_id: str) -> set[str]:
+    """Return the terms of an image that the vocabulary lacks."""
+    try:
+        image = records.find(None, image_id)
+    except ImageNotFoundError:
+        return set()
+    if not isinstance(image, ImageRecord):
+        return set()
+    return vocabulary.missing(image.owner, terms.vocabulary(image.caption, image.original_name))
+
+
+def _check(item: table.Item) -> list[tuple[str, Ended]]:
+    """Remove a term that no image of its owner has from the vocabulary. Raises StorageError."""
+    term = item["sk"]
+    is_removed = deployed.patiently(vocabulary.remove, keys.owner_of_word(item), [term])
+    return [(term, _UNUSED if is_removed else _USED)]
 
 
 def _stored(thumbnails: str, uploads: str) -> Iterator[str]:

@@ -1,15 +1,16 @@
-"""The time of each read with 100 to a million images, on DynamoDB Local.
+"""The time of each read with 100 images to a million, on DynamoDB Local.
 
-Usage: `.venv/bin/python -m tools.measure.bench.growth`.
+Usage: `.venv/bin/python -m tools.measure.bench.growth`, or with `--largest 100000` instead of a million.
 
-Writing the images takes half an hour and 6 GB of memory. Each read returns equally many images from each table: the
-words of the searches are in enough images of the first hundred.
+Two free cores write 700 images per second. A million images need 10 GB of memory. Each read returns equally many images
+from each table: the words of the searches are in enough images of the first hundred.
 """
 
+import argparse
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,11 +27,12 @@ from tools.local import engines
 from tools.local.sample_images import sample_image, store_sample
 from tools.template import read, table_definition
 
-_SIZES = (100, 10_000, 1_000_000)
+_SMALLEST, _MIDDLE, _LARGEST = 100, 10_000, 1_000_000
 _PAGE_SIZE = 50
 _ROUNDS = 100
 _WARM_UP_READS = 20
-_BATCH = 10
+# With these, nearly all calls of DynamoDB write as many items as they can.
+_BATCH = 50
 # This many images are stored like uploads, so that several shards have statistics.
 _COUNTED_IMAGES = 50
 _WRITERS = 4
@@ -38,20 +40,28 @@ _PLOT = Path("docs/growth.png")
 
 # The words in every image, in every second image, and in every second image of the first hundred.
 _FREQUENT, _COMMON, _RARE = "photograph", "dog", "zebra"
+# Each image has a word of its own, which begins with this. Its letters make no endings that the stemmer removes.
+_OWN = "zz"
+_OWN_LETTERS = "bcdfghjkmnpqrtvwxz"
 _SEARCHES = {
     "search, a frequent word": [_FREQUENT],
     "search, two frequent words": [_FREQUENT, _COMMON],
     "search, a rare word": [_RARE],
     "search, a frequent and a rare word": [_FREQUENT, _RARE],
+    "search, a category": ["animal"],
     "search, the beginning of a word": [_FREQUENT[:4]],
+    "search, the beginning of a word of each image": [_OWN],
 }
 
 
 def main() -> None:
     """Print and draw the median time of each read at each size, and its ratio to the smallest size."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--largest", type=int, default=_LARGEST, metavar="IMAGES", help="in the largest table")
+    sizes = (_SMALLEST, _MIDDLE, parser.parse_args().largest)
     with _dynamodb():
         reads = {}
-        for size in _SIZES:
+        for size in sizes:
             os.environ["TABLE_NAME"] = f"images-{size}"
             definition = table_definition(read())
             clients.dynamodb().create_table(TableName=os.environ["TABLE_NAME"], **definition)
@@ -62,11 +72,11 @@ def main() -> None:
             reads[size] = _reads(_fill(size))
         medians = _milliseconds(reads)
     print(f"median of {_ROUNDS} calls in ms; {_PAGE_SIZE} images per page\n")
-    print("| read | " + " | ".join(f"{size:,} images" for size in _SIZES) + " | largest / smallest |")
-    print("|---" * (len(_SIZES) + 2) + "|")
+    print("| read | " + " | ".join(f"{size:,} images" for size in sizes) + " | largest / smallest |")
+    print("|---" * (len(sizes) + 2) + "|")
     for name, times in medians.items():
         print(f"| {name} | " + " | ".join(f"{taken:.1f}" for taken in times) + f" | {times[-1] / times[0]:.2f} |")
-    _draw(medians)
+    _draw(sizes, medians)
 
 
 def _reads(image_id: str) -> dict[str, Callable[[], object]]:
@@ -95,7 +105,6 @@ def _fill(images: int) -> str:
         store_sample(record := sample_image())
     template = table.find(keys.image(record.image_id))
     assert template is not None
-
     table.write_batch([keys.word(SHARED, term) for term in terms.vocabulary(f"{_FREQUENT} {_COMMON} {_RARE}", "")])
 
     def write(number: int) -> None:
@@ -111,11 +120,12 @@ def _fill(images: int) -> str:
 
 
 def _items(template: table.Item, number: int) -> list[table.Item]:
-    """Return the item of another image, `number` minutes newer, and its entries in the index."""
+    """Return the item of another image, `number` minutes newer, its entries in the index, and its own word."""
     words = [_FREQUENT]
     if number % 2 == 0:
-        words += [_COMMON, _RARE] if number < _SIZES[0] else [_COMMON]
-    record = replace(sample_image(minutes=number), caption=" ".join(words))
+        words += [_COMMON, _RARE] if number < _SMALLEST else [_COMMON]
+    own = _own_word(number)
+    record = replace(sample_image(minutes=number), caption=" ".join([*words, own]))
     position = keys.listing_position(record)
     changed = {
         **keys.image(record.image_id),
@@ -130,7 +140,13 @@ def _items(template: table.Item, number: int) -> list[table.Item]:
         {**keys.term(SHARED, term, position), "image_id": record.image_id, "terms": found, "version": terms.VERSION}
         for term in found
     ]
-    return [template | changed, *entries]
+    return [template | changed, *entries, keys.word(SHARED, own)]
+
+
+def _own_word(number: int) -> str:
+    """Return a word for a number below 1.8 million. The words of greater numbers are later in the alphabet."""
+    base = len(_OWN_LETTERS)
+    return _OWN + "".join(_OWN_LETTERS[number // base**place % base] for place in reversed(range(5)))
 
 
 def _milliseconds(reads: dict[int, dict[str, Callable[[], object]]]) -> dict[str, list[float]]:
@@ -145,15 +161,15 @@ def _milliseconds(reads: dict[int, dict[str, Callable[[], object]]]) -> dict[str
                 seconds.setdefault((name, size), []).append(time.perf_counter() - start)
     return {
         name: [statistics.median(seconds[name, size][_WARM_UP_READS:]) * 1000 for size in reads]
-        for name in reads[_SIZES[0]]
+        for name in reads[_SMALLEST]
     }
 
 
-def _draw(medians: dict[str, list[float]]) -> None:
+def _draw(sizes: Sequence[int], medians: dict[str, list[float]]) -> None:
     mpl.use("Agg")
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for name, times in medians.items():
-        axes.plot(_SIZES, times, marker="o", label=name)
+        axes.plot(sizes, times, marker="o", label=name)
     axes.set(xscale="log", xlabel="Images in the table", ylabel="Milliseconds per read")
     axes.set_ylim(bottom=0)
     axes.spines[["top", "right"]].set_visible(False)

@@ -22,8 +22,9 @@ def draw(points: Sequence[Point], path: Path) -> None:
         for number, point in enumerate(line):
             face = color if point.is_measured else "white"
             axes.plot(point.seconds, point.total, "o", color=color, markerfacecolor=face)
-            # Above and below in turns, because neighbours are close to each other.
-            offset, rotation, side = ((0, -8), -60, "top") if number % 2 else ((0, 8), 60, "bottom")
+            # Above and below in turns, because neighbours are close. Above the measured forms are the direct uploads.
+            is_above = number % 2 == 0 and not (way == "form" and point.is_measured)
+            offset, rotation, side = ((0, 8), 60, "bottom") if is_above else ((0, -8), -60, "top")
             axes.annotate(
                 f"{point.memory} MB",
                 (point.seconds, point.total),

@@ -12,6 +12,7 @@ from image_pipeline.models import ImageRecord, ThumbnailSize
 LISTING_SHARDS = range(4)
 STATISTICS_SHARDS = range(8)
 _IMAGE = "IMAGE#"
+WORDS = "WORDS#"
 _UPLOADS = "uploads/"
 _ORIGINALS = "originals/"
 
@@ -59,7 +60,13 @@ def words(owner: str, term: str) -> str:
 
     Names of files have very many different numbers. They do not get in the way of words.
     """
-    return f"WORDS#{_of(owner)}{term[0]}{'0' if any(map(str.isnumeric, term)) else ''}"
+    return f"{WORDS}{_of(owner)}{term[0]}{'0' if any(map(str.isnumeric, term)) else ''}"
+
+
+def owner_of_word(key: ItemKey) -> str:
+    """Return the owner in the key of a term in the vocabulary."""
+    owner, _, _ = key["pk"].removeprefix(WORDS).rpartition("#")
+    return owner
 
 
 def request(owner: str, idempotency_key: str) -> ItemKey:

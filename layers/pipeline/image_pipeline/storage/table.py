@@ -85,11 +85,6 @@ def query(condition: str, values: Item, **arguments: Any) -> Any:  # noqa: ANN40
     )
 
 
-def scan(**arguments: Any) -> Any:  # noqa: ANN401 - arguments and results of boto3
-    """Return the response of a scan. Raises StorageError."""
-    return _call("scan", TableName=settings.table_name(), **arguments)
-
-
 def put(item: Item, **condition: Any) -> Item | None:  # noqa: ANN401 - arguments of boto3
     """Put an item if the condition holds. Return None, or the stored item that made the condition fail.
 

@@ -32,31 +32,40 @@ def beginning_with(owner: str, beginning: str) -> list[str]:
 
 def add(owner: str, terms: Sequence[str]) -> None:
     """Add terms of an image whose entries are written. Raises StorageError."""
-    new = sorted(set(terms) - _known(owner, terms))
+    new = sorted(missing(owner, terms))
     table.write_batch([keys.word(owner, term) for term in new])
     # The image may have gone meanwhile.
     _settle(owner, new, set(new))
 
 
-def remove(owner: str, terms: Sequence[str]) -> None:
-    """Remove those terms that have no entries any more. Raises StorageError."""
-    _settle(owner, terms, set())
+def remove(owner: str, terms: Sequence[str]) -> set[str]:
+    """Remove those terms that have no entries any more, and return them. Raises StorageError."""
+    return _settle(owner, terms, set())
 
 
-def _settle(owner: str, terms: Sequence[str], changed: set[str]) -> None:
-    """Make the items of terms agree with their entries. Only items that this update has `changed` are added."""
-    wrong = list(terms)
+def missing(owner: str, terms: Sequence[str]) -> set[str]:
+    """Return those terms that the vocabulary lacks. Raises StorageError."""
+    return set(terms) - _known(owner, terms)
+
+
+def _settle(owner: str, terms: Sequence[str], changed: set[str]) -> set[str]:
+    """Make the items of terms agree with their entries, and return the terms that were removed.
+
+    Only items that this update has `changed` are added.
+    """
+    wrong, removed = list(terms), set[str]()
     for _ in range(_MAX_TRIES):
         have_entries = {term for term in wrong if _has_entries(owner, term)}
         known = _known(owner, wrong)
-        gone, missing = known - have_entries, (have_entries - known) & changed
-        wrong = sorted(gone | missing)
+        gone, lacking = known - have_entries, (have_entries - known) & changed
+        wrong = sorted(gone | lacking)
         if not wrong:
-            return
+            return removed
         table.write_batch(
-            [keys.word(owner, term) for term in sorted(missing)], [keys.word(owner, term) for term in sorted(gone)]
+            [keys.word(owner, term) for term in sorted(lacking)], [keys.word(owner, term) for term in sorted(gone)]
         )
         changed = changed | gone
+        removed = (removed | gone) - lacking
     raise StorageError
 
 
