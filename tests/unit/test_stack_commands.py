@@ -488,4 +488,6 @@ def test_a_defect_of_a_command_keeps_its_summary(
     monkeypatch.setattr(deployed, "images", broken)
     with pytest.raises(ZeroDivisionError):
         reindex.main([STACK])
-    assert capsys.readouterr().out.startswith("0 images are in the index, 1 were deleted meanwhile\nnot complete: ")
+    assert capsys.readouterr().out.startswith(
+        "0 images are in the index, 1 were deleted meanwhile, 0 had terms that the vocabulary lacked\nnot complete: "
+    )
