@@ -90,8 +90,10 @@ format: .venv/installed ## Format the code, and fix what can be fixed automatica
 	$(BIN)/ruff format .
 
 .PHONY: test-browser
-test-browser: .venv/installed ## Use the gallery and the reference in a browser (2 minutes; needs Chromium)
+test-browser: .venv/installed ## Use the gallery and the reference in three browsers (6 minutes; Linux)
+	rm -rf build/controls
 	$(BIN)/pytest tests/browser -n auto --dist loadfile
+	$(BIN)/python -m tests.browser.controls
 
 .PHONY: test-hostile
 test-hostile: needs-linux .venv/installed ## Upload hostile files and measure what they cost (2 minutes)

@@ -1,1 +1,1 @@
-"""Tests of the gallery and of the reference of the API, in Chromium."""
+"""Tests of the gallery and of the reference of the API."""

@@ -1,6 +1,5 @@
 """A browser, and the API that it talks to: once at the root of a server, and once below the path of a stage."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import make_server
 
+from tests.browser.controls import note_use
+from tests.browser.engines import HOST, OFFLINE, program
 from tests.oidc_issuer import issuer
 from tools import template
 from tools.local import engines, server
@@ -26,18 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["issuer"]
 
-HOST = "127.0.0.1"
 # A machine that also runs other tests can be slow.
 expect.set_options(timeout=15_000)
-# Without these, Chromium connects to Google.
-_OFFLINE = [
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-sync",
-    "--no-first-run",
-]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -112,10 +103,9 @@ only_root = pytest.mark.parametrize("site", [""], indirect=True, ids=["root"])
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    executable = shutil.which("chromium") or shutil.which("google-chrome")
-    assert executable, "these tests need Chromium: apt-get install chromium"
+    executable = program("chromium", "google-chrome", package="chromium")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=executable, args=_OFFLINE, chromium_sandbox=False)
+        started = playwright.chromium.launch(executable_path=executable, args=OFFLINE, chromium_sandbox=False)
         yield started
         started.close()
 
@@ -135,6 +125,7 @@ def page(browser: Browser, expected_errors: list[str]) -> Iterator[Page]:
         def note_host(request: Request) -> None:
             hosts.add(urlsplit(request.url).hostname)
 
+        note_use(opened)
         opened.on("console", note)
         opened.on("pageerror", lambda error: errors.append(str(error)))
         opened.on("request", note_host)

@@ -53,6 +53,17 @@ def test_everything_works_with_the_keyboard_alone(site: Site, page: Page) -> Non
     assert "left of" in page.evaluate(_FOCUS)
 
 
+def test_the_first_link_skips_to_the_images(site: Site, page: Page) -> None:
+    gallery = Gallery(page, site.url)
+    gallery.add(SCENES[0])
+    page.reload()
+    expect(gallery.cards).to_have_count(1)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#images")).to_be_focused()
+    expect(page).to_have_url(f"{site.url}/")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_shows_everything_without_scrolling_sideways(site: Site, page: Page, scheme: str) -> None:
     page.set_viewport_size({"width": 360, "height": 740})

@@ -9,7 +9,8 @@ from playwright.sync_api import Page, expect
 from werkzeug import Response
 from werkzeug.serving import make_server
 
-from tests.browser.conftest import HOST, photograph, running_site
+from tests.browser.conftest import photograph, running_site
+from tests.browser.engines import HOST
 from tools.local.request_handler import QuietRequestHandler, serving
 
 [EXAMPLE] = re.findall(r"^```html\n(.*?)^```", Path("docs/api.md").read_text(), re.MULTILINE | re.DOTALL)

@@ -376,3 +376,15 @@ def test_a_deleted_image_does_not_come_back_with_a_new_search(site: Site, page: 
     expect(page.locator(".card .name")).to_have_text(["scene-02.png"])
     expect(page.get_by_role("button", name="Undo")).to_be_hidden(timeout=20 * SECONDS)
     expect(page.locator(".card .name")).to_have_text(["scene-02.png"])
+
+
+def test_the_notice_stays_hidden_and_the_name_leads_to_the_start(site: Site, page: Page) -> None:
+    gallery = Gallery(page, site.url)
+    gallery.add(SCENES[0])
+    page.get_by_role("button", name="Hide this notice").click()
+    page.get_by_role("searchbox").fill("nothing")
+    expect(page.locator("#empty-title")).to_be_visible()
+    page.get_by_role("link", name="Gallery").click()
+    expect(gallery.cards).to_have_count(1)
+    expect(page).to_have_url(f"{site.url}/")
+    expect(page.locator("#demo")).to_be_hidden()

@@ -9,46 +9,13 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Site, accessibility_violations, only_root, photograph
 from tests.browser.gallery import Gallery
+from tests.browser.rules import layout_faults
 from tests.browser.test_gallery import SCENES, stored_thumbnails
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 pytestmark = only_root
 SIZES = [(390, 664), (375, 553), (360, 640), (683, 650), (667, 375), (320, 256), (1280, 900), (2560, 1440)]
 PICTURES = Path("build/pages")
-
-# What is wrong with the elements inside the selector: text or a control that another element covers, and controls with
-# a side of less than 24 pixels.
-_LAYOUT_FAULTS = """(root) => {
-    const hasText = (element) => [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
-    const isControl = (element) => element.matches("a, button, input, summary, label.button");
-    const faults = [];
-    for (const element of root.querySelectorAll("*")) {
-        if (!isControl(element) && !hasText(element) && element.tagName !== "IMG") continue;
-        if (!element.checkVisibility() || element.closest(".skip, noscript")) continue;
-        element.scrollIntoView({block: "center"});
-        const box = element.getBoundingClientRect();
-        if (box.width <= 1) continue;  // only for screen readers
-        const name = `${element.tagName} ${element.id || element.className} ${element.textContent.slice(0, 20)}`;
-        if (isControl(element) && Math.min(box.width, box.height) < 24) faults.push(`${name}: small`);
-        const points = [[0.5, 0.5], [0.1, 0.2], [0.9, 0.8]];
-        for (const [right, down] of points) {
-            const [x, y] = [box.left + right * box.width, box.top + down * box.height];
-            if (x < 0 || y < 0 || x > innerWidth || y > innerHeight) { faults.push(`${name}: outside`); continue; }
-            const top = document.elementFromPoint(x, y);
-            const card = element.closest(".card");
-            if (top && !top.contains(element) && !element.contains(top) && !(card && card.contains(top))) {
-                faults.push(`${name}: covered by ${top.tagName} ${top.id || top.className}`);
-            }
-        }
-    }
-    root.querySelectorAll("*").forEach((element) => (element.scrollTop = 0));
-    return faults;
-}"""
-
-
-def layout_faults(page: Page, selector: str) -> list[str]:
-    faults: list[str] = page.locator(selector).evaluate(_LAYOUT_FAULTS)
-    return faults
 
 
 def test_nothing_is_covered_on_any_screen(site: Site, page: Page) -> None:
@@ -193,3 +160,15 @@ def test_a_file_without_a_date_was_not_taken_at_its_upload(site: Site, page: Pag
     gallery.open("scene-01.png")
     expect(gallery.detail).to_contain_text("Uploaded")
     expect(gallery.detail).not_to_contain_text("Taken")
+
+
+def test_newer_leads_back_and_more_shows_all_facts(site: Site, page: Page) -> None:
+    gallery = Gallery(page, site.url)
+    gallery.add(SCENES[0])
+    gallery.add(SCENES[1])
+    gallery.open("scene-01.png")
+    gallery.detail.get_by_role("button", name="Newer image").click()
+    expect(gallery.detail.locator("#detail-name")).to_have_text("scene-02.png")
+    expect(gallery.detail.get_by_text("Image id")).to_be_hidden()
+    gallery.detail.get_by_text("More", exact=True).click()
+    expect(gallery.detail.get_by_text("Image id")).to_be_visible()

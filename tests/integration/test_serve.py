@@ -55,6 +55,8 @@ def test_it_announces_itself_serves_and_stops_cleanly(stop: signal.Signals) -> N
         sample = "tools/exporter/samples/scene-03.png"
         found = re.search(rf"curl -F file=@{sample} (http://127.0.0.1:\d+/api/images)", banner)
         assert found
+        document = requests.get(found[1].replace("/api/images", "/openapi.json"), timeout=60).json()
+        assert document["components"]["schemas"]["ThumbnailSize"]["enum"] == ["small", "medium", "large"]
         assert requests.post(found[1], files={"file": ("a.png", scene_png())}, timeout=60).status_code == 200
         process.send_signal(stop)
         output, errors = process.communicate(timeout=30)

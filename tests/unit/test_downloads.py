@@ -1,5 +1,6 @@
 """`?details=download`: the best file of an image, and its name."""
 
+import time
 from dataclasses import replace
 from typing import Any
 from unittest.mock import Mock
@@ -15,9 +16,9 @@ from functions.list_images import app as list_images
 from functions.upload_image import app as upload_image
 from image_pipeline import settings
 from image_pipeline.models import SHARED, ImageRecord, ThumbnailSize
-from image_pipeline.storage import claims, clients, keys
+from image_pipeline.storage import claims, clients, keys, records
 from tests.events import load_event, send, upload_event
-from tests.permissions import statements
+from tests.permissions import not_recording, statements
 from tests.pictures import scene_png
 from tests.stored import bucket_keys
 from tests.transformed import core
@@ -116,6 +117,27 @@ def test_s3_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients.s3(), "head_object", head)
     assert download()[0] == "original"
     head.assert_called_once_with(Bucket=settings.uploads_bucket(), Key=keys.original(IMAGE_ID))
+
+
+@pytest.mark.usefixtures("original")
+def test_after_the_longest_wait_there_is_time_to_ask_s3(monkeypatch: pytest.MonkeyPatch) -> None:
+    claims.request(SHARED, IMAGE_ID, "photo.jpg")
+    claim, *_ = claims.take(IMAGE_ID)
+    start = now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+
+    def pause(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        # The last read, 18.5 s after the start, finds the image.
+        if now - start == 18.5:
+            with not_recording():
+                records.save(claim, sample_image(IMAGE_ID))
+
+    monkeypatch.setattr(time, "sleep", pause)
+    status, body = get(wait="20", details="download")
+    assert (status, body["data"]["data"]["download"]["kind"]) == (200, "original")
+    assert now - start == 18.5
 
 
 @pytest.mark.usefixtures("original")
