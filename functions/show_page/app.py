@@ -17,6 +17,7 @@ import aws_lambda_powertools
 
 from image_pipeline import settings, thumbnail_sizes
 from image_pipeline.errors import ACCEPTED_FILES, InvalidThumbnailSizeError
+from image_pipeline.http import owners
 from image_pipeline.http.requests import Event
 from image_pipeline.models import ImageFormat, ThumbnailSize
 from image_pipeline.observability import logger
@@ -31,12 +32,22 @@ _SCRIPTS = [
     "list",
     "address",
     "viewer",
+    "zoom",
     "deletion",
     "selection",
     "files",
     "uploads",
     "page",
 ]
+# Spaces that the script does not need: all around these characters, if they are not inside a string or a regular
+# expression. All statements of the script end with a semicolon, so line breaks can go too.
+_SCRIPT_SPACES = re.compile(
+    r"""("(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`|/(?! )(?:\\.|\[(?:\\.|[^\]\\])*\]|[^/\\\n])+/)"""
+    r"""|\s*(?:;\s*(?=})|,\s*(?=[])}]))"""  # after the last statement or element
+    r"""|\s*([](){}[=<>?:,;&|*!]|[-+/](?= (?![-+])))\s*"""
+)
+# Comments and spaces that a style does not need. The spaces around the operators of calc() stay.
+_CSS_SPACES = re.compile(r"/\*.*?\*/|;?\s*(})\s*|\s*([{;,])\s*|(?<=:) ")
 # Comments of the script: lines of their own, docstrings, and the ends of lines.
 _COMMENTS = re.compile(r"^\s*//.*\n|^\s*/\*\*(?s:.*?)\*/\n|(?<=[;{,]) //.*$", re.MULTILINE)
 _SWAGGER_UI = Path(aws_lambda_powertools.__file__).parent / "event_handler" / "openapi" / "swagger_ui"
@@ -66,7 +77,7 @@ Response = dict[str, Any]
 def lambda_handler(event: Event, context: object) -> Response:  # noqa: ARG001 - Lambda passes both
     match event["resource"]:
         case "/":
-            return _gallery()
+            return _gallery(owned=owners.are_callers(event))
         case "/docs":
             return _docs()
         case "/openapi.json":
@@ -75,9 +86,10 @@ def lambda_handler(event: Event, context: object) -> Response:  # noqa: ARG001 -
             return _file(event["pathParameters"]["file"])
 
 
-def _gallery() -> Response:
-    html, style = (_compact((_GALLERY / name).read_text()) for name in ("page.html", "style.css"))
-    script = _compact("\n".join((_GALLERY / f"{name}.js").read_text() for name in _SCRIPTS))
+def _gallery(*, owned: bool) -> Response:
+    html = _compact((_GALLERY / "page.html").read_text()).replace(">\n<", "><")
+    style = _CSS_SPACES.sub(r"\1\2", (_GALLERY / "style.css").read_text())
+    script = compact_script("\n".join((_GALLERY / f"{name}.js").read_text() for name in _SCRIPTS))
     values = {
         "style": style,
         "script": script,
@@ -85,6 +97,7 @@ def _gallery() -> Response:
         "media_types": ",".join(row.media_type for row in ImageFormat),
         "signatures": ",".join(row.signature.hex() for row in ImageFormat),
         "api_auth": settings.api_auth(),
+        "whose": "<p>Your images only</p>" if owned else "",
         "max_upload_bytes": str(settings.max_upload_bytes()),
         "max_direct_upload_bytes": str(settings.max_direct_upload_bytes()),
         "large_thumbnail": str(settings.large_thumbnail()),
@@ -178,6 +191,11 @@ def _response(
 def _compact(source: str) -> str:
     """Return a source without its comments and its indentation."""
     return re.sub(r"^\s+", "", _COMMENTS.sub("", source), flags=re.MULTILINE)
+
+
+def compact_script(source: str) -> str:
+    """Return a script without its comments, and without spaces that have no meaning."""
+    return _SCRIPT_SPACES.sub(r"\1\2", _compact(source))
 
 
 def _digest(inline: str) -> str:

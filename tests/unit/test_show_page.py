@@ -20,9 +20,9 @@ from tools.local.gateway import LocalContext
 BUCKETS = "https://{}.s3.us-east-1.amazonaws.com"
 
 
-def get(resource: str, file: str | None = None) -> dict[str, Any]:
+def get(resource: str, file: str | None = None, **others: Any) -> dict[str, Any]:
     event = load_event("show_page") | {"resource": resource, "pathParameters": {"file": file} if file else None}
-    response: dict[str, Any] = app.lambda_handler(event, LocalContext("ShowPageFunction"))
+    response: dict[str, Any] = app.lambda_handler(event | others, LocalContext("ShowPageFunction"))
     assert response["headers"]["X-Content-Type-Options"] == "nosniff"
     return response
 
@@ -104,6 +104,38 @@ def test_the_gallery_says_that_it_needs_javascript() -> None:
 def test_the_script_is_served_without_comments() -> None:
     ((script,),) = [re.findall(r'<script type="module">(.*?)</script>', get("/")["body"], re.DOTALL)]
     assert not [line for line in script.splitlines() if line.startswith(("//", "/*", "*", " "))]
+
+
+def test_the_gallery_is_a_small_file() -> None:
+    assert len(get("/")["body"].encode()) <= 60_000
+
+
+@pytest.mark.parametrize(
+    ("source", "served"),
+    [
+        ("const a = [\n1, 2,\n];\nif (a) {\nb();\n}", "const a=[1,2];if(a){b()}"),
+        ('find("#a , b") / 2 + 1', 'find("#a , b")/2+1'),
+        ("`${a ? 1 : 2} = b`", "`${a ? 1 : 2} = b`"),
+        ("x.replace(/[\"'`/] = a/g, y)", "x.replace(/[\"'`/] = a/g,y)"),
+        ("a - -b + +c", "a - -b + +c"),
+        ("for (;;) { }", "for(;;){}"),
+    ],
+)
+def test_the_script_loses_only_spaces_without_a_meaning(source: str, served: str) -> None:
+    assert app.compact_script(source) == served
+
+
+@pytest.mark.parametrize("side", ["1600", "0"])
+def test_the_gallery_knows_the_side_of_large_thumbnails(monkeypatch: pytest.MonkeyPatch, side: str) -> None:
+    monkeypatch.setenv("LARGE_THUMBNAIL", side)
+    assert f'data-large-thumbnail="{side}"' in get("/")["body"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_said"), [(None, False), ({"owners": "shared"}, False), ({"owners": "JWT"}, True)]
+)
+def test_the_gallery_says_whose_images_it_shows(variables: dict[str, str] | None, *, is_said: bool) -> None:
+    assert ("Your images only" in get("/", stageVariables=variables)["body"]) == is_said
 
 
 def test_the_gallery_refers_to_no_other_host_and_no_absolute_path() -> None:

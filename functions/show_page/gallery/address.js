@@ -1,5 +1,8 @@
 // ---- The address: #/search/<words>, #/image/<id>, or one after the other ------------------------------------------
 
+const MAX_PAGES_BACK = 20;
+const KEEP_PLACE_MS = 300;
+
 function readAddress() {
   const [, words = "", imageId = null] = /^#(?:\/search\/([^/]*))?(?:\/image\/([\da-f-]+))?$/i.exec(location.hash) ?? [];
   try {
@@ -17,8 +20,9 @@ function addressOf({ words, imageId }) {
 
 /** Change the address. `isStep` makes Back return to the address of before. */
 function setAddress(address, isStep) {
-  if (isStep) history.pushState({ isStep: true }, "", addressOf(address));
-  else history.replaceState(history.state, "", addressOf(address));
+  // The page of an image keeps the place in the list below it.
+  if (isStep) history.pushState({ isStep: true, place: address.imageId && currentPlace() }, "", addressOf(address));
+  else history.replaceState({ ...history.state, place: address.imageId && history.state?.place }, "", addressOf(address));
 }
 
 /** Show what the address says. */
@@ -26,7 +30,7 @@ function followAddress() {
   const { words, imageId } = readAddress();
   if (words !== list.words) {
     find("#search").value = words;
-    list.search(words);
+    openList(words);
   }
   if (imageId) showImage(imageId);
   else if (detail.open) closeViewer();
@@ -35,5 +39,23 @@ function followAddress() {
 function searchFor(words) {
   if (words === list.words) return;
   setAddress({ words }, words && !list.words);
-  list.search(words);
+  openList(words);
+}
+
+function currentPlace() {
+  return { y: scrollY, count: list.ids.length };
+}
+
+/** Keep the place in the list for a reload, and for Back. */
+function keepPlace() {
+  if (list.isNew || detail.open) return;
+  history.replaceState({ ...history.state, place: currentPlace() }, "");
+}
+
+/** Show the list of a search, or of all images, at the place that the history has for it. */
+async function openList(words) {
+  const { y, count } = history.state?.place || { y: 0, count: 0 };
+  await list.search(words);
+  for (let pages = 1; pages < MAX_PAGES_BACK && list.ids.length < count && !list.hasFailed; pages += 1) await list.loadMore();
+  if (list.words === words) scrollTo(0, y);
 }

@@ -2,6 +2,8 @@
 
 const DETAILS = "caption,placeholder";
 const MEDIUM = 512;
+const LARGE = Number(document.body.dataset.largeThumbnail); // 0: there are no large thumbnails
+const ALL_DETAILS = DETAILS + (LARGE ? ",large" : "");
 // More cards than this make the page slow. The list itself may be longer.
 const MAX_CARDS = 300;
 const CARDS_BEFORE = 120;
@@ -14,6 +16,7 @@ const BATCH_MS = 50;
 const grid = find("#grid");
 const images = new Map(); // the data of each known image, by image id
 const deleted = new Set(); // the ids of images that are deleted, or that are as soon as it cannot be undone
+const imagesOf = (page) => Object.values(page.content ?? {}).map(({ data }) => data);
 const newestFirst = (image) => image.processed_at + image.image_id; // as in the list of the API
 
 const list = {
@@ -37,7 +40,7 @@ const list = {
     this.unseen = [];
     find("#show-new").hidden = true;
     unselect();
-    this.next = `?${new URLSearchParams(words ? { q: words, details: DETAILS } : { details: DETAILS })}`;
+    this.next = `?${new URLSearchParams({ ...(words && { q: words }), details: ALL_DETAILS })}`;
     this.loading = null;
     this.isNew = true;
     return this.loadMore();
@@ -65,7 +68,7 @@ const list = {
       find("#list-error").textContent = `The images cannot be loaded. ${failure.message}`;
       find("#load-more").textContent = "Try again";
     } else {
-      this.add(Object.values(page.content ?? {}).map(({ data }) => data));
+      this.add(imagesOf(page));
       this.next = page.next ?? null;
       find("#load-more").textContent = "Load more";
       const count = this.shown.length;
@@ -95,21 +98,25 @@ const list = {
     }
   },
 
-  /** Look for the images that others have added: from the newest one to the first known one. */
+  /** Look for the images that others have added, from the newest one to the first known one, or deleted. */
   async refresh() {
     const isCurrent = () => !this.words && !this.isNew && !this.hasFailed;
     const known = new Set(this.ids);
-    const found = [];
-    let next = `?details=${DETAILS}`;
+    const listed = [];
+    let next = `?details=${ALL_DETAILS}`;
     for (let pages = 0; next && isCurrent(); pages += 1) {
       if (pages === MAX_NEW_PAGES) return this.search("");
       const page = await call(`images${next}`).catch(() => ({}));
-      const images = Object.values(page.content ?? {}).map(({ data }) => data);
-      found.push(...images.filter(({ image_id: id }) => !known.has(id)));
-      next = images.some(({ image_id: id }) => known.has(id)) ? null : page.next;
+      const found = imagesOf(page);
+      listed.push(...found);
+      next = found.some(({ image_id: id }) => known.has(id)) ? null : page.next;
     }
     if (!isCurrent()) return;
-    this.unseen = found.filter(({ image_id: id }) => !this.ids.includes(id) && !deleted.has(id));
+    this.unseen = listed.filter(({ image_id: id }) => !this.ids.includes(id) && !deleted.has(id));
+    const listedIds = listed.map(({ image_id: id }) => id);
+    const isNewer = (id) => listed.length && newestFirst(images.get(id)) > newestFirst(listed.at(-1));
+    const missing = this.shown.filter((id) => known.has(id) && !listedIds.includes(id) && isNewer(id));
+    if (missing.length) checkImages(missing.slice(0, MAX_BATCH)).catch(() => null); // the list may be a moment behind
     if (scrollY < TOP_PIXELS) this.showUnseen();
     find("#show-new").hidden = !this.unseen.length;
     find("#show-new").textContent = `Show ${counted(this.unseen.length, "new image")}`;
@@ -135,9 +142,9 @@ function isNearScreen(element) {
   return element.getBoundingClientRect().top < innerHeight + 400;
 }
 
-/** Ask the API for an image. Its URLs are new then. */
+/** Ask the API for an image, with the URL for its download. All its URLs are new then. */
 async function fetchImage(imageId) {
-  const { data } = await call(`images/${imageId}?details=${DETAILS}`);
+  const { data } = await call(`images/${imageId}?details=${ALL_DETAILS},download`);
   if (data.image_status !== "success") throw new Error(data.error ?? "The image is still processed.");
   images.set(imageId, data.data);
   return data.data;
@@ -157,17 +164,10 @@ async function renewImage(imageId) {
 }
 
 async function checkImages(ids) {
-  if (batch.ids === ids) batch = null;
-  const answer = await call(`images/check?details=${DETAILS}`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ image_ids: ids }),
-  });
+  if (batch?.ids === ids) batch = null;
+  const answer = await callWith(`images/check?details=${DETAILS}`, { image_ids: ids });
   for (const [id, { data }] of Object.entries(answer.content)) images.set(id, data);
-  if (answer.missing.length) {
-    list.remove(answer.missing);
-    draw();
-  }
+  if (answer.missing.length) markDeleted(answer.missing);
   return answer;
 }
 
@@ -238,6 +238,19 @@ function newCard(image) {
   return card;
 }
 
+/** Scroll to the card of an image, and return it. */
+function reveal(imageId) {
+  const place = list.shown.indexOf(imageId);
+  if (place >= 0 && !cardOf(imageId)) {
+    const { columns, height } = measure();
+    scrollBy(0, grid.getBoundingClientRect().top + Math.floor(place / columns) * height - innerHeight / 2);
+    draw();
+  }
+  const card = cardOf(imageId);
+  card?.scrollIntoView({ block: "nearest" });
+  return card;
+}
+
 function cardOf(imageId) {
   return find(`[data-id="${imageId}"]`, grid);
 }
@@ -246,9 +259,11 @@ function cardOf(imageId) {
 function showThumbnail(element, image) {
   element.dataset.image = image.image_id;
   element.classList.remove("broken");
+  delete element.dataset.large;
   element.onerror = () => renewThumbnail(element, image.image_id);
   const { width, height } = image.metadata;
-  const scale = Math.min(1, MEDIUM / Math.max(width, height));
+  const side = image.thumbnails.large && element === picture ? LARGE : MEDIUM;
+  const scale = Math.min(1, side / Math.max(width, height));
   element.width = Math.max(1, Math.round(width * scale));
   element.height = Math.max(1, Math.round(height * scale));
   element.alt = image.caption;

@@ -75,7 +75,13 @@ find("#hide-demo").onclick = () => {
 find("#load-more").onclick = () => list.loadMore();
 const atTheEnd = ([entry]) => entry.isIntersecting && !list.hasFailed && list.loadMore();
 new IntersectionObserver(atTheEnd, { rootMargin: "400px" }).observe(find("#more"));
-addEventListener("scroll", () => requestAnimationFrame(redraw), { passive: true });
+let scrolling = 0;
+history.scrollRestoration = "manual"; // the images are not there yet when the browser does it
+addEventListener("scroll", () => {
+  requestAnimationFrame(redraw);
+  clearTimeout(scrolling);
+  scrolling = setTimeout(keepPlace, KEEP_PLACE_MS);
+}, { passive: true });
 addEventListener("resize", () => requestAnimationFrame(redraw));
 
 find("#show-new").onclick = () => {
@@ -102,22 +108,6 @@ find("#copy-link").onclick = () => copy(location.href, "Link");
 // Browsers give no clipboard to a page that came over plain HTTP from another machine.
 find("#copy-caption").hidden = find("#copy-link").hidden = find("#copy-captions").hidden = !navigator.clipboard;
 detail.onclose = whenClosed;
-detail.onkeydown = ({ key }) => {
-  if (key === "ArrowLeft") step(-1);
-  if (key === "ArrowRight") step(1);
-};
-let touch = null;
-const stage = find(".picture");
-stage.onclick = ({ target }) => {
-  if (target === stage) leaveImage();
-};
-stage.addEventListener("touchstart", ({ touches }) => (touch = touches.length === 1 ? touches[0] : null), { passive: true });
-stage.addEventListener("touchend", ({ changedTouches: [end] }) => {
-  const [right, down] = touch ? [end.clientX - touch.clientX, end.clientY - touch.clientY] : [0, 0];
-  if (Math.abs(right) > SWIPE_PIXELS && Math.abs(right) > Math.abs(down)) step(right > 0 ? -1 : 1);
-  touch = null;
-});
-
 find("#undo").onclick = undoDeletion;
 find("#toast").onpointerenter = holdDeletion;
 find("#toast").onpointerleave = continueDeletion;
@@ -126,6 +116,7 @@ addEventListener("popstate", () => isLocked() || followAddress());
 addEventListener("online", reloadThumbnails);
 addEventListener("beforeunload", (event) => unfinished().length && event.preventDefault());
 addEventListener("pagehide", () => {
+  keepPlace();
   keepUnfinished();
   settleDeletion({ keepalive: true });
 });
@@ -142,7 +133,7 @@ function start() {
   find("#loading").hidden = !find("#images").hidden;
   find("#search").value = words;
   refreshStatistics();
-  list.search(words);
+  openList(words);
   followAddress();
   startUploads();
 }

@@ -35,18 +35,18 @@ async function reconnect() {
   list.loadMore();
 }
 
-/** Send a request until its response asks for no other try. `request` returns {status, retryAfter, challenge, body}. */
+/** Send a request until its response asks for no other try. `request` returns {status, header, body}. */
 async function repeated(request) {
   for (let tries = 1; ; tries += 1) {
-    const { status, retryAfter, challenge, body } = await request();
+    const { status, header, body } = await request();
     if (status >= 200 && status < 300) return body;
-    const refused = isRefused(status, challenge);
+    const refused = isRefused(status, header("WWW-Authenticate"));
     if (refused) lock(`This ${credential.name} is not accepted. Please enter another one.`);
     if (tries === TRIES || (status < 500 && status !== 409 && status !== 429)) {
       const error = new Error(body?.error ?? body?.data ?? body?.message ?? `The API returned status ${status}.`);
       throw Object.assign(error, { status, refused });
     }
-    await pause(1000 * (Number(retryAfter) || 2));
+    await pause(1000 * (Number(header("Retry-After")) || 2));
   }
 }
 
@@ -64,8 +64,16 @@ function call(path, options) {
       throw new Unreachable("The API cannot be reached.");
     }
     const body = await response.json().catch(() => null);
-    const [retryAfter, challenge] = ["Retry-After", "WWW-Authenticate"].map((name) => response.headers.get(name));
-    return { status: response.status, retryAfter, challenge, body };
+    return { status: response.status, header: (name) => response.headers.get(name), body };
+  });
+}
+
+function callWith(path, body, signal) {
+  return call(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    signal,
   });
 }
 
@@ -86,8 +94,7 @@ function post(url, form, { headers = {}, signal, onProgress }) {
         // a response of S3 is XML or empty
       }
       const header = (name) => (url.origin === location.origin ? request.getResponseHeader(name) : null);
-      const [retryAfter, challenge] = ["Retry-After", "WWW-Authenticate"].map(header);
-      resolve({ status: request.status, retryAfter, challenge, body });
+      resolve({ status: request.status, header, body });
     };
     signal.addEventListener("abort", () => request.abort());
     request.send(form);

@@ -233,12 +233,7 @@ async function uploadDirectly(job, onProgress) {
 async function requestUpload({ file, controller }) {
   // The format is detected from the content, so a type that the API does not know does not matter.
   const type = mediaTypes.split(",").includes(file.type) ? file.type : "";
-  const { data } = await call("uploads", {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ filename: file.name, content_type: type }),
-    signal: controller.signal,
-  });
+  const { data } = await callWith("uploads", { filename: file.name, content_type: type }, controller.signal);
   return data;
 }
 

@@ -1,9 +1,11 @@
 // ---- One image ---------------------------------------------------------------------------------------------------
 
 const SWIPE_PIXELS = 50;
-const MIN_RENEWAL_MS = 2000;
+const MIN_RENEWAL_MS = 10000;
+const STAY_MS = 200; // who stays shorter only steps through the images
 
 const detail = find("#detail");
+const picture = find("#detail-image");
 let viewed = null; // the id of the image in the viewer
 let renewal = 0;
 
@@ -21,22 +23,41 @@ function leaveImage() {
 
 async function showImage(imageId) {
   viewed = imageId;
-  let image = deleted.has(imageId) ? null : images.get(imageId);
+  clearTimeout(renewal);
+  if (images.has(imageId) && !deleted.has(imageId)) {
+    showFacts(images.get(imageId));
+    renewal = setTimeout(renew, STAY_MS);
+    return;
+  }
   try {
-    image ??= await fetchImage(imageId);
+    const image = await fetchImage(imageId);
+    if (viewed === imageId) showFacts(image);
   } catch (error) {
     if (viewed !== imageId) return;
     showToast(error.status === 404 ? "This image does not exist, or it is deleted." : `The image cannot be shown. ${error.message}`);
     setAddress({ words: list.words });
-    return;
   }
-  if (viewed === imageId) showFacts(image);
+}
+
+/** Ask for the image again: its URLs expire, only the API knows what can be downloaded, and others may have deleted it. */
+async function renew() {
+  const imageId = viewed;
+  try {
+    const image = await fetchImage(imageId);
+    find("#download").hidden = !image.download;
+    if (detail.open && viewed === imageId) showLinks(image);
+  } catch (error) {
+    if (error.status === 404) markDeleted([imageId]);
+    else if (detail.open && viewed === imageId) renewal = setTimeout(renew, MIN_RENEWAL_MS);
+  }
 }
 
 function showFacts(image) {
   const { metadata, caption_details: details } = image;
-  showThumbnail(find("#detail-image"), image);
-  showLink(image);
+  detail.classList.remove("gone");
+  zoomTo(1);
+  showThumbnail(picture, image);
+  showLinks(image);
   find("#detail-caption").textContent = image.caption;
   find("#detail-name").textContent = image.original_name;
   const [taken, changed] = [metadata.created_at, metadata.modified_at].map((date) => dateOfFile(date, image));
@@ -69,16 +90,45 @@ function showList(element, facts) {
   element.replaceChildren(...cells.map(([tag, text]) => Object.assign(document.createElement(tag), { textContent: text })));
 }
 
-/** Show the link to the thumbnail, and renew its URL before it expires. */
-function showLink(image, minimum = 0) {
-  find("#open-medium").href = image.thumbnails.medium;
+/** Show what has a URL, and renew the URLs before they expire. */
+function showLinks(image) {
+  const { thumbnails, download } = image;
+  find("#open-medium").href = thumbnails.medium;
+  const link = find("#download");
+  link.removeAttribute("href"); // hides it, without moving the other buttons
+  if (download) {
+    link.href = download.url;
+    link.textContent = `Download ${download.kind === "original" ? "original" : "picture"}`;
+  }
+  showLarge(image);
   clearTimeout(renewal);
-  const left = expiryOf(image.thumbnails.medium) - Date.now();
-  const renew = async () => {
-    const renewed = await fetchImage(image.image_id).catch(() => image);
-    if (detail.open && viewed === image.image_id) showLink(renewed, MIN_RENEWAL_MS);
-  };
-  if (left) renewal = setTimeout(renew, Math.max(minimum, 0.9 * left));
+  const left = expiryOf(thumbnails.medium) - Date.now();
+  if (left) renewal = setTimeout(renew, Math.max(MIN_RENEWAL_MS, 0.9 * left));
+}
+
+/** Replace the medium thumbnail with the large one when that is loaded. */
+function showLarge({ image_id: imageId, thumbnails: { large } }) {
+  if (!large || picture.dataset.large === imageId) return;
+  picture.dataset.large = imageId;
+  const loaded = Object.assign(new Image(), { src: large });
+  loaded.decode().then(
+    () => viewed === imageId && (picture.src = large),
+    () => delete picture.dataset.large, // another URL may work
+  );
+}
+
+/** Take images off the page that others have deleted. The viewer says so, and goes on to their neighbours. */
+function markDeleted(ids) {
+  for (const id of ids) {
+    deleted.add(id);
+    selected.delete(id);
+  }
+  draw();
+  showSelection();
+  if (!detail.open || !ids.includes(viewed)) return;
+  detail.classList.add("gone");
+  find("#detail-caption").textContent = "This image is deleted.";
+  announce("This image is deleted.");
 }
 
 /** Return the time in ms at which a presigned URL expires, or NaN. */
@@ -91,22 +141,25 @@ function expiryOf(url) {
 
 /** Return the id of the image that is this many places after the shown one, or undefined. */
 function neighbour(places) {
-  const ids = list.shown;
+  const ids = list.ids.filter((id) => id === viewed || !deleted.has(id));
   const place = ids.indexOf(viewed);
   return place < 0 ? undefined : ids[place + places];
 }
 
 function showNeighbours() {
   if (!detail.open) return;
-  const isLast = !neighbour(1) && (list.isComplete || !list.shown.includes(viewed));
+  const isLast = !neighbour(1) && (list.isComplete || !list.ids.includes(viewed));
   find("#previous").disabled = !neighbour(-1);
   find("#next").disabled = isLast;
-  for (const id of [neighbour(-1), neighbour(1)]) if (id) new Image().src = images.get(id).thumbnails.medium;
+  for (const id of [neighbour(-1), neighbour(1)]) {
+    const { medium, large } = images.get(id)?.thumbnails ?? {};
+    for (const url of [medium, large]) if (url) new Image().src = url;
+  }
 }
 
 async function step(places) {
   // A page of a search may be empty and still have a next page.
-  while (places > 0 && !neighbour(places) && !list.isComplete && list.shown.includes(viewed)) {
+  while (places > 0 && !neighbour(places) && !list.isComplete && list.ids.includes(viewed)) {
     await list.loadMore();
     if (list.hasFailed) return;
   }
@@ -125,9 +178,8 @@ function whenClosed() {
   if (detail.contains(find("#floating"))) closeViewer();
   if (isLocked()) return;
   if (readAddress().imageId) leaveImage();
-  const card = cardOf(viewed);
-  card?.scrollIntoView({ block: "nearest" });
-  if (card) find(".open", card).focus();
+  const card = reveal(viewed);
+  if (card) find(".open", card).focus({ preventScroll: true });
 }
 
 async function copy(text, what) {

@@ -23,8 +23,7 @@ def of(event: Event) -> str:
 
     Raises SettingError if API Gateway has not told who calls.
     """
-    # Events of check_version and of stages of older versions have no variables. Clients cannot remove them.
-    auth = (event.get("stageVariables") or {}).get("owners", _SHARED)
+    auth = _auth(event)
     if auth == _SHARED:
         return SHARED
     match auth, event["requestContext"]:
@@ -39,6 +38,11 @@ def of(event: Event) -> str:
     return digest(auth, caller)
 
 
+def are_callers(event: Event) -> bool:
+    """Tell whether each caller sees only its own images."""
+    return _auth(event) != _SHARED
+
+
 def of_token(issuer: str, claim: str, value: str) -> str:
     """Return who a token belongs to. Another issuer may give the same value to somebody else."""
     return f"{issuer}\n{claim}\n{value}"
@@ -47,3 +51,9 @@ def of_token(issuer: str, claim: str, value: str) -> str:
 def digest(auth: str, caller: str) -> str:
     """Return the owner in keys and events: a digest of the kind of credentials and of who they belong to."""
     return sha256(f"{auth}\n{caller}".encode()).hexdigest()[:_DIGITS]
+
+
+def _auth(event: Event) -> str:
+    # Events of check_version and of stages of older versions have no variables. Clients cannot remove them.
+    auth: str = (event.get("stageVariables") or {}).get("owners", _SHARED)
+    return auth
