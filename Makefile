@@ -181,9 +181,10 @@ doctor: .venv/installed ## Only make the checks of deploy (ENVIRONMENT=, REGION=
 	@$(DEPLOY) --doctor
 
 .PHONY: backfill
-backfill: .venv/installed ## Process the images of an S3 bucket (STACK=, BUCKET=, PREFIX=, WORKERS=, CSV=, REQUESTER_PAYS=1; DRY_RUN=1 only counts them)
+backfill: .venv/installed ## Process the images of an S3 bucket (STACK=, BUCKET=, PREFIX=, OWNER=, WORKERS=, CSV=, REQUESTER_PAYS=1; DRY_RUN=1 only counts them)
 	$(BIN)/python -m tools.stack.backfill '$(or $(STACK),image-pipeline)' '$(BUCKET)' '$(PREFIX)' $(if $(DRY_RUN),--dry-run) \
-		$(if $(WORKERS),--workers '$(WORKERS)') $(if $(CSV),--csv '$(CSV)') $(if $(REQUESTER_PAYS),--requester-pays)
+		$(if $(WORKERS),--workers '$(WORKERS)') $(if $(CSV),--csv '$(CSV)') $(if $(REQUESTER_PAYS),--requester-pays) \
+		$(if $(OWNER),--owner='$(subst ','\'',$(OWNER))')
 
 .PHONY: recaption
 recaption: .venv/installed ## Caption images again that have the caption of another model (STACK=, MODEL_JSON=)
@@ -192,6 +193,21 @@ recaption: .venv/installed ## Caption images again that have the caption of anot
 .PHONY: reindex
 reindex: .venv/installed ## Write the search index and its vocabulary again, and delete files without an image (STACK=)
 	$(BIN)/python -m tools.stack.reindex '$(or $(STACK),image-pipeline)'
+
+.PHONY: assign
+assign: .venv/installed ## Give all images of one owner to another (STACK=, FROM=, TO=; only counts them without YES=1)
+	$(BIN)/python -m tools.stack.assign '$(or $(STACK),image-pipeline)' $(if $(YES),--yes) \
+		--from='$(subst ','\'',$(FROM))' --to='$(subst ','\'',$(TO))'
+
+.PHONY: export
+export: .venv/installed ## Write all records and files of an owner to a folder (STACK=, OWNER=, TO=folder)
+	@[ -n '$(subst ','\'',$(TO))' ] || { echo 'error: name a folder: make export OWNER=... TO=folder' >&2; exit 1; }
+	$(BIN)/python -m tools.stack.export '$(or $(STACK),image-pipeline)' --owner='$(subst ','\'',$(OWNER))' \
+		-- '$(subst ','\'',$(TO))'
+
+.PHONY: forget
+forget: .venv/installed ## Delete everything of an owner (STACK=, OWNER=; only counts the images without YES=1)
+	$(BIN)/python -m tools.stack.forget '$(or $(STACK),image-pipeline)' $(if $(YES),--yes) --owner='$(subst ','\'',$(OWNER))'
 
 .PHONY: redrive
 redrive: .venv/installed ## Try again what is in the dead-letter queues (STACK=)

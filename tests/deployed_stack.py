@@ -15,6 +15,7 @@ from image_pipeline.storage import clients
 from tools.stack import deployed, messages, moves
 
 STACK = "a-stack"
+_CREDENTIALS = {"ApiAuth": "API_KEY", "JwtIssuer": "https://issuer.example", "OwnerClaim": "sub"}
 _QUEUES = (
     "UploadsQueue",
     "UploadsDeadLetterQueue",
@@ -41,7 +42,10 @@ def stack(aws: None, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:  # noqa
         "UploadsQueueUrl": {"Ref": "UploadsQueue"},
     }
     template = {
-        "Parameters": {"MaxDirectUploadBytes": {"Type": "Number", "Default": 1_000_000}},
+        "Parameters": {
+            "MaxDirectUploadBytes": {"Type": "Number", "Default": 1_000_000},
+            **{name: {"Type": "String", "Default": value} for name, value in _CREDENTIALS.items()},
+        },
         "Resources": {name: {"Type": "AWS::SQS::Queue"} for name in _QUEUES},
         "Outputs": {name: {"Value": value} for name, value in values.items()},
     }

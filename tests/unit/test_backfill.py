@@ -15,6 +15,7 @@ from botocore.exceptions import ReadTimeoutError
 from moto.server import ThreadedMotoServer
 
 from image_pipeline import settings
+from image_pipeline.http import owners
 from image_pipeline.models import SHARED
 from image_pipeline.storage import claims, clients, keys, records, table
 from tests.deployed_stack import STACK, Call, error, failing, instead
@@ -473,3 +474,22 @@ def test_sigterm_stops_the_process_with_its_summary(encoding: str) -> None:
     )
     assert run() == 1
     assert len(waiting()) == 300
+
+
+def test_images_get_the_owner_that_is_named() -> None:
+    put("a.jpg")
+    digest = owners.digest("API_KEY", "abcdefghij")
+    for arguments in ((), ("--owner=abcdefghij",), ("--owner=abcdefghij",), (f"--owner=digest:{digest}",)):
+        assert run(*arguments) == 0
+    found = {item["owner"]: keys.image_id(item["pk"]) for item in table_items("IMAGE#")}
+    assert found.keys() == {SHARED, digest}
+    assert waiting() == {keys.uploaded_file(image_id) for image_id in found.values()}
+    assert claims.take(found[digest])[0].owner == digest
+
+
+@pytest.mark.parametrize("option", [(), ("--dry-run",)])
+def test_what_is_no_owner_ends_the_command(capsys: pytest.CaptureFixture[str], option: tuple[str, ...]) -> None:
+    put("a.jpg")
+    assert run("--owner=digest:abc", *option) == 1
+    assert "digest:abc is no owner" in capsys.readouterr().err
+    assert table_items("") == []

@@ -1,4 +1,4 @@
-"""What all four commands for a deployed stack do when something goes wrong: backfill, recaption, redrive, reindex."""
+"""What all commands for a deployed stack do when something goes wrong, such as backfill and reindex."""
 
 import itertools
 import json
@@ -30,15 +30,27 @@ from botocore.parsers import ResponseParserError
 from image_pipeline import settings
 from image_pipeline.errors import StorageError
 from image_pipeline.models import SHARED
-from image_pipeline.storage import clients, search_index, terms
+from image_pipeline.storage import clients, records, search_index, terms, thumbnail_store
 from tests.deployed_stack import STACK, Call, all_bodies, error, failing, instead
 from tests.pictures import scene_png
 from tests.stored import bucket_keys, table_items
 from tools.local.sample_images import sample_image, store_sample
 from tools.local.server import forget_clients
-from tools.stack import backfill, deployed, recaption, redrive, refusals, reindex, stream_failures
+from tools.stack import (
+    assign,
+    backfill,
+    deployed,
+    export,
+    forget,
+    recaption,
+    redrive,
+    refusals,
+    reindex,
+    stream_failures,
+)
 
 BUCKET = "archive"
+OWNER = "a" * 32
 KEYS = [f"{letter}.jpg" for letter in "abcde"]
 QUEUES = ("UploadsDeadLetterQueue", "LeftoversDeadLetterQueue")
 
@@ -60,7 +72,7 @@ class Command:
     bad: int = 1
 
 
-@pytest.fixture(params=["backfill", "reindex", "recaption", "redrive"])
+@pytest.fixture(params=["backfill", "reindex", "recaption", "redrive", "assign", "export", "forget"])
 def command(
     request: pytest.FixtureRequest, stack: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[Command]:
@@ -99,7 +111,7 @@ def of_reindex(_: dict[str, str]) -> Command:
 
 
 def of_recaption(stack: dict[str, str]) -> Command:
-    stored = [sample_image(minutes=minutes) for minutes in range(15)]
+    stored = [sample_image(minutes=minutes) for minutes in range(45)]
     for record in stored:
         store_sample(record)
     model = Path("model.json")
@@ -132,6 +144,50 @@ def of_redrive(stack: dict[str, str]) -> Command:
         lambda arguments: "UploadsDeadLetterQueue" in arguments["SourceArn"],
         lambda: sum(not all_messages(stack[name]) for name in QUEUES),
         len(QUEUES),
+    )
+
+
+def of_assign(_: dict[str, str]) -> Command:
+    stored = [sample_image(minutes=minutes) for minutes in range(5)]
+    for record in stored:
+        store_sample(record)
+    return Command(
+        "assign",
+        lambda: assign.main([STACK, f"--to=digest:{OWNER}", "--yes"]),
+        "TransactWriteItems",
+        lambda arguments: stored[2].image_id in str(arguments),
+        lambda: len(records.newest(OWNER, 100).records),
+        len(stored),
+    )
+
+
+def of_export(_: dict[str, str]) -> Command:
+    stored = [sample_image(minutes=minutes) for minutes in range(5)]
+    for record in stored:
+        store_sample(record)
+        for key in record.thumbnails.values():
+            thumbnail_store.put(key, b"x")
+    return Command(
+        "export",
+        lambda: export.main([STACK, "exported"]),
+        "GetObject",
+        lambda arguments: stored[2].image_id in arguments["Key"],
+        lambda: len([*Path().glob("exported/*/medium.jpg")]),
+        len(stored),
+    )
+
+
+def of_forget(_: dict[str, str]) -> Command:
+    stored = [sample_image(minutes=minutes) for minutes in range(5)]
+    for record in stored:
+        store_sample(record)
+    return Command(
+        "forget",
+        lambda: forget.main([STACK, "--yes"]),
+        "PutItem",
+        lambda arguments: stored[2].image_id in arguments["Item"]["pk"]["S"],
+        lambda: sum(item["status"] == "deleted" for item in table_items("IMAGE#")),
+        len(stored),
     )
 
 
@@ -225,7 +281,7 @@ def test_without_credentials_a_command_says_so(
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    forget()
+    forget_all_clients()
     assert command.run() == 1
     shown = capsys.readouterr()
     assert shown.err.startswith("error: NoCredentialsError: Unable to locate credentials. Log in")
@@ -305,6 +361,10 @@ SERVICES = [
     ("reindex", "DYNAMODB"),
     ("recaption", "SQS"),
     ("redrive", "SQS"),
+    ("assign", "DYNAMODB"),
+    ("export", "DYNAMODB"),
+    ("export", "S3"),
+    ("forget", "DYNAMODB"),
 ]
 
 
@@ -314,8 +374,9 @@ SERVICES = [
 def test_a_service_that_is_not_of_aws_stops_a_command(
     command: Command, capsys: pytest.CaptureFixture[str], page: str, service: str
 ) -> None:
-    # botocore takes such a response of S3 for an error of the server.
-    line = "500: Internal Server Error" if (service, page) == ("S3", "page") else "the response is not from AWS"
+    # botocore takes such a response to a copy for an error of the server.
+    is_error = (command.step, service, page) == ("CopyObject", "S3", "page")
+    line = "500: Internal Server Error" if is_error else "the response is not from AWS"
     check_not_aws(command, capsys, f"AWS_ENDPOINT_URL_{service}", page, line)
 
 
@@ -334,9 +395,9 @@ def check_not_aws(command: Command, capsys: pytest.CaptureFixture[str], variable
         for name in ("_PATIENT", "_COPIES"):
             patch.setattr(deployed, name, Config(retries={"total_max_attempts": 1}))
         patch.setenv(variable, url)
-        forget()
+        forget_all_clients()
         assert command.run() == 1
-    forget()
+    forget_all_clients()
     shown = capsys.readouterr()
     assert shown.err.startswith("error: ")
     assert shown.err.count("\n") == 1
@@ -344,7 +405,7 @@ def check_not_aws(command: Command, capsys: pytest.CaptureFixture[str], variable
     assert command.done() == before
 
 
-def forget() -> None:
+def forget_all_clients() -> None:
     """Forget all clients, because the next ones get another environment."""
     forget_clients()
     deployed.forget_clients()

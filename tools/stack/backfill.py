@@ -2,8 +2,8 @@
 
 Usage: `python -m tools.stack.backfill STACK BUCKET [PREFIX]`.
 
-Each object gets an image id that depends on its bucket, key and ETag. So the same command can be repeated after an
-interruption, and processes nothing twice.
+Each object gets an image id that depends on its bucket, key, ETag and owner. So the same command can be repeated after
+an interruption, and processes nothing twice.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from image_pipeline.errors import StorageError
 from image_pipeline.http import file_names
 from image_pipeline.models import SHARED
 from image_pipeline.storage import claims, keys, table
-from tools.stack import command, deployed, sources
+from tools.stack import command, deployed, sources, whose
 from tools.stack.failures_file import FailuresFile
 from tools.stack.tally import Ended, FailedError, Tally
 
@@ -71,8 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         deployed.use(options.stack)
-        limit = _limit(options.stack)
-        _each(tally, source, options.workers, lambda found: _queue(source, found, limit))
+        owner, limit = whose.digest(options.stack, options.owner), _limit(options.stack)
+        _each(tally, source, options.workers, lambda found: _queue(source, found, limit, owner))
         failures.begin()
 
     with closing(failures):
@@ -82,9 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status or (0 if failures.is_written else 1)
 
 
-def image_id(bucket: str, key: str, etag: str) -> str:
-    """Return the id of the image that is made from this object."""
-    return str(uuid5(_NAMESPACE, f"s3://{bucket}/{key}#{etag}"))
+def image_id(bucket: str, key: str, etag: str, owner: str = SHARED) -> str:
+    """Return the id of the image that is made from this object for an owner."""
+    return str(uuid5(_NAMESPACE, f"{owner}s3://{bucket}/{key}#{etag}"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("stack", help="name of the deployed stack")
     parser.add_argument("bucket", help="bucket with the images")
     parser.add_argument("prefix", nargs="?", default="", help="prefix of their keys (default: all)")
+    parser.add_argument("--owner", default="", help="owner of the images (default: all clients)")
     parser.add_argument("--dry-run", action="store_true", help="count the images and estimate the cost")
     parser.add_argument("--workers", type=_workers, default=16, help="objects at the same time (default: %(default)s)")
     parser.add_argument("--requester-pays", action="store_true", help="pay for the requests to the bucket of another")
@@ -119,6 +120,7 @@ def _dry_run(options: argparse.Namespace, source: sources.Source) -> int:
         return _COUNTED
 
     def work() -> None:
+        whose.digest(options.stack, options.owner)
         limit = _limit(options.stack)
         _each(tally, source, options.workers, lambda found: count(found, limit))
 
@@ -146,13 +148,13 @@ def _limit(stack: str) -> int:
     return min(int(deployed.parameters(stack).get("MaxDirectUploadBytes", _MAX_COPIED_BYTES)), _MAX_COPIED_BYTES)
 
 
-def _queue(source: sources.Source, found: "ObjectTypeDef", limit: int) -> Ended:
+def _queue(source: sources.Source, found: "ObjectTypeDef", limit: int, owner: str) -> Ended:
     """Copy an object to the bucket for uploads, which sends a message to the queue. Return how this ended."""
     if (unwanted := sources.unwanted(source, found, limit)) is not None:
         return unwanted
-    image, attempt = image_id(source.bucket, found["Key"], found["ETag"]), str(uuid4())
+    image, attempt = image_id(source.bucket, found["Key"], found["ETag"], owner), str(uuid4())
     # The worker deletes a file whose image has no item, so the item comes first.
-    status = deployed.patiently(_reserve, image, file_names.cleaned(found["Key"]), attempt)
+    status = deployed.patiently(_reserve, owner, image, file_names.cleaned(found["Key"]), attempt)
     if status not in {"new", "requested"}:
         return _QUEUED_BEFORE
     try:
@@ -173,14 +175,14 @@ def _queue(source: sources.Source, found: "ObjectTypeDef", limit: int) -> Ended:
     return _QUEUED
 
 
-def _reserve(image: str, name: str, attempt: str) -> str:
+def _reserve(owner: str, image: str, name: str, attempt: str) -> str:
     """Create the image item, or renew it if its file may be missing. Return its status, or "new".
 
     Raises StorageError, and FailedError if the image has failed before.
     """
     item = table.find(keys.image(image))
     if item is None:
-        claims.request(SHARED, image, name, attempt=attempt)
+        claims.request(owner, image, name, attempt=attempt)
         return "new"
     # An item that is still only requested may have no file yet, if this command was interrupted.
     if item["status"] == "requested":

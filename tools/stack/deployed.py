@@ -85,6 +85,7 @@ def connect() -> None:
     for getter in _GETTERS:
         getter()
     _checked(clients.dynamodb())
+    _checked(clients.s3())
 
 
 def forget_clients() -> None:
@@ -136,28 +137,42 @@ def images() -> Iterator[table.Item]:
     No item is parsed, so an unreadable one does not hide the others.
     """
     # The index has the finished images of all owners, and nothing else.
-    return _scanned(IndexName="listing", ProjectionExpression="pk, caption_model")
+    return items(IndexName="listing", ProjectionExpression="pk, caption_model")
 
 
 def vocabulary() -> Iterator[table.Item]:
     """Yield the keys of the terms of the vocabulary. Its partitions are not known, so this reads the whole table."""
-    return _scanned(
+    return items(
         FilterExpression="begins_with(pk, :words)",
         ExpressionAttributeValues=table.serialize({":words": keys.WORDS}),
         ProjectionExpression="pk, sk",
     )
 
 
+def owned(owner: str) -> Iterator[table.Item]:
+    """Yield all items of an owner, with what identifies them. It reads the whole table. TABLE_NAME must be set."""
+    names = {"#owner": "owner", "#status": "status"}
+    found = items(ConsistentRead=True, ProjectionExpression="pk, sk, #owner, #status", ExpressionAttributeNames=names)
+    return (item for item in found if keys.owner(item) == owner)
+
+
+def owned_images(owner: str) -> Iterator[table.Item]:
+    """Yield the image items of an owner, in any state. It reads the whole table. TABLE_NAME must be set."""
+    values = table.serialize({":image": keys.image("")["sk"]})
+    found = items(ConsistentRead=True, FilterExpression="sk = :image", ExpressionAttributeValues=values)
+    return (item for item in found if keys.owner(item) == owner)
+
+
+def items(**arguments: Any) -> Iterator[table.Item]:  # noqa: ANN401 - of boto3
+    """Yield the items of a scan. TABLE_NAME must be set."""
+    for page in dynamodb().get_paginator("scan").paginate(TableName=settings.table_name(), **arguments):
+        yield from map(table.deserialize, page["Items"])
+
+
 def objects(bucket: str, prefix: str = "", **arguments: Any) -> "Iterator[ObjectTypeDef]":  # noqa: ANN401 - of boto3
     """Yield the objects of a bucket, as boto3 lists them."""
     for page in s3().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **arguments):
         yield from page.get("Contents", [])
-
-
-def _scanned(**arguments: Any) -> Iterator[table.Item]:  # noqa: ANN401 - of boto3
-    """Yield the items that a scan of the table returns."""
-    for page in dynamodb().get_paginator("scan").paginate(TableName=settings.table_name(), **arguments):
-        yield from map(table.deserialize, page["Items"])
 
 
 def _described(name: str) -> Any:  # noqa: ANN401 - as boto3 describes a stack
@@ -183,4 +198,6 @@ def _checked(client: T) -> T:
 
 def _require_request_id(http_response: Any, parsed: Mapping[str, Any], **_: object) -> None:  # noqa: ANN401 - of botocore
     if http_response.status_code < 300 and not parsed.get("ResponseMetadata", {}).get("RequestId"):
+        # Nobody reads the body of a file.
+        http_response.raw.close()
         raise refusals.NotAwsError("it has no request id")

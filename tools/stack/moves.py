@@ -26,7 +26,7 @@ def move(name: str, url: str, stop: StopRequest) -> None:
     """
     sqs = deployed.sqs()
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    visible, hidden = _lengths(url)
+    visible, hidden = lengths(url)
     earlier = _newest_task(arn)
     if earlier.get("Status") in _MOVING:
         print(f"{name}: SQS moves its messages already")
@@ -81,13 +81,13 @@ def _newest_task(arn: str) -> Mapping[str, Any]:
 def left(url: str, stop: StopRequest) -> int:
     """Return how many messages the queue has, as soon as it has none, or after some time."""
     end = time.monotonic() + _MAX_DELAY_SECONDS
-    while (number := sum(_lengths(url))) and time.monotonic() < end:
+    while (number := sum(lengths(url))) and time.monotonic() < end:
         if stop.wait(_POLL_SECONDS):
             break
     return number
 
 
-def _lengths(url: str) -> tuple[int, int]:
+def lengths(url: str) -> tuple[int, int]:
     """Return about how many messages of a queue are visible, and how many are hidden because a program reads them."""
     attributes = deployed.sqs().get_queue_attributes(
         QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]

@@ -12,7 +12,7 @@ from heapq import merge
 from itertools import groupby
 
 from image_pipeline.errors import ImageNotFoundError
-from image_pipeline.models import ImageRecord
+from image_pipeline.models import SHARED, ImageRecord
 from image_pipeline.storage import keys, records, search_index, table, terms, vocabulary
 from tools.stack import command, deployed, messages, parallel
 from tools.stack.tally import Ended, Tally
@@ -69,7 +69,7 @@ def _lacking(image_id: str) -> set[str]:
 def _check(item: table.Item) -> list[tuple[str, Ended]]:
     """Remove a term that no image of its owner has from the vocabulary. Raises StorageError."""
     term = item["sk"]
-    is_removed = deployed.patiently(vocabulary.remove, keys.owner_of_word(item), [term])
+    is_removed = deployed.patiently(vocabulary.remove, keys.owner(item) or SHARED, [term])
     return [(term, _UNUSED if is_removed else _USED)]
 
 

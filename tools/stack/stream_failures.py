@@ -68,7 +68,7 @@ def resend(url: str, target: str, stop: "StopRequest") -> Outcome:
     """
     outcome, kept = Outcome(), list[str]()
     try:
-        for message in _messages(url, stop):
+        for message in waiting(url, stop):
             name = message["MessageId"]
             kept.append(message["ReceiptHandle"])
             if stop.is_set:
@@ -85,7 +85,7 @@ def resend(url: str, target: str, stop: "StopRequest") -> Outcome:
                 kept.pop()
                 outcome.sent, outcome.images = outcome.sent + 1, outcome.images + found
     finally:
-        _show(url, kept)
+        show(url, kept)
     return outcome
 
 
@@ -125,7 +125,7 @@ def _send_images(message: "MessageTypeDef", url: str, target: str) -> int:
     return len(found)
 
 
-def _show(url: str, handles: "Sequence[str]") -> None:
+def show(url: str, handles: "Sequence[str]") -> None:
     """Make messages visible again. After a long run, they may be visible already."""
     for batch in parallel.batches(handles, messages.MAX_BATCH):
         entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
@@ -135,7 +135,7 @@ def _show(url: str, handles: "Sequence[str]") -> None:
             deployed.sqs().change_message_visibility_batch(QueueUrl=url, Entries=entries)
 
 
-def _messages(url: str, stop: "StopRequest") -> "Iterator[MessageTypeDef]":
+def waiting(url: str, stop: "StopRequest") -> "Iterator[MessageTypeDef]":
     """Yield each message of a queue once. It stays hidden from others for a while."""
     seen: set[str] = set()
     while not stop.is_set:

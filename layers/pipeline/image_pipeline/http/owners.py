@@ -30,7 +30,7 @@ def of(event: Event) -> str:
         case "API_KEY", {"identity": {"apiKeyId": str(caller)}} if caller:
             pass
         case "AWS_IAM", {"identity": {"user": str(user)}} if user:
-            caller = user.partition(":")[0] if user.startswith(_ROLE) else user
+            caller = without_session(user)
         case "JWT", {"authorizer": {"owner": str(caller)}} if caller:
             pass
         case _:
@@ -41,6 +41,11 @@ def of(event: Event) -> str:
 def are_callers(event: Event) -> bool:
     """Tell whether each caller sees only its own images."""
     return _auth(event) != _SHARED
+
+
+def without_session(user: str) -> str:
+    """Return the unique id of a user or a role. All sessions of a role have the id of the role."""
+    return user.partition(":")[0] if user.startswith(_ROLE) else user
 
 
 def of_token(issuer: str, claim: str, value: str) -> str:

@@ -4,15 +4,19 @@ What one owner's clients list, search and count has the owner in its partition k
 another. The keys of images that all clients share are those without an owner.
 """
 
+import re
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 from zlib import crc32
 
-from image_pipeline.models import ImageRecord, ThumbnailSize
+from image_pipeline.models import SHARED, ImageRecord, ThumbnailSize
 
 LISTING_SHARDS = range(4)
 STATISTICS_SHARDS = range(8)
 _IMAGE = "IMAGE#"
 WORDS = "WORDS#"
+_OF_OWNERS = re.compile("(?:TERM|WORDS|REQUEST|STATS)#(?:([0-9a-f]{32})#)?")
 _UPLOADS = "uploads/"
 _ORIGINALS = "originals/"
 
@@ -61,12 +65,6 @@ def words(owner: str, term: str) -> str:
     Names of files have very many different numbers. They do not get in the way of words.
     """
     return f"{WORDS}{_of(owner)}{term[0]}{'0' if any(map(str.isnumeric, term)) else ''}"
-
-
-def owner_of_word(key: ItemKey) -> str:
-    """Return the owner in the key of a term in the vocabulary."""
-    owner, _, _ = key["pk"].removeprefix(WORDS).rpartition("#")
-    return owner
 
 
 def request(owner: str, idempotency_key: str) -> ItemKey:
@@ -120,6 +118,15 @@ def image_of_object(key: str) -> str | None:
     first, _, rest = key.partition("/")
     image_id = rest if f"{first}/" in {_UPLOADS, _ORIGINALS} else first
     return image_id if is_image_id(image_id) else None
+
+
+def owner(item: Mapping[str, Any]) -> str | None:
+    """Return the owner of a stored item, or None if it is of nobody, such as a count of waiting requests."""
+    if item["pk"].startswith(_IMAGE):
+        # Items of older versions have no owner.
+        return str(item.get("owner", SHARED))
+    found = _OF_OWNERS.match(item["pk"])
+    return found and (found[1] or SHARED)
 
 
 def _of(owner: str) -> str:

@@ -110,9 +110,7 @@ def fail_temporarily(claim: Claim) -> Claim:
             ),
         }
     }
-    table.write(
-        [failure, *_count(claim.owner, {"failure": 1})], lambda: _is_stored(claim, "failure", is_temporary=True)
-    )
+    table.write([failure, *count(claim.owner, {"failure": 1})], lambda: _is_stored(claim, "failure", is_temporary=True))
     return replace(claim, has_failed=True)
 
 
@@ -137,7 +135,7 @@ def find_all(owner: str, image_ids: Sequence[str]) -> dict[str, ImageRecord | Un
     if not image_ids:
         return {}
     items = table.find_all([keys.image(image_id) for image_id in image_ids])
-    found = {keys.image_id(item["pk"]): item for item in items if _exists(item) and _belongs(item, owner)}
+    found = {keys.image_id(item["pk"]): item for item in items if exists(item) and _belongs(item, owner)}
     return {image_id: _in_its_state(found[image_id]) for image_id in image_ids if image_id in found}
 
 
@@ -198,6 +196,11 @@ def delete(owner: str, image_id: str) -> None:
     is left.
     """
     _current(owner, image_id)
+    bury(owner, image_id)
+
+
+def bury(owner: str, image_id: str) -> None:
+    """Delete an image as `delete` does, even one that has expired and that DynamoDB has not removed yet."""
     key = keys.image(image_id)
     expiry = time.time() + claims.UNFINISHED_RETENTION.total_seconds()
     deleted = {
@@ -256,12 +259,12 @@ def _current(owner: str | None, image_id: str) -> table.Item:
     Raises ImageNotFoundError if there is none, if it was deleted or has expired, or if it belongs to somebody else.
     """
     item = table.find(keys.image(image_id))
-    if item is None or not _exists(item) or not _belongs(item, owner):
+    if item is None or not exists(item) or not _belongs(item, owner):
         raise ImageNotFoundError
     return item
 
 
-def _exists(item: table.Item) -> bool:
+def exists(item: table.Item) -> bool:
     """Tell whether a stored image was not deleted and has not expired. DynamoDB may remove the item days later."""
     return bool(item["status"] != "deleted" and item.get("expires_at", math.inf) > time.time())
 
@@ -298,11 +301,11 @@ def _commit(claim: Claim, item: Mapping[str, Any], counts: Mapping[str, Any], ou
             ),
         }
     }
-    writes = [image, *_count(claim.owner, counts), *claims.settle(claim, outcome)]
+    writes = [image, *count(claim.owner, counts), *claims.settle(claim, outcome)]
     table.write(writes, lambda: _is_stored(claim, item["status"], is_temporary=False))
 
 
-def _count(owner: str, counts: Mapping[str, Any]) -> "list[TransactWriteItemTypeDef]":
+def count(owner: str, counts: Mapping[str, Any]) -> "list[TransactWriteItemTypeDef]":
     """Return the write that adds `counts` to a statistics item, or none if there are no counts."""
     if not counts:
         return []
