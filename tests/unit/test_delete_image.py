@@ -40,7 +40,7 @@ def test_no_content_stays_and_the_item_expires_when_no_attempt_can_run() -> None
     store_sample(sample_image(IMAGE_ID))
     delete()
     (item,) = table_items("IMAGE#")
-    empty = {"original_name", "caption", "error"}
+    empty = {"owner", "original_name", "caption", "error"}
     assert set(item) == {"pk", "sk", "status", "event", "attempt", "expires_at"} | empty
     assert {item[name] for name in empty} == {""}
     assert 3500 < int(item["expires_at"]) - time.time() < 3700

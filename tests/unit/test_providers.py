@@ -96,6 +96,8 @@ def settings_of_the_issuer(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("JWT_ISSUER", issuer.url)
     monkeypatch.setenv("JWT_AUDIENCE", AUDIENCE)
     monkeypatch.setenv("JWT_MAX_KEY_AGE_HOURS", "24")
+    monkeypatch.setenv("OWNERS", "shared")
+    monkeypatch.setenv("OWNER_CLAIM", "sub")
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES.keys())

@@ -108,6 +108,7 @@ def test_the_format_of_a_stored_image_stays_the_same() -> None:
         "caption_confidence": Decimal("0.9876"),
         "dominant_color": "#a9572a",
         "sha256": "0" * 64,
+        "owner": SHARED,
         "attempt": "attempt",
     }
 
@@ -258,7 +259,8 @@ def test_a_failure_is_counted_kept_for_a_week_and_not_an_image() -> None:
     with pytest.raises(ImageNotFoundError):
         records.get(SHARED, IMAGE_ID)
     (item,) = table_items("IMAGE#")
-    assert set(item) == {"pk", "sk", "status", "event", "attempt", "original_name", "caption", "error", "expires_at"}
+    event = {"event", "owner", "original_name", "caption", "error"}
+    assert set(item) == {"pk", "sk", "status", "attempt", "expires_at"} | event
     assert 0 <= time.time() + 7 * 86400 - int(item["expires_at"]) < 60
     assert records.statistics(SHARED) == Statistics(success=0, failure=1, total_processing_time=Decimal(0))
 

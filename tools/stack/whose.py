@@ -1,4 +1,4 @@
-"""Which owner the person who runs a command means (docs/access.md#owners).
+"""Which owner the person who runs a command means (docs/access.md#whose-images).
 
 A command takes what identifies an owner: the id of an API key, the value of the claim of a token, or the unique id of a
 user or a role. `digest:` and 32 digits name an owner as the table and events do. Nothing means the images that all

@@ -14,7 +14,7 @@ const stage = find(".picture");
 const content = stage.parentElement; // the picture and the facts
 const pointers = new Map(); // the last event of each pressed pointer
 let zoom = { scale: 1, x: 0, y: 0 }; // x and y: from the centre of the stage to the centre of the picture
-let lastClick = 0;
+let lastClick = NaN; // the time of a click that no other click belongs to yet
 let hasPanned = false;
 
 const between = (low, value, high) => Math.min(high, Math.max(low, value));
@@ -94,7 +94,7 @@ stage.onclick = ({ timeStamp, clientX, clientY }) => {
   if (hasPanned) return;
   const isDouble = timeStamp - lastClick < DOUBLE_CLICK_MS;
   if (isDouble) zoomTo(zoom.scale > 1 ? 1 : DOUBLE_CLICK_ZOOM, clientX, clientY);
-  lastClick = isDouble ? 0 : timeStamp;
+  lastClick = isDouble ? NaN : timeStamp;
 };
 
 detail.onkeydown = (event) => {
