@@ -207,6 +207,7 @@ export: .venv/installed ## Write all records and files of an owner to a folder (
 
 .PHONY: forget
 forget: .venv/installed ## Delete everything of an owner (STACK=, OWNER=; only counts the images without YES=1)
+	@[ -z '$(OWNERS)' ] || { echo 'error: the owner is named with OWNER=, not OWNERS=' >&2; exit 1; }
 	$(BIN)/python -m tools.stack.forget '$(or $(STACK),image-pipeline)' $(if $(YES),--yes) --owner='$(subst ','\'',$(OWNER))'
 
 .PHONY: redrive

@@ -66,14 +66,14 @@ class _Key:
 
 
 @logger.inject_lambda_context
-def lambda_handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:
+def lambda_handler(event: Mapping[str, Any], context: object) -> dict[str, Any]:  # noqa: ARG001 - Lambda passes both
     try:
         claims = verified(event["authorizationToken"])
-        context = _owner(claims)
+        owner = _owner(claims)
     except jwt.InvalidTokenError as error:
         logger.info("token refused", reason=str(error)[:_MAX_LOGGED_CHARACTERS])
         raise UnauthorizedError from error
-    return _policy(_principal(claims), event["methodArn"]) | {"context": context}
+    return _policy(_principal(claims), event["methodArn"]) | {"context": owner}
 
 
 def verified(authorization: str) -> dict[str, Any]:

@@ -145,7 +145,7 @@ def _driver(
 def _answers(url: str) -> bool:
     try:
         return requests.get(url, timeout=1).ok
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 
@@ -172,7 +172,7 @@ def _process(
 
 
 def _wait(ready: Callable[[], object]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 90
     while not ready():
         assert time.monotonic() < end, "the browser does not start"
         time.sleep(0.05)

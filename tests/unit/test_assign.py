@@ -108,9 +108,9 @@ def test_images_move_from_all_clients_and_back() -> None:
     # An item of an older version names no owner.
     item = table.find(keys.image(image_id)) or {}
     table.write_batch([{name: value for name, value in item.items() if name != "owner"}])
-    assert assign.main([STACK, f"--to={KEY_IDS[0]}", "--yes"]) == 0
+    assert assign.main([STACK, "--from=shared", f"--to={KEY_IDS[0]}", "--yes"]) == 0
     assert (listed(SHARED), listed(OLD)) == ([], [image_id])
-    assert assign.main([STACK, f"--from=digest:{OLD}", "--yes"]) == 0
+    assert assign.main([STACK, f"--from=digest:{OLD}", "--to=shared", "--yes"]) == 0
     assert (listed(SHARED), listed(OLD)) == ([image_id], [])
     assert records.statistics(SHARED).success == 1
 
@@ -210,18 +210,26 @@ def test_an_owner_is_named_as_its_credentials_are(
 ) -> None:
     parameters = {"ApiAuth": auth, "JwtIssuer": "https://issuer.example", "OwnerClaim": "oid"}
     monkeypatch.setattr(deployed, "parameters", lambda _: parameters)
-    assert whose.digest(STACK, named) == owners.digest(auth, caller)
+    assert whose.digest(STACK, named) == (caller if auth == "JWT" else owners.digest(auth, caller))
     assert whose.digest(STACK, f"digest:{OLD}") == OLD
-    assert whose.digest(STACK, "") == SHARED
+    assert whose.digest(STACK, "") == whose.digest(STACK, "shared") == SHARED
+    parameters["Owners"] = "caller"
+    assert whose.digest(STACK, "shared") == SHARED
+    with pytest.raises(RefusedAccessError, match="name an owner, or shared"):
+        whose.digest(STACK, "")
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--from=digest:abc"], "digest:abc is no owner"),
-        (["--from=digest:" + "A" * 32], "is no owner"),
-        (["--from=" + "k" * 20], "This looks like the secret key itself"),
-        ([], "FROM and TO are the same owner"),
+        (["--from=digest:abc", "--to=shared"], "digest:abc is no owner"),
+        (["--from=digest:" + "A" * 32, "--to=shared"], "is no owner"),
+        (
+            ["--from=" + "k" * 20, "--to=shared"],
+            "the owner is the id of an API key",
+        ),
+        (["--from=My key", "--to=shared"], "the owner is the id of an API key"),
+        (["--from=shared", "--to=shared"], "FROM and TO are the same owner"),
         ([f"--from={KEY_IDS[0]}", f"--to=digest:{OLD}"], "FROM and TO are the same owner"),
     ],
 )
@@ -231,6 +239,19 @@ def test_what_is_no_owner_is_told(capsys: pytest.CaptureFixture[str], arguments:
     assert line in shown
     assert shown.startswith("error: ")
     assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["--from="], ["--from=shared"], ["--from=shared", "--to="]])
+def test_both_owners_are_named(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        assign.main([STACK, *arguments, "--yes"])
+
+
+@pytest.mark.parametrize("named", ["AKIAEXAMPLE", "arn:aws:iam::123456789012:user/me", "me", "me@example.com"])
+def test_only_unique_ids_name_users_and_roles(monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+    monkeypatch.setattr(deployed, "parameters", lambda _: {"ApiAuth": "AWS_IAM"})
+    with pytest.raises(RefusedAccessError, match="not the unique id of a user or a role"):
+        whose.digest(STACK, named)
 
 
 def test_without_credentials_only_a_digest_names_an_owner(monkeypatch: pytest.MonkeyPatch) -> None:

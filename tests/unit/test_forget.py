@@ -72,7 +72,7 @@ def test_nothing_of_an_owner_is_left(owner: str, capsys: pytest.CaptureFixture[s
     records.delete(owner, earlier := finished(owner))
     assert forget.main([STACK, f"--owner={KEY_ID if owner else ''}", "--yes"]) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[0] == f"images of {f'the owner digest:{OWNER}' if owner else 'all clients'}"
+    assert out[0] == f"images of {f'the owner digest:{OWNER}' if owner else 'no owner, which all clients share'}"
     assert out[1] == "6 images are deleted, 1 were deleted before"
     assert out[-1] == "7 items say only that an image was deleted, and expire within an hour"
     items, thumbnails, files = everything()

@@ -153,7 +153,7 @@ def of_assign(_: dict[str, str]) -> Command:
         store_sample(record)
     return Command(
         "assign",
-        lambda: assign.main([STACK, f"--to=digest:{OWNER}", "--yes"]),
+        lambda: assign.main([STACK, "--from=shared", f"--to=digest:{OWNER}", "--yes"]),
         "TransactWriteItems",
         lambda arguments: stored[2].image_id in str(arguments),
         lambda: len(records.newest(OWNER, 100).records),

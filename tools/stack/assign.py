@@ -1,6 +1,6 @@
 """Give all images of one owner to another: `python -m tools.stack.assign STACK --from OWNER --to OWNER --yes`.
 
-Without an owner, the images are those that all clients share. An image and its part of the statistics move in one
+The owner `shared` has the images that all clients share. An image and its part of the statistics move in one
 transaction, so the command can be stopped at any moment and repeated. The stream of the table moves the search index.
 Images that were deleted leave their part of the statistics, and Idempotency-Keys stay: they expire after a day.
 """
@@ -32,10 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Return its exit status."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("stack", help="name of the deployed stack")
-    parser.add_argument("--from", dest="old", default="", help="the owner (default: all clients)")
-    parser.add_argument("--to", dest="new", default="", help="the new owner (default: all clients)")
+    parser.add_argument("--from", dest="old", required=True, help="the owner, or shared")
+    parser.add_argument("--to", dest="new", required=True, help="the new owner, or shared")
     parser.add_argument("--yes", action="store_true", help="move the images, and do not only count them")
     options = parser.parse_args(arguments)
+    if not (options.old and options.new):
+        parser.error("name both owners: FROM=<owner> TO=<owner>. The images that all clients share: shared")
     tally = Tally("image", (_MOVED,) if options.yes else (_COUNTED, _RUNNING))
 
     def work() -> None:

@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("stack", help="name of the deployed stack")
     parser.add_argument("bucket", help="bucket with the images")
     parser.add_argument("prefix", nargs="?", default="", help="prefix of their keys (default: all)")
-    parser.add_argument("--owner", default="", help="owner of the images (default: all clients)")
+    parser.add_argument("--owner", default="", help="owner of the images (default: all clients share them)")
     parser.add_argument("--dry-run", action="store_true", help="count the images and estimate the cost")
     parser.add_argument("--workers", type=_workers, default=16, help="objects at the same time (default: %(default)s)")
     parser.add_argument("--requester-pays", action="store_true", help="pay for the requests to the bucket of another")

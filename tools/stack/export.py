@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("stack", help="name of the deployed stack")
     parser.add_argument("folder", type=Path, help="folder of the files")
-    parser.add_argument("--owner", default="", help="the owner (default: all clients)")
+    parser.add_argument("--owner", default="", help="the owner (default: the images that all clients share)")
     options = parser.parse_args(arguments)
     tally = Tally("image", (_EXPORTED, _GONE))
 

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Return its exit status."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("stack", help="name of the deployed stack")
-    parser.add_argument("--owner", default="", help="the owner (default: all clients)")
+    parser.add_argument("--owner", default="", help="the owner (default: the images that all clients share)")
     parser.add_argument("--yes", action="store_true", help="delete everything, and do not only count the images")
     options = parser.parse_args(arguments)
     return _forget(options.stack, options.owner) if options.yes else _count(options.stack, options.owner)

@@ -56,6 +56,6 @@ function keepPlace() {
 async function openList(words) {
   const { y, count } = history.state?.place || { y: 0, count: 0 };
   await list.search(words);
-  for (let pages = 1; pages < MAX_PAGES_BACK && list.ids.length < count && !list.hasFailed; pages += 1) await list.loadMore();
+  for (let pages = 1; pages < MAX_PAGES_BACK && list.words === words && list.ids.length < count && !list.hasFailed; pages += 1) await list.loadMore();
   if (list.words === words) scrollTo(0, y);
 }

@@ -1,9 +1,8 @@
 // ---- The list, and the part of it that is in the document ---------------------------------------------------------
 
-const DETAILS = "caption,placeholder";
 const MEDIUM = 512;
 const LARGE = Number(document.body.dataset.largeThumbnail); // 0: there are no large thumbnails
-const ALL_DETAILS = DETAILS + (LARGE ? ",large" : "");
+const DETAILS = "caption,placeholder" + (LARGE ? ",large" : "");
 // More cards than this make the page slow. The list itself may be longer.
 const MAX_CARDS = 300;
 const CARDS_BEFORE = 120;
@@ -40,7 +39,7 @@ const list = {
     this.unseen = [];
     find("#show-new").hidden = true;
     unselect();
-    this.next = `?${new URLSearchParams({ ...(words && { q: words }), details: ALL_DETAILS })}`;
+    this.next = `?${new URLSearchParams({ ...(words && { q: words }), details: DETAILS })}`;
     this.loading = null;
     this.isNew = true;
     return this.loadMore();
@@ -103,18 +102,20 @@ const list = {
     const isCurrent = () => !this.words && !this.isNew && !this.hasFailed;
     const known = new Set(this.ids);
     const listed = [];
-    let next = `?details=${ALL_DETAILS}`;
+    let next = `?details=${DETAILS}`;
+    let isWhole = false;
     for (let pages = 0; next && isCurrent(); pages += 1) {
       if (pages === MAX_NEW_PAGES) return this.search("");
       const page = await call(`images${next}`).catch(() => ({}));
       const found = imagesOf(page);
       listed.push(...found);
+      isWhole = page.current_status && !page.next;
       next = found.some(({ image_id: id }) => known.has(id)) ? null : page.next;
     }
     if (!isCurrent()) return;
     this.unseen = listed.filter(({ image_id: id }) => !this.ids.includes(id) && !deleted.has(id));
     const listedIds = listed.map(({ image_id: id }) => id);
-    const isNewer = (id) => listed.length && newestFirst(images.get(id)) > newestFirst(listed.at(-1));
+    const isNewer = (id) => isWhole || (listed.length && newestFirst(images.get(id)) > newestFirst(listed.at(-1)));
     const missing = this.shown.filter((id) => known.has(id) && !listedIds.includes(id) && isNewer(id));
     if (missing.length) checkImages(missing.slice(0, MAX_BATCH)).catch(() => null); // the list may be a moment behind
     if (scrollY < TOP_PIXELS) this.showUnseen();
@@ -144,7 +145,7 @@ function isNearScreen(element) {
 
 /** Ask the API for an image, with the URL for its download. All its URLs are new then. */
 async function fetchImage(imageId) {
-  const { data } = await call(`images/${imageId}?details=${ALL_DETAILS},download`);
+  const { data } = await call(`images/${imageId}?details=${DETAILS},download`);
   if (data.image_status !== "success") throw new Error(data.error ?? "The image is still processed.");
   images.set(imageId, data.data);
   return data.data;

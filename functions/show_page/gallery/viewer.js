@@ -26,6 +26,7 @@ async function showImage(imageId) {
   clearTimeout(renewal);
   if (images.has(imageId) && !deleted.has(imageId)) {
     showFacts(images.get(imageId));
+    clearTimeout(renewal);
     renewal = setTimeout(renew, STAY_MS);
     return;
   }
@@ -41,10 +42,10 @@ async function showImage(imageId) {
 
 /** Ask for the image again: its URLs expire, only the API knows what can be downloaded, and others may have deleted it. */
 async function renew() {
+  if (!detail.open) return;
   const imageId = viewed;
   try {
     const image = await fetchImage(imageId);
-    find("#download").hidden = !image.download;
     if (detail.open && viewed === imageId) showLinks(image);
   } catch (error) {
     if (error.status === 404) markDeleted([imageId]);
@@ -95,8 +96,8 @@ function showLinks(image) {
   const { thumbnails, download } = image;
   find("#open-medium").href = thumbnails.medium;
   const link = find("#download");
-  link.removeAttribute("href"); // hides it, without moving the other buttons
-  if (download) {
+  if (!download) link.removeAttribute("href"); // hides it, without moving the other buttons
+  else {
     link.href = download.url;
     link.textContent = `Download ${download.kind === "original" ? "original" : "picture"}`;
   }
@@ -126,8 +127,10 @@ function markDeleted(ids) {
   draw();
   showSelection();
   if (!detail.open || !ids.includes(viewed)) return;
+  zoomTo(1);
   detail.classList.add("gone");
   find("#detail-caption").textContent = "This image is deleted.";
+  find("#detail-caption").focus();
   announce("This image is deleted.");
 }
 

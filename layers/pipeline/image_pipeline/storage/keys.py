@@ -1,7 +1,7 @@
 """The keys of all items in the table, the listing index, and the objects in the bucket.
 
-What one owner's clients list, search and count has the owner in its partition key, so no read touches the partitions of
-another. The keys of images that all clients share are those without an owner.
+The partition keys of lists, search entries and statistics contain the owner, so no read touches the partitions of
+another owner. The keys of images that all clients share have none.
 """
 
 import re

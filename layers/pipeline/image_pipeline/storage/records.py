@@ -1,7 +1,7 @@
 """Finished images, failed uploads, the list, and the statistics, each of one owner.
 
-Who asks for an image of another owner is told that there is none. The owner None stands for whoever has the image: for
-work that no client asks for.
+Who asks for an image of another owner is told that there is none. The owner None means any owner. Only work that no
+client asks for uses it.
 
 The statistics are spread over several items, because one DynamoDB partition takes 1,000 writes per second. One
 transaction stores the outcome of an upload and counts it.
