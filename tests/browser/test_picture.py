@@ -246,8 +246,6 @@ def test_two_taps_zoom(gallery: Gallery, page: Page, phone: Callable[..., None])
 def test_the_download_says_what_it_is(gallery: Gallery, page: Page, kind: str) -> None:
     url = f"{gallery.page.url}files/download"
     change_images(page, {"download": {"kind": kind, "url": url}})
-    attachment = {"Content-Disposition": 'attachment; filename="rocket.jpg"'}
-    page.context.route(url, lambda route: route.fulfill(body=b"bytes", headers=attachment))
     open_first(gallery)
     link = gallery.detail.get_by_role("link", name="Download original" if kind == "original" else "Download picture")
     expect(link).to_have_attribute("href", url)
@@ -264,3 +262,16 @@ def test_the_viewer_asks_only_for_images_that_are_looked_at(gallery: Gallery, pa
     page.wait_for_timeout(800)
     assert len(asked) == 1
     assert "details=caption,placeholder,large,download" in asked[0]
+
+
+def test_the_download_has_the_name_of_the_uploaded_file(site: Site, page: Page) -> None:
+    own = Gallery(page, site.url)
+    own.add(photograph("rocket.jpg"))
+    own.open("rocket.jpg")
+    link = page.get_by_role("link", name="Download picture")
+    expect(link).to_have_attribute("target", "_blank")
+    # Playwright tells of downloads in this tab only.
+    link.evaluate("link => link.removeAttribute('target')")
+    with page.expect_download() as started:
+        link.click()
+    assert started.value.suggested_filename == "rocket.jpg"
