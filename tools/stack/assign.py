@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--yes", action="store_true", help="move the images, and do not only count them")
     options = parser.parse_args(arguments)
     if not (options.old and options.new):
-        parser.error("name both owners: FROM=<owner> TO=<owner>. The images that all clients share: shared")
+        parser.error(
+            "name both owners: FROM=<owner> TO=<owner>. The owner of the images that all clients share is called shared"
+        )
     tally = Tally("image", (_MOVED,) if options.yes else (_COUNTED, _RUNNING))
 
     def work() -> None:

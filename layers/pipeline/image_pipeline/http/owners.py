@@ -51,7 +51,7 @@ def without_session(user: str) -> str:
 def of_token(issuer: str, claim: str, value: str) -> str:
     """Return the owner that a token names. Another issuer may give the same value to somebody else.
 
-    The authorizer tells it to the functions, because API Gateway changes some characters of other texts.
+    The authorizer tells it to the functions, because API Gateway may change some characters of other texts.
     """
     return digest("JWT", f"{issuer}\n{claim}\n{value}")
 

@@ -1,4 +1,4 @@
-"""The search index: one entry per image and term of its caption and file name, among those of the owner of the image.
+"""The search index: one entry per image and term of its caption and file name. Each owner has entries of its own.
 
 An inventory item per image names its entries. It is written before them, so no entry is forgotten when the image
 changes or is deleted. The next update writes them again and marks the inventory as complete. Further updates then write
