@@ -31,21 +31,21 @@ function lock(text) {
   sessionStorage.removeItem(STORED);
   closeViewer();
   document.body.classList.add("locked");
-  find("#access-text").textContent = text;
-  find("#access").hidden = false;
-  find("#credential").focus();
+  $("#access-text").textContent = text;
+  $("#access").hidden = false;
+  $("#credential").focus();
 }
 
 function unlock() {
-  const key = cleaned(find("#credential").value);
+  const key = cleaned($("#credential").value);
   // A browser cannot send other characters in a header.
   if (!/^[!-~]+$/.test(key)) {
     lock(`This is not ${credential.article} ${credential.name}: it has characters that none can have. Please copy it again.`);
     return;
   }
   sessionStorage.setItem(STORED, key);
-  find("#credential").value = "";
-  find("#access").hidden = true;
+  $("#credential").value = "";
+  $("#access").hidden = true;
   document.body.classList.remove("locked");
   start();
 }

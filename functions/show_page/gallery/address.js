@@ -2,6 +2,7 @@
 
 const MAX_PAGES_BACK = 20;
 const KEEP_PLACE_MS = 300;
+let isRestoring = false;
 
 function readAddress() {
   const [, words = "", imageId = null] = /^#(?:\/search\/([^/]*))?(?:\/image\/([\da-f-]+))?$/i.exec(location.hash) ?? [];
@@ -21,15 +22,17 @@ function addressOf({ words, imageId }) {
 /** Change the address. `isStep` makes Back return to the address of before. */
 function setAddress(address, isStep) {
   // The page of an image keeps the place in the list below it.
-  if (isStep) history.pushState({ isStep: true, place: address.imageId && currentPlace() }, "", addressOf(address));
-  else history.replaceState({ ...history.state, place: address.imageId && history.state?.place }, "", addressOf(address));
+  if (isStep) {
+    keepPlace();
+    history.pushState({ isStep: true, place: address.imageId && currentPlace() }, "", addressOf(address));
+  } else history.replaceState({ ...history.state, place: address.imageId && history.state?.place }, "", addressOf(address));
 }
 
 /** Show what the address says. */
 function followAddress() {
   const { words, imageId } = readAddress();
   if (words !== list.words) {
-    find("#search").value = words;
+    $("#search").value = words;
     openList(words);
   }
   if (imageId) showImage(imageId);
@@ -48,14 +51,20 @@ function currentPlace() {
 
 /** Keep the place in the list for a reload, and for Back. */
 function keepPlace() {
-  if (list.isNew || detail.open) return;
+  if (list.isNew || detail.open || isRestoring) return;
   history.replaceState({ ...history.state, place: currentPlace() }, "");
 }
 
 /** Show the list of a search, or of all images, at the place that the history has for it. */
 async function openList(words) {
   const { y, count } = history.state?.place || { y: 0, count: 0 };
+  isRestoring = true;
   await list.search(words);
   for (let pages = 1; pages < MAX_PAGES_BACK && list.words === words && list.ids.length < count && !list.hasFailed; pages += 1) await list.loadMore();
-  if (list.words === words) scrollTo(0, y);
+  if (list.words !== words) return;
+  if (isRestoring) scrollTo(0, y);
+  isRestoring = false;
 }
+
+// Who scrolls meanwhile goes on from there.
+for (const type of ["wheel", "touchmove", "keydown"]) addEventListener(type, () => (isRestoring = false), { passive: true });

@@ -17,23 +17,23 @@ function deleteImages(ids) {
   closeViewer();
   draw();
   showToast(`Deleted ${name}`);
-  find("#undo").focus();
+  $("#undo").focus();
 }
 
 function showToast(text) {
   clearTimeout(toastTimer);
-  find("#toast-text").textContent = text;
-  find("#undo").hidden = !pending;
-  find("#toast").hidden = false;
+  $("#toast-text").textContent = text;
+  $("#undo").hidden = !pending;
+  $("#toast").hidden = false;
   announce(text);
-  if (!pending) toastTimer = setTimeout(() => pending || (find("#toast").hidden = true), TOAST_MS);
+  if (!pending) toastTimer = setTimeout(() => pending || ($("#toast").hidden = true), TOAST_MS);
 }
 
 function undoDeletion() {
   const { ids, name } = takePending();
   for (const id of ids) deleted.delete(id);
   draw();
-  find(".open", cardOf(ids[0]) ?? document)?.focus();
+  $(".open", cardOf(ids[0]) ?? document)?.focus();
   announce(`${name} ${ids.length === 1 ? "is" : "are"} back.`);
 }
 
@@ -70,9 +70,9 @@ function takePending() {
   const taken = pending;
   pending = null;
   clearTimeout(taken.timer);
-  if (find("#toast").contains(document.activeElement)) {
-    (cardOf(taken.next)?.querySelector(".open") ?? find("#images")).focus();
+  if ($("#toast").contains(document.activeElement)) {
+    (cardOf(taken.next)?.querySelector(".open") ?? $("#images")).focus();
   }
-  find("#toast").hidden = true;
+  $("#toast").hidden = true;
   return taken;
 }

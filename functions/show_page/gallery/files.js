@@ -1,6 +1,6 @@
 // ---- Files: chosen, dropped or pasted ----------------------------------------------------------------------------
 
-const mediaTypes = find("#files").accept;
+const mediaTypes = $("#files").accept;
 const { signatures, acceptedFiles, maxUploadBytes, maxDirectUploadBytes } = document.body.dataset;
 
 /** Return the files of a drop, with those in folders. The browser gives no access to the drop after the event. */

@@ -9,10 +9,11 @@ const CARDS_BEFORE = 120;
 const CARDS_UNTIL_REDRAW = 60;
 const MAX_NEW_PAGES = 10;
 const TOP_PIXELS = 300;
+const MAX_COMPLETIONS = 8;
 const MAX_BATCH = 100;
 const BATCH_MS = 50;
 
-const grid = find("#grid");
+const grid = $("#grid");
 const images = new Map(); // the data of each known image, by image id
 const deleted = new Set(); // the ids of images that are deleted, or that are as soon as it cannot be undone
 const imagesOf = (page) => Object.values(page.content ?? {}).map(({ data }) => data);
@@ -37,7 +38,7 @@ const list = {
   search(words) {
     this.words = words;
     this.unseen = [];
-    find("#show-new").hidden = true;
+    $("#show-new").hidden = true;
     unselect();
     this.next = `?${new URLSearchParams({ ...(words && { q: words }), details: DETAILS })}`;
     this.loading = null;
@@ -47,8 +48,8 @@ const list = {
 
   loadMore() {
     if (this.loading || this.isComplete) return this.loading;
-    find("#images").setAttribute("aria-busy", "true");
-    find("#load-more").hidden = find("#list-error").hidden = true;
+    $("#images").setAttribute("aria-busy", "true");
+    $("#load-more").hidden = $("#list-error").hidden = true;
     const loading = (this.loading = this.load(call(`images${this.next}`), () => this.loading === loading));
     return loading;
   },
@@ -64,24 +65,25 @@ const list = {
       this.isNew = false;
     }
     if (failure) {
-      find("#list-error").textContent = `The images cannot be loaded. ${failure.message}`;
-      find("#load-more").textContent = "Try again";
+      $("#list-error").textContent = `The images cannot be loaded. ${failure.message}`;
+      $("#load-more").textContent = "Try again";
     } else {
       this.add(imagesOf(page));
       this.next = page.next ?? null;
-      find("#load-more").textContent = "Load more";
+      $("#load-more").textContent = "Load more";
       const count = this.shown.length;
+      showCompletions();
       if (this.words) announce(`${counted(count, "image")}${this.isComplete ? "" : " so far"}`);
     }
-    find("#loading").hidden = true;
-    find("#images").hidden = false;
-    find("#images").setAttribute("aria-busy", "false");
-    find("#list-error").hidden = !failure;
-    find("#load-more").hidden = this.isComplete;
+    $("#loading").hidden = true;
+    $("#images").hidden = false;
+    $("#images").setAttribute("aria-busy", "false");
+    $("#list-error").hidden = !failure;
+    $("#load-more").hidden = this.isComplete;
     draw();
     showNeighbours();
     // If the end of the grid is still on the screen, the observer does not report it again.
-    if (!failure && isNearScreen(find("#more"))) this.loadMore();
+    if (!failure && isNearScreen($("#more"))) this.loadMore();
   },
 
   /** Add images, each at its place: the responses to uploads at the same time may come in another order. */
@@ -119,8 +121,8 @@ const list = {
     const missing = this.shown.filter((id) => known.has(id) && !listedIds.includes(id) && isNewer(id));
     if (missing.length) checkImages(missing.slice(0, MAX_BATCH)).catch(() => null); // the list may be a moment behind
     if (scrollY < TOP_PIXELS) this.showUnseen();
-    find("#show-new").hidden = !this.unseen.length;
-    find("#show-new").textContent = `Show ${counted(this.unseen.length, "new image")}`;
+    $("#show-new").hidden = !this.unseen.length;
+    $("#show-new").textContent = `Show ${counted(this.unseen.length, "new image")}`;
   },
 
   showUnseen() {
@@ -128,7 +130,7 @@ const list = {
     this.add(this.unseen);
     announce(counted(this.unseen.length, "new image"));
     this.unseen = [];
-    find("#show-new").hidden = true;
+    $("#show-new").hidden = true;
     draw();
     showNeighbours();
   },
@@ -138,6 +140,20 @@ const list = {
     this.ids = this.ids.filter((id) => !removed.has(id));
   },
 };
+
+/** Offer the most frequent words of the found images that begin like the last word of the search. */
+function showCompletions() {
+  const [, before, begun] = /^(.*?)(\S*)$/.exec(list.words.toLowerCase());
+  const counts = new Map();
+  for (const { caption, original_name: name } of list.shown.map((id) => images.get(id))) {
+    for (const word of new Set(`${caption} ${name}`.toLowerCase().split(/[^\p{L}\p{M}\p{N}]+/u))) {
+      if (begun && word.startsWith(begun) && word !== begun) counts.set(word, (counts.get(word) ?? 0) + 1);
+    }
+  }
+  const found = [...counts].sort(([, a], [, b]) => b - a).slice(0, MAX_COMPLETIONS);
+  const options = found.map(([word]) => Object.assign(document.createElement("option"), { value: before + word }));
+  $("#completions").replaceChildren(...options);
+}
 
 function isNearScreen(element) {
   return element.getBoundingClientRect().top < innerHeight + 400;
@@ -208,31 +224,31 @@ function redraw() {
 
 function showEmptiness() {
   const shown = list.shown;
-  find("#empty").hidden = shown.length > 0 || !list.isComplete;
-  find("#empty-title").textContent = list.words ? "No image matches" : "No images yet";
-  find("#empty-text").textContent = list.words
+  $("#empty").hidden = shown.length > 0 || !list.isComplete;
+  $("#empty-title").textContent = list.words ? "No image matches" : "No images yet";
+  $("#empty-text").textContent = list.words
     ? "All words must be in the caption or the file name."
     : "Add the first one. It gets thumbnails, its metadata and a caption.";
   const isDemo = shown.some((id) => images.get(id).caption_details?.model === "demo");
-  find("#demo").hidden = !isDemo || Boolean(localStorage.getItem(DEMO_HIDDEN));
+  $("#demo").hidden = !isDemo || Boolean(localStorage.getItem(DEMO_HIDDEN));
 }
 
 function newCard(image) {
   const card = copyOf("#card");
   card.dataset.id = image.image_id;
-  find(".caption", card).textContent = image.caption;
-  find(".name", card).textContent = find(".name", card).title = image.original_name;
-  find(".size", card).textContent = bytes(image.metadata.size_bytes);
-  const time = find("time", card);
+  $(".caption", card).textContent = image.caption;
+  $(".name", card).textContent = $(".name", card).title = image.original_name;
+  $(".size", card).textContent = bytes(image.metadata.size_bytes);
+  const time = $("time", card);
   time.dateTime = image.processed_at;
   time.title = moments.format(new Date(image.processed_at));
   showAgo(time);
-  showThumbnail(find("img", card), image);
-  const box = find(".select", card);
+  showThumbnail($("img", card), image);
+  const box = $(".select", card);
   box.setAttribute("aria-label", `Select ${image.original_name}`);
   box.checked = selected.has(image.image_id);
   box.onclick = ({ shiftKey }) => select(image.image_id, box.checked, shiftKey);
-  find(".open", card).onclick = ({ shiftKey }) => {
+  $(".open", card).onclick = ({ shiftKey }) => {
     if (selected.size) select(image.image_id, shiftKey || !box.checked, shiftKey);
     else openImage(image.image_id);
   };
@@ -253,7 +269,7 @@ function reveal(imageId) {
 }
 
 function cardOf(imageId) {
-  return find(`[data-id="${imageId}"]`, grid);
+  return $(`[data-id="${imageId}"]`, grid);
 }
 
 /** Show the medium thumbnail, and its dominant colour until it is there. Its URL expires; then the API is asked for a new one. */

@@ -17,16 +17,16 @@ async function refreshStatistics() {
     failure: numbers.format(data.failure),
     average: `${data.avg_processing_time.toFixed(data.avg_processing_time < 10 ? 2 : 1)} s`,
   };
-  for (const [name, value] of Object.entries(shown)) find(`[data-value="${name}"]`).textContent = value;
+  for (const [name, value] of Object.entries(shown)) $(`[data-value="${name}"]`).textContent = value;
 }
 
-find(".brand").href = new URL("..", API).pathname;
-find("#reference").href = new URL("../docs", API).pathname;
-find(".skip").onclick = (event) => {
+$(".brand").href = new URL("..", API).pathname;
+$("#reference").href = new URL("../docs", API).pathname;
+$(".skip").onclick = (event) => {
   event.preventDefault(); // the part after # is the address of an image or a search
-  find("#images").focus();
+  $("#images").focus();
 };
-find("#files").onchange = ({ target }) => {
+$("#files").onchange = ({ target }) => {
   addFiles([...target.files]);
   target.value = "";
 };
@@ -53,28 +53,28 @@ addEventListener("drop", async (event) => {
   addFiles(await droppedFiles(event.dataTransfer));
 });
 
-find("#retry-all").onclick = () => retry(retryable());
-find("#cancel-all").onclick = () => cancel(inState("waiting", "sending"));
-find("#clear").onclick = () => forget(inState("failed"));
-find("#minimise").onclick = ({ target }) => {
-  const isMinimised = find("#uploads").classList.toggle("minimised");
+$("#retry-all").onclick = () => retry(retryable());
+$("#cancel-all").onclick = () => cancel(inState("waiting", "sending"));
+$("#clear").onclick = () => forget(inState("failed"));
+$("#minimise").onclick = ({ target }) => {
+  const isMinimised = $("#uploads").classList.toggle("minimised");
   target.setAttribute("aria-expanded", String(!isMinimised));
 };
 
 let typing = 0;
-find("#search").oninput = ({ target }) => {
+$("#search").oninput = ({ target }) => {
   clearTimeout(typing);
   typing = setTimeout(() => searchFor(target.value.trim()), TYPING_MS);
 };
-find("#search-form").onsubmit = (event) => event.preventDefault();
-find("#hide-demo").onclick = () => {
+$("#search-form").onsubmit = (event) => event.preventDefault();
+$("#hide-demo").onclick = () => {
   localStorage.setItem(DEMO_HIDDEN, "true");
   showEmptiness();
 };
 
-find("#load-more").onclick = () => list.loadMore();
+$("#load-more").onclick = () => list.loadMore();
 const atTheEnd = ([entry]) => entry.isIntersecting && !list.hasFailed && list.loadMore();
-new IntersectionObserver(atTheEnd, { rootMargin: "400px" }).observe(find("#more"));
+new IntersectionObserver(atTheEnd, { rootMargin: "400px" }).observe($("#more"));
 let scrolling = 0;
 history.scrollRestoration = "manual"; // the images are not there yet when the browser does it
 addEventListener("scroll", () => {
@@ -84,33 +84,33 @@ addEventListener("scroll", () => {
 }, { passive: true });
 addEventListener("resize", () => requestAnimationFrame(redraw));
 
-find("#show-new").onclick = () => {
+$("#show-new").onclick = () => {
   scrollTo(0, 0);
   list.showUnseen();
-  find("#images").focus({ preventScroll: true });
+  $("#images").focus({ preventScroll: true });
 };
 
-find("#copy-captions").onclick = copyCaptions;
-find("#download-links").onclick = downloadLinks;
-find("#delete-selected").onclick = deleteSelected;
-find("#unselect").onclick = () => {
+$("#copy-captions").onclick = copyCaptions;
+$("#download-links").onclick = downloadLinks;
+$("#delete-selected").onclick = deleteSelected;
+$("#unselect").onclick = () => {
   unselect();
-  find("#images").focus({ preventScroll: true });
+  $("#images").focus({ preventScroll: true });
 };
 addEventListener("keydown", ({ key }) => key === "Escape" && !detail.open && unselect());
 
-find("#close").onclick = leaveImage;
-find("#previous").onclick = () => step(-1);
-find("#next").onclick = () => step(1);
-find("#delete").onclick = () => deleteImages([viewed]);
-find("#copy-caption").onclick = () => copy(images.get(viewed).caption, "Caption");
-find("#copy-link").onclick = () => copy(location.href, "Link");
+$("#close").onclick = leaveImage;
+$("#previous").onclick = () => step(-1);
+$("#next").onclick = () => step(1);
+$("#delete").onclick = () => deleteImages([viewed]);
+$("#copy-caption").onclick = () => copy(images.get(viewed).caption, "Caption");
+$("#copy-link").onclick = () => copy(location.href, "Link");
 // Browsers give no clipboard to a page that came over plain HTTP from another machine.
-find("#copy-caption").hidden = find("#copy-link").hidden = find("#copy-captions").hidden = !navigator.clipboard;
+$("#copy-caption").hidden = $("#copy-link").hidden = $("#copy-captions").hidden = !navigator.clipboard;
 detail.onclose = whenClosed;
-find("#undo").onclick = undoDeletion;
-find("#toast").onpointerenter = holdDeletion;
-find("#toast").onpointerleave = continueDeletion;
+$("#undo").onclick = undoDeletion;
+$("#toast").onpointerenter = holdDeletion;
+$("#toast").onpointerleave = continueDeletion;
 
 addEventListener("popstate", () => isLocked() || followAddress());
 addEventListener("online", reloadThumbnails);
@@ -121,7 +121,7 @@ addEventListener("pagehide", () => {
   settleDeletion({ keepalive: true });
 });
 document.addEventListener("visibilitychange", refreshStatistics);
-find("#access").onsubmit = (event) => {
+$("#access").onsubmit = (event) => {
   event.preventDefault();
   unlock();
 };
@@ -130,8 +130,8 @@ setInterval(() => document.querySelectorAll("time").forEach(showAgo), AGO_MS);
 
 function start() {
   const { words } = readAddress();
-  find("#loading").hidden = !find("#images").hidden;
-  find("#search").value = words;
+  $("#loading").hidden = !$("#images").hidden;
+  $("#search").value = words;
   refreshStatistics();
   openList(words);
   followAddress();
@@ -140,7 +140,7 @@ function start() {
 
 showUnfinished();
 if (apiAuth === "AWS_IAM") {
-  find("#credential").hidden = find("#access button").hidden = true;
+  $("#credential").hidden = $("#access button").hidden = true;
   lock("This API only takes requests with a signature of AWS. A page cannot sign them, so the gallery is empty.");
 } else if (credential && !sessionStorage.getItem(STORED)) {
   lock(`This API needs ${credential.article} ${credential.name}. This page forgets it when the tab is closed.`);

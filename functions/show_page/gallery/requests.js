@@ -21,14 +21,14 @@ async function isReachable() {
 async function reconnect() {
   if (reconnecting) return;
   reconnecting = true;
-  find("#unreachable").textContent = navigator.onLine
+  $("#unreachable").textContent = navigator.onLine
     ? "The API cannot be reached. This page tries again every 2 seconds."
     : "You are offline. This page goes on as soon as you are online again.";
-  find("#unreachable").hidden = false;
+  $("#unreachable").hidden = false;
   do await pause(RECONNECT_MS);
   while (!(await isReachable()));
   reconnecting = false;
-  find("#unreachable").hidden = true;
+  $("#unreachable").hidden = true;
   refreshStatistics();
   reloadThumbnails();
   startUploads();

@@ -22,10 +22,10 @@ function unselect() {
 }
 
 function showSelection() {
-  for (const card of grid.children) find(".select", card).checked = selected.has(card.dataset.id);
+  for (const card of grid.children) $(".select", card).checked = selected.has(card.dataset.id);
   document.body.classList.toggle("selecting", selected.size > 0);
-  find("#selection").hidden = !selected.size;
-  find("#selection-count").textContent = `${numbers.format(selected.size)} selected`;
+  $("#selection").hidden = !selected.size;
+  $("#selection-count").textContent = `${numbers.format(selected.size)} selected`;
 }
 
 /** Return the selected images in the order of the list. */

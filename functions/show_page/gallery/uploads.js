@@ -23,11 +23,11 @@ function addFiles(files) {
 /** An upload: its file, its state, its row on the page, and what a repeated try needs. */
 function addJob(job) {
   job.row = copyOf("#upload");
-  find(".name", job.row).textContent = job.name;
-  find("progress", job.row).setAttribute("aria-label", `Progress of ${job.name}`);
-  find(".retry", job.row).onclick = () => retry([job]);
-  find(".cancel", job.row).onclick = () => cancel([job]);
-  find(".cancel", job.row).setAttribute("aria-label", `Cancel ${job.name}`);
+  $(".name", job.row).textContent = job.name;
+  $("progress", job.row).setAttribute("aria-label", `Progress of ${job.name}`);
+  $(".retry", job.row).onclick = () => retry([job]);
+  $(".cancel", job.row).onclick = () => cancel([job]);
+  $(".cancel", job.row).setAttribute("aria-label", `Cancel ${job.name}`);
   jobs.push(job);
   show(job, "waiting", "Waiting");
 }
@@ -54,13 +54,13 @@ const retryable = () => inState("failed").filter(({ isFinal }) => !isFinal);
 function show(job, state, text, share = 0) {
   Object.assign(job, { state, share });
   job.row.dataset.state = state;
-  find(".state", job.row).textContent = text;
-  const bar = find("progress", job.row);
+  $(".state", job.row).textContent = text;
+  const bar = $("progress", job.row);
   if (state === "processing") bar.removeAttribute("value");
   else bar.value = share;
-  find(".retry", job.row).hidden = state !== "failed" || job.isFinal;
+  $(".retry", job.row).hidden = state !== "failed" || job.isFinal;
   // A file that is processed becomes an image, whatever this page does.
-  find(".cancel", job.row).hidden = state === "processing" || state === "done" || state === "failed";
+  $(".cancel", job.row).hidden = state === "processing" || state === "done" || state === "failed";
   showUploads();
 }
 
@@ -77,16 +77,16 @@ function showUploads() {
     const total = finished + left.length;
     const shares = left.reduce((sum, { share }) => sum + share, finished);
     const rows = STATES.flatMap((state) => inState(state));
-    arrange(find("#upload-list"), rows.slice(0, MAX_ROWS).map(({ row }) => row));
-    find("#upload-rest").textContent = rows.length > MAX_ROWS ? `and ${numbers.format(rows.length - MAX_ROWS)} more` : "";
-    find("#uploads").hidden = !jobs.length;
+    arrange($("#upload-list"), rows.slice(0, MAX_ROWS).map(({ row }) => row));
+    $("#upload-rest").textContent = rows.length > MAX_ROWS ? `and ${numbers.format(rows.length - MAX_ROWS)} more` : "";
+    $("#uploads").hidden = !jobs.length;
     const count = `${numbers.format(finished)} of ${numbers.format(total)} uploaded`;
-    find("#uploads-title").textContent = [total && count, failed && `${numbers.format(failed)} failed`].filter(Boolean).join(", ");
-    find("#uploads-progress").hidden = !left.length;
-    find("#uploads-progress").value = total ? shares / total : 0;
-    find("#retry-all").hidden = retryable().length < 2;
-    find("#cancel-all").hidden = inState("waiting", "sending").length < 2;
-    find("#clear").hidden = !failed;
+    $("#uploads-title").textContent = [total && count, failed && `${numbers.format(failed)} failed`].filter(Boolean).join(", ");
+    $("#uploads-progress").hidden = !left.length;
+    $("#uploads-progress").value = total ? shares / total : 0;
+    $("#retry-all").hidden = retryable().length < 2;
+    $("#cancel-all").hidden = inState("waiting", "sending").length < 2;
+    $("#clear").hidden = !failed;
     if (!jobs.length) finished = 0;
   });
 }
@@ -114,10 +114,10 @@ function retry(failed) {
 }
 
 function cancel(cancelled) {
-  const hadFocus = find("#uploads").contains(document.activeElement);
+  const hadFocus = $("#uploads").contains(document.activeElement);
   for (const job of cancelled) job.controller?.abort(new DOMException("cancelled", "AbortError"));
   forget(cancelled);
-  if (hadFocus) find("#uploads-title").focus();
+  if (hadFocus) $("#uploads-title").focus();
 }
 
 function forget(forgotten) {

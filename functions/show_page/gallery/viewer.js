@@ -4,8 +4,8 @@ const SWIPE_PIXELS = 50;
 const MIN_RENEWAL_MS = 10000;
 const STAY_MS = 200; // who stays shorter only steps through the images
 
-const detail = find("#detail");
-const picture = find("#detail-image");
+const detail = $("#detail");
+const picture = $("#detail-image");
 let viewed = null; // the id of the image in the viewer
 let renewal = 0;
 
@@ -32,7 +32,9 @@ async function showImage(imageId) {
   }
   try {
     const image = await fetchImage(imageId);
-    if (viewed === imageId) showFacts(image);
+    if (viewed !== imageId) return;
+    showFacts(image);
+    showLarge(image);
   } catch (error) {
     if (viewed !== imageId) return;
     showToast(error.status === 404 ? "This image does not exist, or it is deleted." : `The image cannot be shown. ${error.message}`);
@@ -46,7 +48,9 @@ async function renew() {
   const imageId = viewed;
   try {
     const image = await fetchImage(imageId);
-    if (detail.open && viewed === imageId) showLinks(image);
+    if (!detail.open || viewed !== imageId) return;
+    showLinks(image);
+    showLarge(image);
   } catch (error) {
     if (error.status === 404) markDeleted([imageId]);
     else if (detail.open && viewed === imageId) renewal = setTimeout(renew, MIN_RENEWAL_MS);
@@ -59,10 +63,10 @@ function showFacts(image) {
   zoomTo(1);
   showThumbnail(picture, image);
   showLinks(image);
-  find("#detail-caption").textContent = image.caption;
-  find("#detail-name").textContent = image.original_name;
+  $("#detail-caption").textContent = image.caption;
+  $("#detail-name").textContent = image.original_name;
   const [taken, changed] = [metadata.created_at, metadata.modified_at].map((date) => dateOfFile(date, image));
-  showList(find("#detail-facts"), {
+  showList($("#detail-facts"), {
     Taken: taken,
     Changed: changed !== taken && changed,
     Uploaded: moments.format(new Date(image.processed_at)),
@@ -70,7 +74,7 @@ function showFacts(image) {
     Format: metadata.format,
     Confidence: details?.confidence != null && `${Math.round(100 * details.confidence)} %`,
   });
-  showList(find("#detail-more"), {
+  showList($("#detail-more"), {
     "Processed in": `${numbers.format(image.time_taken)} s`,
     "Caption by": details && `${details.model}, revision ${details.revision.slice(0, 12)}, ${details.precision}`,
     Prompt: details?.prompt,
@@ -78,11 +82,11 @@ function showFacts(image) {
   });
   if (!detail.open) {
     detail.showModal();
-    detail.append(find("#floating")); // nothing outside of the dialog can be used
+    detail.append($("#floating")); // nothing outside of the dialog can be used
   }
   showNeighbours();
   for (const element of detail.querySelectorAll(".content, .facts")) element.scrollTop = 0;
-  find("#detail-caption").focus({ preventScroll: true });
+  $("#detail-caption").focus({ preventScroll: true });
 }
 
 function showList(element, facts) {
@@ -94,27 +98,27 @@ function showList(element, facts) {
 /** Show what has a URL, and renew the URLs before they expire. */
 function showLinks(image) {
   const { thumbnails, download } = image;
-  find("#open-medium").href = thumbnails.medium;
-  const link = find("#download");
+  $("#open-medium").href = thumbnails.medium;
+  const link = $("#download");
   if (!download) link.removeAttribute("href"); // hides it, without moving the other buttons
   else {
     link.href = download.url;
     link.textContent = `Download ${download.kind === "original" ? "original" : "picture"}`;
   }
-  showLarge(image);
   clearTimeout(renewal);
   const left = expiryOf(thumbnails.medium) - Date.now();
   if (left) renewal = setTimeout(renew, Math.max(MIN_RENEWAL_MS, 0.9 * left));
 }
 
-/** Replace the medium thumbnail with the large one when that is loaded. */
+/** Replace the medium thumbnail with the large one when that is loaded, and load those of the neighbours. */
 function showLarge({ image_id: imageId, thumbnails: { large } }) {
+  preload("large");
   if (!large || picture.dataset.large === imageId) return;
   picture.dataset.large = imageId;
   const loaded = Object.assign(new Image(), { src: large });
   loaded.decode().then(
     () => viewed === imageId && (picture.src = large),
-    () => delete picture.dataset.large, // another URL may work
+    () => viewed === imageId && delete picture.dataset.large, // another URL may work
   );
 }
 
@@ -129,8 +133,8 @@ function markDeleted(ids) {
   if (!detail.open || !ids.includes(viewed)) return;
   zoomTo(1);
   detail.classList.add("gone");
-  find("#detail-caption").textContent = "This image is deleted.";
-  find("#detail-caption").focus();
+  $("#detail-caption").textContent = "This image is deleted.";
+  $("#detail-caption").focus();
   announce("This image is deleted.");
 }
 
@@ -152,11 +156,15 @@ function neighbour(places) {
 function showNeighbours() {
   if (!detail.open) return;
   const isLast = !neighbour(1) && (list.isComplete || !list.ids.includes(viewed));
-  find("#previous").disabled = !neighbour(-1);
-  find("#next").disabled = isLast;
+  $("#previous").disabled = !neighbour(-1);
+  $("#next").disabled = isLast;
+  preload("medium");
+}
+
+function preload(size) {
   for (const id of [neighbour(-1), neighbour(1)]) {
-    const { medium, large } = images.get(id)?.thumbnails ?? {};
-    for (const url of [medium, large]) if (url) new Image().src = url;
+    const url = images.get(id)?.thumbnails[size];
+    if (url) new Image().src = url;
   }
 }
 
@@ -171,18 +179,18 @@ async function step(places) {
 }
 
 function closeViewer() {
-  find("main").append(find("#floating")); // an element in a closed dialog cannot have the focus
+  $("main").append($("#floating")); // an element in a closed dialog cannot have the focus
   detail.close();
 }
 
 function whenClosed() {
   if (detail.open) return; // Forward opened it again, before this event came
   clearTimeout(renewal);
-  if (detail.contains(find("#floating"))) closeViewer();
+  if (detail.contains($("#floating"))) closeViewer();
   if (isLocked()) return;
   if (readAddress().imageId) leaveImage();
   const card = reveal(viewed);
-  if (card) find(".open", card).focus({ preventScroll: true });
+  if (card) $(".open", card).focus({ preventScroll: true });
 }
 
 async function copy(text, what) {

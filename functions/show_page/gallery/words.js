@@ -1,9 +1,9 @@
 // The gallery: uploads files, lists images and shows one. Text from the API is only ever set as text, never as HTML.
 // ---- Words, numbers and elements ---------------------------------------------------------------------------------
 
-const find = (selector, parent = document) => parent.querySelector(selector);
+const $ = (selector, parent = document) => parent.querySelector(selector);
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const copyOf = (template) => find(template).content.cloneNode(true).firstElementChild;
+const copyOf = (template) => $(template).content.cloneNode(true).firstElementChild;
 
 // Numbers and dates are written as in the country of the reader.
 const numbers = new Intl.NumberFormat();
@@ -44,7 +44,7 @@ function dateOfFile(text, image) {
 }
 
 function announce(text) {
-  find("#announcer").textContent = text;
+  $("#announcer").textContent = text;
 }
 
 /** Make the children of an element exactly these. Elements that stay are not moved, so they keep the focus. */

@@ -7,14 +7,16 @@ const DOUBLE_CLICK_MS = 350;
 const WHEEL_PIXELS = 300; // for twice the size
 const PINCH_PIXELS = 60; // the same for a touchpad, which sends a pinch as a wheel with Ctrl
 const PAN_PIXELS = 80;
+const PAN_START_PIXELS = 5; // a hand moves that far during a click
 const ZOOM_KEYS = { "+": ZOOM_STEP, "=": ZOOM_STEP, "-": 1 / ZOOM_STEP, 0: 0 };
 const PAN_KEYS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
-const stage = find(".picture");
+const stage = $(".picture");
 const content = stage.parentElement; // the picture and the facts
 const pointers = new Map(); // the last event of each pressed pointer
 let zoom = { scale: 1, x: 0, y: 0 }; // x and y: from the centre of the stage to the centre of the picture
 let lastClick = NaN; // the time of a click that no other click belongs to yet
+let pressed = null; // where a pointer went down
 let hasPanned = false;
 
 const between = (low, value, high) => Math.min(high, Math.max(low, value));
@@ -67,6 +69,7 @@ stage.addEventListener("wheel", (event) => {
 stage.onpointerdown = (event) => {
   if (event.button) return;
   hasPanned = false;
+  pressed = event;
   pointers.set(event.pointerId, event);
   stage.setPointerCapture(event.pointerId);
 };
@@ -81,7 +84,7 @@ stage.onpointermove = (event) => {
     zoomTo((zoom.scale * distance) / (last || 1), (event.clientX + other.clientX) / 2, (event.clientY + other.clientY) / 2);
   }
   if (zoom.scale === 1) return;
-  hasPanned = true;
+  hasPanned ||= Math.hypot(event.clientX - pressed.clientX, event.clientY - pressed.clientY) > PAN_START_PIXELS;
   const share = 1 / pointers.size; // the middle of two fingers moves half as far as one of them
   place(zoom.scale, zoom.x + share * (event.clientX - before.clientX), zoom.y + share * (event.clientY - before.clientY));
 };
@@ -119,6 +122,6 @@ stage.addEventListener("touchend", ({ changedTouches: [end] }) => {
   touch = null;
 });
 
-find("#zoom-in").onclick = () => zoomBy(ZOOM_STEP);
-find("#zoom-out").onclick = () => zoomBy(1 / ZOOM_STEP);
+$("#zoom-in").onclick = () => zoomBy(ZOOM_STEP);
+$("#zoom-out").onclick = () => zoomBy(1 / ZOOM_STEP);
 addEventListener("resize", () => place(zoom.scale, zoom.x, zoom.y));
