@@ -39,6 +39,8 @@ _SCRIPTS = [
     "uploads",
     "page",
 ]
+# Quotes that HTML does not need.
+_QUOTES = re.compile(r'(?<==)"([\w-]+)"')
 # Spaces that the script does not need: all around these characters, if they are not inside a string or a regular
 # expression. All statements of the script end with a semicolon, so line breaks can go too.
 _SCRIPT_SPACES = re.compile(
@@ -46,6 +48,8 @@ _SCRIPT_SPACES = re.compile(
     r"""|\s*(?:;\s*(?=})|,\s*(?=[])}]))"""  # after the last statement or element
     r"""|\s*([](){}[=<>?:,;&|*!]|[-+/](?= (?![-+])))\s*"""
 )
+# A number with a name in capitals is a constant. One statement can declare it and the next one.
+_SCRIPT_CONSTANTS = re.compile(r"(\b[A-Z_]+=[\d.]+);const (?=[A-Z_]+=[\d.]+;)")
 # Comments and spaces that a style does not need. The spaces around the operators of calc() stay.
 _CSS_SPACES = re.compile(r"/\*.*?\*/|;?\s*(})\s*|\s*([{;,])\s*|(?<=:) ")
 # Comments of the script: lines of their own, docstrings, and the ends of lines.
@@ -87,7 +91,7 @@ def lambda_handler(event: Event, context: object) -> Response:  # noqa: ARG001 -
 
 
 def _gallery(*, owned: bool) -> Response:
-    html = _compact((_GALLERY / "page.html").read_text()).replace(">\n<", "><")
+    html = _QUOTES.sub(r"\1", _compact((_GALLERY / "page.html").read_text()).replace(">\n<", "><"))
     style = _CSS_SPACES.sub(r"\1\2", (_GALLERY / "style.css").read_text())
     script = compact_script("\n".join((_GALLERY / f"{name}.js").read_text() for name in _SCRIPTS))
     values = {
@@ -194,8 +198,8 @@ def _compact(source: str) -> str:
 
 
 def compact_script(source: str) -> str:
-    """Return a script without its comments, and without spaces that have no meaning."""
-    return _SCRIPT_SPACES.sub(r"\1\2", _compact(source))
+    """Return a script without its comments, and without spaces and words that have no meaning."""
+    return _SCRIPT_CONSTANTS.sub(r"\1,", _SCRIPT_SPACES.sub(r"\1\2", _compact(source)))
 
 
 def _digest(inline: str) -> str:

@@ -38,7 +38,7 @@ def test_controls_have_edges_in_forced_colors(forced: Gallery, page: Page) -> No
     assert accessibility_violations(page) == []
     forced.cards.first.get_by_role("button").click()
     page.screenshot(path=PICTURES / "viewer-forced.png")
-    for control in page.locator(".button:visible").all():
+    for control in page.locator(":is(button, .button):not(.open):visible").all():
         edge, fill, canvas = control.evaluate(
             """control => {
                 const { borderTopColor, backgroundColor } = getComputedStyle(control);
@@ -60,8 +60,8 @@ def test_focus_and_selection_are_visible_in_forced_colors(forced: Gallery, page:
     assert outline(page.locator(".card .frame").nth(1)).startswith("none")
     page.screenshot(path=PICTURES / "gallery-forced.png")
     page.keyboard.press("Escape")
-    page.get_by_role("searchbox").focus()
-    assert outline(page.get_by_role("searchbox")) == f"solid 3px {highlight}"
+    page.get_by_role("combobox").focus()
+    assert outline(page.get_by_role("combobox")) == f"solid 3px {highlight}"
     page.keyboard.press("Tab")
     assert outline(page.locator("#add .button")) == f"solid 3px {highlight}"
 
@@ -84,7 +84,7 @@ def test_the_page_without_javascript_says_so(site: Site, browser: Browser) -> No
         page = context.new_page()
         page.goto(f"{site.url}/")
         expect(page.locator("noscript p")).to_be_visible()
-        expect(page.get_by_role("searchbox")).to_be_hidden()
+        expect(page.get_by_role("combobox")).to_be_hidden()
         expect(page.get_by_text("Add images")).to_be_hidden()
         page.screenshot(path=PICTURES / "no-javascript.png")
 

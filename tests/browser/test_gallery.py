@@ -329,7 +329,7 @@ def test_a_search_shows_what_matches_all_words(site: Site, page: Page) -> None:
     for words, count in (("jpg", 2), ("png", 3)):
         while len(page.request.get(f"{site.url}/api/images?q={words}").json().get("content", [])) < count:
             page.wait_for_timeout(100)
-    search = page.get_by_role("searchbox", name="Search captions and file names")
+    search = page.get_by_role("combobox", name="Search captions and file names")
     for words, names in (
         ("photographs", ["astronaut.jpg", "chelsea.png", "coffee.jpg"]),
         ("photograph coffee", ["coffee.jpg"]),
@@ -370,7 +370,7 @@ def test_a_deleted_image_does_not_come_back_with_a_new_search(site: Site, page: 
     gallery.delete("scene-01.png")
     expect(gallery.cards).to_have_count(1)
     with page.expect_response(lambda response: "q=the" in response.url) as found:
-        page.get_by_role("searchbox").fill("the")  # finds everything
+        page.get_by_role("combobox").fill("the")  # finds everything
     assert len(found.value.json()["content"]) == 2
     expect(page.locator("#images")).to_have_attribute("aria-busy", "false")
     expect(page.locator(".card .name")).to_have_text(["scene-02.png"])
@@ -382,7 +382,7 @@ def test_the_notice_stays_hidden_and_the_name_leads_to_the_start(site: Site, pag
     gallery = Gallery(page, site.url)
     gallery.add(SCENES[0])
     page.get_by_role("button", name="Hide this notice").click()
-    page.get_by_role("searchbox").fill("nothing")
+    page.get_by_role("combobox").fill("nothing")
     expect(page.locator("#empty-title")).to_be_visible()
     page.get_by_role("link", name="Gallery").click()
     expect(gallery.cards).to_have_count(1)

@@ -58,7 +58,7 @@ def test_back_from_another_page_keeps_the_place(gallery: Gallery, page: Page) ->
 
 def test_back_from_a_search_keeps_the_place_and_a_search_begins_at_the_top(gallery: Gallery, page: Page) -> None:
     y = scroll_to_the_end(gallery)
-    page.get_by_role("searchbox").evaluate(
+    page.get_by_role("combobox").evaluate(
         'box => { box.value = "nothing"; box.dispatchEvent(new Event("input", { bubbles: true })); }'
     )
     expect(page.get_by_text("No image matches")).to_be_visible()

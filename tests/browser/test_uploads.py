@@ -173,7 +173,7 @@ def test_a_dropped_folder_is_read(site: Site, page: Page, tmp_path: Path) -> Non
 @pytest.mark.parametrize(("text", "count"), [("cell A1\tcell B1", 0), ("pasted.png", 1), ("", 1)])
 def test_the_picture_of_pasted_text_is_not_uploaded(site: Site, page: Page, text: str, count: int) -> None:
     gallery = Gallery(page, site.url)
-    page.get_by_role("searchbox").evaluate(
+    page.get_by_role("combobox").evaluate(
         """(box, [text, bytes]) => {
             const transfer = new DataTransfer();
             transfer.items.add(new File([new Uint8Array(bytes)], "pasted.png", {type: "image/png"}));

@@ -109,7 +109,7 @@ def test_a_search_has_an_address(site: Site, page: Page) -> None:
     gallery.add(*SCENES)
     while not page.request.get(f"{site.url}/api/images?q=star").json().get("content"):
         page.wait_for_timeout(100)
-    page.get_by_role("searchbox").fill("yellow star")
+    page.get_by_role("combobox").fill("yellow star")
     expect(gallery.cards).to_have_count(1)
     expect(page).to_have_url(f"{site.url}/#/search/yellow%20star")
     gallery.open("scene-01.png")
@@ -117,10 +117,10 @@ def test_a_search_has_an_address(site: Site, page: Page) -> None:
     expect(gallery.detail).to_contain_text("scene-01.png")
     page.go_back()
     expect(gallery.detail).to_be_hidden()
-    expect(page.get_by_role("searchbox")).to_have_value("yellow star")
+    expect(page.get_by_role("combobox")).to_have_value("yellow star")
     expect(gallery.cards).to_have_count(1)
     page.go_back()
-    expect(page.get_by_role("searchbox")).to_have_value("")
+    expect(page.get_by_role("combobox")).to_have_value("")
     expect(gallery.cards).to_have_count(2)
 
 

@@ -66,5 +66,7 @@ async function openList(words) {
   isRestoring = false;
 }
 
-// Who scrolls meanwhile goes on from there.
-for (const type of ["wheel", "touchmove", "keydown"]) addEventListener(type, () => (isRestoring = false), { passive: true });
+// Who scrolls meanwhile goes on from there. Keys in the search box do not scroll.
+for (const type of ["wheel", "touchmove", "keydown"]) {
+  addEventListener(type, ({ target }) => (isRestoring &&= target === $("#search")), { passive: true });
+}
