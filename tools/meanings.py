@@ -104,7 +104,7 @@ _SAME = {
 # The first sense in WordNet is not the one in a photograph.
 _SENSES = {
     "plant": 2, "kite": 3, "bat": 5, "chess": 2, "chicken": 2, "snow": 2, "racket": 4, "bike": 2, "table": 2, "girl": 2,
-    "cake": 3, "chocolate": 2, "doughnut": 2, "cream": 2,
+    "cake": 3, "chocolate": 2, "doughnut": 2, "cream": 2, "cutlery": 2,
 }  # fmt: skip
 
 
@@ -146,11 +146,11 @@ def _table(folder: Path) -> dict[str, tuple[str, list[str]]]:
         is_mostly_noun = counts[noun] >= verbs[noun] + adjectives[noun]
         if not noun.isalpha() or not (is_thing or is_mostly_noun):
             continue
-        if "drink" in meant:
-            meant.remove("food")
         if meant:
             general = (most_frequent(each, "") for each in synsets[synset].hypernyms)
             meant += [word for word in general if counts[word] >= _MIN_GENERAL_COUNT]
+        if "drink" in meant:  # for WordNet, it is food
+            meant = [word for word in meant if word != "food"]
         same = _SAME.get(noun) or most_frequent(synset, noun)
         found[noun] = (
             stem(same),

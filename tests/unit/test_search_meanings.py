@@ -104,10 +104,17 @@ def test_a_category_or_another_word_finds_a_noun(search: str, caption: str) -> N
         ("animal", "a young tree"),
         ("person", "a white wall"),
         ("cat", "a dog"),
+        ("food", "a beverage"),
+        ("tool", "some cutlery"),
     ],
 )
 def test_a_word_does_not_find_a_category_or_what_is_no_noun(search: str, caption: str) -> None:
     assert not finds(search, caption)
+
+
+def test_no_drink_is_food() -> None:
+    meanings_of = [line.split("\t")[2].split() for line in TABLE.read_text(encoding="ascii").splitlines()]
+    assert [found for found in meanings_of if {"drink", "food"} <= set(found)] == []
 
 
 def test_names_of_files_have_only_their_words() -> None:
