@@ -15,6 +15,7 @@ from functions.get_image import app as get_image
 from functions.list_images import app as list_images
 from functions.upload_image import app as upload_image
 from image_pipeline import settings
+from image_pipeline.errors import DeadlineError
 from image_pipeline.models import SHARED, ImageRecord, ThumbnailSize
 from image_pipeline.storage import claims, clients, keys, records
 from tests.events import load_event, send, upload_event
@@ -146,12 +147,18 @@ def test_after_the_longest_wait_there_is_time_to_ask_s3(monkeypatch: pytest.Monk
     [
         ClientError({"Error": {"Code": "403"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "HeadObject"),  # type: ignore[typeddict-item]  # boto3 gives more
         ReadTimeoutError(endpoint_url="test"),
+        DeadlineError(),
     ],
 )
-def test_an_s3_that_does_not_tell_is_unavailable(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_without_an_answer_of_s3_there_is_no_download_but_all_else(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     stored()
     monkeypatch.setattr(clients.s3(), "head_object", Mock(side_effect=error))
-    assert get(details="download")[0] == 503
+    status, body = get(details="caption,placeholder,download")
+    shown = body["data"]["data"]
+    assert (status, shown.pop("download")) == (200, None)
+    assert shown.keys() == get(details="caption,placeholder")[1]["data"]["data"].keys()
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,7 @@ Body = Mapping[str, object]
 def image(record: ImageRecord, details: Collection[Detail]) -> "schemas.Image":
     """Return the body for one finished image. An upload returns it, and the list contains it.
 
-    `details` tells what else it contains. For a download, S3 may be asked; then it raises StorageError and
-    DeadlineError.
+    `details` tells what else it contains. For a download, S3 may be asked.
     """
     metadata = record.metadata
     body: schemas.Image = {

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from image_pipeline import settings
+from image_pipeline.errors import DeadlineError, StorageError
 from image_pipeline.models import MEDIA_TYPES, ImageFormat, ImageRecord
+from image_pipeline.observability import logger
 from image_pipeline.storage import file_store, thumbnail_store
 
 if TYPE_CHECKING:
@@ -18,12 +20,18 @@ _MAX_NAME_BYTES = 255
 _AMBIGUOUS = re.compile(r'[^ -~]|["%/\\]')
 
 
-def find(record: ImageRecord) -> "schemas.Download":
+def find(record: ImageRecord) -> "schemas.Download | None":
     """Return the original if the stack keeps it and it is still there, and otherwise the largest thumbnail.
 
-    S3 is only asked if the stack keeps originals. Raises StorageError and DeadlineError.
+    S3 is only asked if the stack keeps originals. If S3 does not tell whether the original is there, return None: the
+    thumbnail would look like the best file, and the rest of the image can be shown.
     """
-    if settings.keep_originals() and file_store.has_original(record.image_id):
+    try:
+        has_original = settings.keep_originals() and file_store.has_original(record.image_id)
+    except (StorageError, DeadlineError):
+        logger.exception("original not found out", image_id=record.image_id)
+        return None
+    if has_original:
         extensions = next((row.extensions for row in ImageFormat if row == record.metadata.format), ())
         disposition = _attachment(record.original_name, extensions)
         return {"kind": "original", "url": file_store.original_url(record.image_id, disposition)}

@@ -94,8 +94,8 @@ class ImageData(TypedDict):
     """Only with `?details=caption`."""
     placeholder: NotRequired[Placeholder | None]
     """Only with `?details=placeholder`. Transparent images and old images have none."""
-    download: NotRequired[Download]
-    """Only with `?details=download`, which only the route of one image has."""
+    download: NotRequired[Download | None]
+    """Only with `?details=download`, which only the route of one image has. Null if S3 does not respond."""
 
 
 class Image(TypedDict):
