@@ -50,6 +50,8 @@ _SCRIPT_SPACES = re.compile(
 )
 # A number with a name in capitals is a constant. One statement can declare it and the next one.
 _SCRIPT_CONSTANTS = re.compile(r"(\b[A-Z_]+=[\d.]+);const (?=[A-Z_]+=[\d.]+;)")
+# Parentheses around one parameter. Not after "async", because the space between them is gone.
+_SCRIPT_PARAMETER = re.compile(r"(?<!\w)\((\w+)\)(?==>)")
 # Comments and spaces that a style does not need. The spaces around the operators of calc() stay.
 _CSS_SPACES = re.compile(r"/\*.*?\*/|;?\s*(})\s*|\s*([{;,])\s*|(?<=:) ")
 # Comments of the script: lines of their own, docstrings, and the ends of lines.
@@ -198,8 +200,9 @@ def _compact(source: str) -> str:
 
 
 def compact_script(source: str) -> str:
-    """Return a script without its comments, and without spaces and words that have no meaning."""
-    return _SCRIPT_CONSTANTS.sub(r"\1,", _SCRIPT_SPACES.sub(r"\1\2", _compact(source)))
+    """Return a script without its comments, and without what else has no meaning."""
+    compact = _SCRIPT_SPACES.sub(r"\1\2", _compact(source))
+    return _SCRIPT_PARAMETER.sub(r"\1", _SCRIPT_CONSTANTS.sub(r"\1,", compact))
 
 
 def _digest(inline: str) -> str:

@@ -73,6 +73,23 @@ def test_an_open_viewer_renews_its_link_before_it_expires(site: Site, page: Page
     expect(link).not_to_have_attribute("href", first)
 
 
+def test_neither_the_page_behind_nor_the_dialog_scrolls(site: Site, page: Page) -> None:
+    page.set_viewport_size({"width": 800, "height": 420})  # too low for the list and for the facts
+    gallery = Gallery(page, site.url)
+    gallery.add(*SCENES)
+    expect(page.locator("#uploads")).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollHeight > innerHeight")
+    gallery.open("scene-01.png")
+    assert gallery.detail.evaluate("dialog => dialog.scrollHeight === dialog.clientHeight")
+    y = page.evaluate("scrollY")
+    page.mouse.move(790, 10)
+    page.mouse.wheel(0, 200)
+    page.locator(".facts").hover()
+    page.mouse.wheel(0, 100)
+    page.wait_for_function("document.querySelector('.facts').scrollTop > 0")
+    assert page.evaluate("scrollY") == y
+
+
 def test_back_closes_the_viewer_and_a_link_opens_it(site: Site, page: Page) -> None:
     gallery = Gallery(page, site.url)
     gallery.add(*SCENES)

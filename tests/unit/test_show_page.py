@@ -119,6 +119,7 @@ def test_the_gallery_is_a_small_file() -> None:
         ("x.replace(/[\"'`/] = a/g, y)", "x.replace(/[\"'`/] = a/g,y)"),
         ("a - -b + +c", "a - -b + +c"),
         ("for (;;) { }", "for(;;){}"),
+        ("f((a) => b, (c, d) => e, async (g) => h)", "f(a=>b,(c,d)=>e,async(g)=>h)"),
         ("const A = 1;\nconst B = 2.5;\nconst C = 3;", "const A=1,B=2.5,C=3;"),
         ("a.b = 1;\nconst B = 2;\nconst C = f(3);", "a.b=1;const B=2;const C=f(3);"),
     ],
