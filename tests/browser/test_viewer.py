@@ -86,7 +86,7 @@ def test_neither_the_page_behind_nor_the_dialog_scrolls(site: Site, page: Page) 
     page.mouse.wheel(0, 200)
     page.locator(".facts").hover()
     page.mouse.wheel(0, 100)
-    page.wait_for_function("document.querySelector('.facts').scrollTop > 0")
+    page.wait_for_function("() => document.querySelector('.facts').scrollTop > 0")
     assert page.evaluate("scrollY") == y
 
 
