@@ -72,7 +72,6 @@ const list = {
       this.next = page.next ?? null;
       $("#load-more").textContent = "Load more";
       const count = this.shown.length;
-      showCompletions();
       if (this.words) announce(`${counted(count, "image")}${this.isComplete ? "" : " so far"}`);
     }
     $("#loading").hidden = true;
@@ -213,6 +212,7 @@ function draw() {
   arrange(grid, ids.slice(start, end).map((id) => cards.get(id) ?? newCard(images.get(id))));
   drawn = { visible, columns, count: ids.length };
   showEmptiness();
+  showCompletions();
 }
 
 /** Draw again if the screen comes near the end of the cards in the document. */
