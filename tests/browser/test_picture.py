@@ -79,19 +79,24 @@ def box(locator: Locator) -> tuple[float, float, float, float]:
 
 def test_the_large_picture_replaces_the_medium_one_without_moving(gallery: Gallery, page: Page) -> None:
     held: list[Route] = []
+    is_held = True
 
-    def hold(route: Route) -> None:
-        held.append(route)
+    def answer(route: Route) -> None:
+        if is_held:
+            held.append(route)
+        else:
+            route.fulfill(body=large_picture(), content_type="image/png")
 
     page.unroute("**/thumbnails/large.*")
-    page.route("**/thumbnails/large.*", hold)
+    page.route("**/thumbnails/large.*", answer)
     gallery.open("rocket.jpg")
     picture = page.locator("#detail-image")
     expect(picture).to_have_js_property("naturalWidth", 512)
     before = box(picture)
     assert before[2] > 600
+    is_held = False
     for route in held:
-        route.fulfill(body=large_picture(), content_type="image/png")
+        answer(route)
     expect(picture).to_have_js_property("naturalWidth", LARGE_SIDE)
     assert box(picture) == pytest.approx(before, abs=2)  # the sides of both are rounded
 
@@ -275,3 +280,41 @@ def test_the_download_has_the_name_of_the_uploaded_file(site: Site, page: Page) 
     with page.expect_download() as started:
         link.click()
     assert started.value.suggested_filename == "rocket.jpg"
+
+
+@pytest.mark.parametrize("expected_errors", [["status of 400"]])
+@pytest.mark.parametrize("first", ["upload", "search", "view"])
+def test_the_page_goes_on_when_the_stack_stops_making_large_thumbnails(
+    site: Site, page: Page, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setenv("LARGE_THUMBNAIL", str(LARGE_SIDE))
+    own = Gallery(page, site.url)
+    own.add(photograph("rocket.jpg"))
+    monkeypatch.setenv("LARGE_THUMBNAIL", "0")
+    steps: dict[str, Callable[[], None]] = {
+        "upload": lambda: own.add(SCENES[0]),
+        "search": lambda: find_nothing(own),
+        "view": lambda: view(own, "rocket.jpg"),
+    }
+    with page.expect_response(lambda response: response.status == 400):
+        steps.pop(first)()
+    refused: list[str] = []
+    page.on("response", lambda response: refused.append(response.url) if response.status == 400 else None)
+    for step in steps.values():
+        step()
+    assert refused == []
+
+
+def find_nothing(gallery: Gallery) -> None:
+    count = gallery.cards.count()
+    gallery.page.get_by_role("combobox").fill("nothing")
+    expect(gallery.page.get_by_text("No image matches")).to_be_visible()
+    gallery.page.get_by_role("combobox").fill("")
+    expect(gallery.cards).to_have_count(count)
+
+
+def view(gallery: Gallery, name: str) -> None:
+    """Open the image, wait until the API has named its download, and close it."""
+    gallery.open(name)
+    expect(gallery.detail.get_by_role("link", name="Download picture")).to_be_visible()
+    gallery.detail.get_by_role("button", name="Close").click()

@@ -7,6 +7,16 @@ const RECONNECT_MS = 2000;
 class Unreachable extends Error {}
 
 let reconnecting = false;
+let hasLostLarge = false; // the stack has stopped making large thumbnails since this page was loaded
+
+const urlOf = (path) => new URL(hasLostLarge ? path.replace(/(,|%2C)large/, "") : path, API);
+
+/** Tell whether the stack refused a request only because it does not make large thumbnails any more. */
+async function losesLarge() {
+  if (!LARGE || hasLostLarge) return false;
+  const { status } = await fetch(urlOf("images?limit=1&details=large"), { headers: credentialHeaders() }).catch(() => ({}));
+  return (hasLostLarge = status === 400);
+}
 
 async function isReachable() {
   try {
@@ -41,6 +51,7 @@ async function repeated(request) {
     const { status, header, body } = await request();
     if (status >= 200 && status < 300) return body;
     const refused = isRefused(status, header("WWW-Authenticate"));
+    if (status === 400 && (await losesLarge())) continue;
     if (refused) lock(`This ${credential.name} is not accepted. Please enter another one.`);
     if (tries === TRIES || (status < 500 && status !== 409 && status !== 429)) {
       const error = new Error(body?.error ?? body?.data ?? body?.message ?? `The API returned status ${status}.`);
@@ -54,7 +65,7 @@ function call(path, options) {
   return repeated(async () => {
     let response;
     try {
-      response = await fetch(new URL(path, API), {
+      response = await fetch(urlOf(path), {
         ...options,
         headers: { ...credentialHeaders(), ...options?.headers },
       });

@@ -189,12 +189,11 @@ async function send(job, onProgress) {
 async function uploadForm({ file, key, controller }, onProgress) {
   const form = new FormData();
   form.append("file", file);
-  const url = new URL(`images?details=${DETAILS}`, API);
   const { signal } = controller;
   // With the same key, a repeated upload does not make a second image.
   const body = await repeated(() => {
     signal.throwIfAborted();
-    return post(url, form, { headers: { ...credentialHeaders(), "Idempotency-Key": key }, signal, onProgress });
+    return post(urlOf(`images?details=${DETAILS}`), form, { headers: { ...credentialHeaders(), "Idempotency-Key": key }, signal, onProgress });
   });
   return body.data;
 }
