@@ -210,7 +210,7 @@ def test_hostile_names_stay_text(site: Site, page: Page) -> None:
 def test_each_refused_file_says_why(site: Site, page: Page) -> None:
     gallery = Gallery(page, site.url)
     gallery.choose(file("text.png", b"not an image"))
-    expect(gallery.failures).to_contain_text(f"This is not a {ACCEPTED_FILES} file. Please save it in one of these")
+    expect(gallery.failures).to_contain_text(f"This file is not {ACCEPTED_FILES}. Please save it in one of these")
     expect(gallery.failures.get_by_role("button", name="Try again")).to_be_hidden()
     gallery.choose(file("huge.png", encode(Image.new("1", (11_000, 10_001)), "PNG")))
     expect(gallery.failures).to_have_count(2)

@@ -194,6 +194,7 @@ def test_the_picture_of_pasted_text_is_not_uploaded(site: Site, page: Page, text
     [
         ("IMG_1.HEIC", "HEIC", b"\0\0\0\x18ftypheic", 5_000_000),
         ("clip.mp4", "MP4", b"\0\0\0\x18ftypisom", 60_000_000),
+        ("notes.md", "MD", b"# Notes", 7),
     ],
 )
 def test_a_file_of_another_format_is_refused_by_its_name(  # noqa: PLR0913 - fixtures and one row
@@ -207,7 +208,7 @@ def test_a_file_of_another_format_is_refused_by_its_name(  # noqa: PLR0913 - fix
         stream.write(head)
         stream.truncate(size)
     gallery.choose(large)
-    expect(gallery.failures).to_contain_text(f"This is a {kind} file, not a {ACCEPTED_FILES} file.")
+    expect(gallery.failures).to_contain_text(f"This file is {kind}, not {ACCEPTED_FILES}.")
     expect(gallery.failures.get_by_role("button", name="Try again")).to_be_hidden()
     assert posted == []
 

@@ -50,8 +50,8 @@ async function check(file) {
   if (!hex) refuse("This file is empty.");
   if (!signatures.split(",").some((signature) => hex.startsWith(signature))) {
     const [, extension = ""] = /\.([^.]{1,5})$/.exec(file.name.toUpperCase()) ?? [];
-    const kind = extension && !acceptedFiles.includes(extension) ? `a ${extension} file, not ` : "not ";
-    refuse(`This is ${kind}a ${acceptedFiles} file. Please save it in one of these formats.`);
+    const kind = extension && !acceptedFiles.includes(extension) ? `${extension}, ` : "";
+    refuse(`This file is ${kind}not ${acceptedFiles}. Please save it in one of these formats.`);
   }
   if (file.size > maxDirectUploadBytes) {
     const [size, limit] = [file.size, maxDirectUploadBytes].map((count) => numbers.format(count));
