@@ -1,5 +1,6 @@
 """Where one was: the place in the list after a reload and after Back, and images that others have deleted."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -27,11 +28,15 @@ def gallery(site: Site, page: Page) -> Gallery:
 
 
 def scroll_to_the_end(gallery: Gallery) -> float:
-    for count in (100, 120):
-        gallery.page.keyboard.press("End")
-        expect(gallery.cards).to_have_count(count)
-    gallery.page.keyboard.press("End")
-    gallery.page.wait_for_timeout(600)
+    """Return the place, when the history has it."""
+    gallery.page.wait_for_function(
+        """() => {
+            scrollTo(0, document.body.scrollHeight);
+            const place = history.state?.place;
+            return place?.count === 120 && Math.abs(place.y - scrollY) < 2;
+        }""",
+        polling=600,  # ms: the page keeps the place when it has not been scrolled for a moment
+    )
     y: float = gallery.page.evaluate("scrollY")
     assert y > 2000
     return y
@@ -101,8 +106,8 @@ def test_an_image_that_others_deleted_is_gone_at_the_next_list(site: Site, page:
     expect(gallery.statistic("success")).to_have_text("2")
     names = page.locator(".card .name")
     first, kept = gallery.cards.first, names.last.inner_text()
-    gallery.open(names.first.inner_text())
-    page.wait_for_timeout(1000)  # the viewer has asked for it
+    with page.expect_response(re.compile(r"/api/images/[\da-f-]{36}\?")):
+        gallery.open(names.first.inner_text())
     page.request.delete(f"{site.url}/api/images/{first.get_attribute('data-id')}")
     page.request.post(f"{site.url}/api/images", multipart={"file": file("other.png", scene_png())})
     expect(gallery.detail.locator("#detail-caption")).to_have_text("This image is deleted.", timeout=30 * SECONDS)
