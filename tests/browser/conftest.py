@@ -75,6 +75,15 @@ class Site:
     def stop(self) -> None:
         self._stack.close()
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop the server until the block ends."""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
 
 @contextmanager
 def running_site(path: str = "", parameters: Mapping[str, str] | None = None) -> Iterator[Site]:
@@ -87,8 +96,10 @@ def running_site(path: str = "", parameters: Mapping[str, str] | None = None) ->
         found.server_close()
         running = Site(f"http://{HOST}:{found.port}{path}", app)
         running.start()
-        yield running
-        running.stop()
+        try:
+            yield running
+        finally:
+            running.stop()
 
 
 @pytest.fixture(params=["", "/prod"], ids=["root", "stage"])

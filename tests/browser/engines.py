@@ -53,10 +53,11 @@ _GTK = {
 
 @contextmanager
 def running(engine: str, look: str = "light") -> Iterator[Window]:
-    """Start a browser with one window, and end it with the block."""
+    """Start a browser with one window, and end it with the block. The block fails if a script of a page failed."""
     start = {"chromium": _chromium, "firefox": _firefox, "webkit": _webkit}[engine]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, start(look, Path(profile)) as window:
         yield window
+        assert window.script_errors() == []
 
 
 def program(*names: str, package: str) -> str:

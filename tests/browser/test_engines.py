@@ -1,5 +1,6 @@
 """What people do with the gallery, in three engines."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,16 @@ def site(api: Site) -> Site:
     for image_id in requests.get(url).json().get("content", {}):
         requests.delete(f"{url}/{image_id}").raise_for_status()
     return api
+
+
+@pytest.fixture(autouse=True)
+def scenario(site: Site, window: Window) -> Iterator[None]:
+    """Start without what the page of another test has kept. Afterwards, fail if a script of the page failed."""
+    window.open(f"{site.url}/docs/docs.js")  # of the same origin, and without a script
+    window.run("sessionStorage.clear()")
+    window.script_errors()
+    yield
+    assert window.script_errors() == []
 
 
 @pytest.fixture
@@ -110,10 +121,9 @@ def test_two_selected_images_are_deleted_and_come_back(filled: Window) -> None:
 
 
 def test_an_upload_goes_on_after_a_lost_connection(filled: Window, site: Site) -> None:
-    site.stop()
-    filled.choose(SCENES[0])
-    filled.expect_count("#unreachable", 1)
-    site.start()
+    with site.stopped():
+        filled.choose(SCENES[0])
+        filled.expect_count("#unreachable", 1)
     filled.expect_count(".card", 3)
     filled.expect_count("#unreachable", 0)
 
@@ -156,5 +166,7 @@ def tab_to(window: Window, css: str) -> None:
 
 
 def wait_until_searchable(site: Site, word: str) -> None:
+    end = time.monotonic() + 60
     while not requests.get(f"{site.url}/api/images", params={"q": word}).json().get("content"):
-        pass
+        assert time.monotonic() < end, f"no search finds {word}"
+        time.sleep(0.1)

@@ -261,11 +261,10 @@ def test_a_file_above_the_limit_is_not_sent(site: Site, page: Page, tmp_path: Pa
 @pytest.mark.parametrize("expected_errors", [["ERR_CONNECTION_REFUSED"]])
 def test_the_page_goes_on_when_the_server_is_back(site: Site, page: Page) -> None:
     gallery = Gallery(page, site.url)
-    site.stop()
-    gallery.choose(SCENES[0])
-    expect(page.locator(".upload")).to_contain_text("Waiting for the connection")
-    expect(page.get_by_role("alert").first).to_contain_text("The API cannot be reached.")
-    site.start()
+    with site.stopped():
+        gallery.choose(SCENES[0])
+        expect(page.locator(".upload")).to_contain_text("Waiting for the connection")
+        expect(page.get_by_role("alert").first).to_contain_text("The API cannot be reached.")
     expect(page.get_by_role("alert").first).to_be_hidden()
     expect(gallery.cards).to_have_count(1, timeout=20 * SECONDS)
 

@@ -102,3 +102,19 @@ def test_the_rules_find_faults(engine: str) -> None:
         window.open(f"data:text/html,<main><p>text</p><button style='width:10px'></button>{banner}</main>")
         assert {"P  text: covered by DIV ", "BUTTON  : small"} <= set(layout_faults(window, "main"))
         assert any(fault.startswith("button-name") for fault in accessibility_violations(window))
+
+
+@pytest.mark.parametrize("engine", engines.LOOKS)
+def test_errors_of_scripts_are_noted(engine: str) -> None:
+    fail = "setTimeout(() => { throw Error('thrown'); }); Promise.reject(Error('refused'));"
+    with engines.running(engine) as window:
+        window.open(
+            f"data:text/html,<button onclick=\"{fail} setTimeout(() => this.textContent = 'done', 100)\">fail</button>"
+        )
+        assert window.script_errors() == []
+        window.click("button")
+        window.expect_texts("button", "done")
+        window.reload()
+        noted = window.script_errors()
+        assert sorted(error.rpartition(" ")[2] for error in noted) == ["refused", "thrown"]
+        assert window.script_errors() == []

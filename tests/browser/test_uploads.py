@@ -51,11 +51,10 @@ def lose_first_response(page: Page, url: str | re.Pattern[str]) -> None:
 @pytest.mark.parametrize("expected_errors", [["ERR_CONNECTION_REFUSED"]])
 def test_all_files_of_a_batch_go_on_after_a_lost_connection(site: Site, page: Page) -> None:
     gallery = Gallery(page, site.url)
-    site.stop()
-    gallery.choose(*sorted(SAMPLES.glob("scene-0[1-4].png")))
-    expect(page.get_by_role("alert").first).to_contain_text("The API cannot be reached.")
-    expect(page.locator("#uploads-title")).to_have_text("0 of 4 uploaded")
-    site.start()
+    with site.stopped():
+        gallery.choose(*sorted(SAMPLES.glob("scene-0[1-4].png")))
+        expect(page.get_by_role("alert").first).to_contain_text("The API cannot be reached.")
+        expect(page.locator("#uploads-title")).to_have_text("0 of 4 uploaded")
     expect(gallery.cards).to_have_count(4, timeout=40 * SECONDS)
     expect(page.locator("#uploads")).to_be_hidden()
 

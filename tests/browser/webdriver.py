@@ -37,6 +37,20 @@ _PATHS = {
     "SetWindowRect": "window/rect",
     "TakeScreenshot": "screenshot",
 }
+# Notes the errors of scripts in an attribute, because a command may not see the variables of another command. Returns
+# those that were noted before, and forgets them.
+_SCRIPT_ERRORS = """
+    const {dataset} = document.documentElement;
+    const found = JSON.parse(dataset.scriptErrors ?? "[]");
+    if (!dataset.scriptErrors) {
+        const note = (text) => {
+            dataset.scriptErrors = JSON.stringify([...JSON.parse(dataset.scriptErrors), String(text)]);
+        };
+        addEventListener("error", ({message}) => note(message));
+        addEventListener("unhandledrejection", ({reason}) => note(reason));
+    }
+    dataset.scriptErrors = "[]";
+    return found;"""
 _VISIBLE = "const visible = (css) => [...document.querySelectorAll(css)].filter((found) => found.checkVisibility());"
 
 
@@ -123,17 +137,30 @@ class Window:
     def __init__(self, session: Session, resize: Callable[[int, int], None]) -> None:
         self._session = session
         self._resize = resize
+        self._script_errors: list[str] = []
 
     def open(self, url: str) -> None:
+        self._note_script_errors()
         # A new address of the same page would not load it.
         self._session.send("Navigate", url="about:blank")
         self._session.send("Navigate", url=url)
+        self._note_script_errors()
 
     def back(self) -> None:
+        self._note_script_errors()
         self._session.send("Back")
+        self._note_script_errors()
 
     def reload(self) -> None:
+        self._note_script_errors()
         self._session.send("Refresh")
+        self._note_script_errors()
+
+    def script_errors(self) -> list[str]:
+        """Return the errors of scripts since the last call. Those while a page loads are not noted."""
+        self._note_script_errors()
+        found, self._script_errors = self._script_errors, []
+        return found
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self._session.send("ExecuteScript", script=script, args=arguments)
@@ -190,6 +217,9 @@ class Window:
 
     def expect_focus(self, css: str) -> None:
         self._expect(lambda: self.run("return document.activeElement.matches(arguments[0])", css), expected=True)
+
+    def _note_script_errors(self) -> None:
+        self._script_errors += self.run(_SCRIPT_ERRORS)
 
     def _find(self, css: str) -> str:
         """Return the id of the first element that fits."""
