@@ -257,6 +257,14 @@ def test_the_download_says_what_it_is(gallery: Gallery, page: Page, kind: str) -
     expect(link).to_have_attribute("target", "_blank")  # uploads of this page go on
 
 
+def test_without_a_download_the_viewer_shows_all_else(gallery: Gallery, page: Page) -> None:
+    change_images(page, {"download": None})
+    open_first(gallery)
+    expect(page.locator("#download")).to_be_hidden()
+    expect(gallery.detail.get_by_role("link", name="Open thumbnail")).to_have_attribute("href", re.compile("/medium"))
+    expect(gallery.detail).to_contain_text("2,667 pixels")
+
+
 def test_the_viewer_asks_only_for_images_that_are_looked_at(gallery: Gallery, page: Page) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url) if _ONE.search(request.url) else None)

@@ -11,11 +11,10 @@ let hasLostLarge = false; // the stack has stopped making large thumbnails since
 
 const urlOf = (path) => new URL(hasLostLarge ? path.replace(/(,|%2C)large/, "") : path, API);
 
-/** Tell whether the stack refused a request only because it does not make large thumbnails any more. */
+/** Tell whether the stack does not make large thumbnails any more. Then it refuses each request for them. */
 async function losesLarge() {
-  if (!LARGE || hasLostLarge) return false;
-  const { status } = await fetch(urlOf("images?limit=1&details=large"), { headers: credentialHeaders() }).catch(() => ({}));
-  return (hasLostLarge = status === 400);
+  const ask = () => fetch(urlOf("images?limit=1&details=large"), { headers: credentialHeaders() }).catch(() => ({}));
+  return (hasLostLarge ||= LARGE > 0 && (await ask()).status === 400);
 }
 
 async function isReachable() {
@@ -48,10 +47,11 @@ async function reconnect() {
 /** Send a request until its response asks for no other try. `request` returns {status, header, body}. */
 async function repeated(request) {
   for (let tries = 1; ; tries += 1) {
+    const mayHaveLarge = !hasLostLarge;
     const { status, header, body } = await request();
     if (status >= 200 && status < 300) return body;
     const refused = isRefused(status, header("WWW-Authenticate"));
-    if (status === 400 && (await losesLarge())) continue;
+    if (status === 400 && mayHaveLarge && (await losesLarge())) continue;
     if (refused) lock(`This ${credential.name} is not accepted. Please enter another one.`);
     if (tries === TRIES || (status < 500 && status !== 409 && status !== 429)) {
       const error = new Error(body?.error ?? body?.data ?? body?.message ?? `The API returned status ${status}.`);
