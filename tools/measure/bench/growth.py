@@ -2,11 +2,15 @@
 
 Usage: `.venv/bin/python -m tools.measure.bench.growth`, or with `--largest 100000` instead of a million.
 
+With `--owners 1000`, the images of the largest table belong to a thousand owners, and one of them reads. With
+`--owners 1`, one owner has them all. The other tables are shared.
+
 Two free cores write 700 images per second. A million images need 10 GB of memory. Each read returns equally many images
 from each table: the words of the searches are in enough images of the first hundred.
 """
 
 import argparse
+import hashlib
 import os
 import statistics
 import time
@@ -16,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
@@ -55,10 +61,12 @@ _SEARCHES = {
 
 
 def main() -> None:
-    """Print and draw the median time of each read at each size, and its ratio to the smallest size."""
+    """Print and draw the median time of each read at each size, its growth, and what it asks of DynamoDB."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--largest", type=int, default=_LARGEST, metavar="IMAGES", help="in the largest table")
-    sizes = (_SMALLEST, _MIDDLE, parser.parse_args().largest)
+    parser.add_argument("--owners", type=int, default=0, metavar="OWNERS", help="of the images in the largest table")
+    arguments = parser.parse_args()
+    sizes = (_SMALLEST, _MIDDLE, arguments.largest)
     with _dynamodb():
         reads = {}
         for size in sizes:
@@ -69,24 +77,34 @@ def main() -> None:
             clients.dynamodb().update_table(
                 TableName=os.environ["TABLE_NAME"], StreamSpecification={"StreamEnabled": False}
             )
-            reads[size] = _reads(_fill(size))
+            owners = [SHARED]
+            if size == arguments.largest and arguments.owners:
+                owners = [hashlib.sha256(str(each).encode()).hexdigest()[:32] for each in range(arguments.owners)]
+            reads[size] = _reads(owners[0], _fill(owners, size))
         medians = _milliseconds(reads)
-    print(f"median of {_ROUNDS} calls in ms; {_PAGE_SIZE} images per page\n")
-    print("| read | " + " | ".join(f"{size:,} images" for size in sizes) + " | largest / smallest |")
-    print("|---" * (len(sizes) + 2) + "|")
+        consumed = _consumed(reads)
+    print(f"median of {_ROUNDS} calls in ms; {_PAGE_SIZE} images per page; requests and read units of a call\n")
+    print(
+        "| read | " + " | ".join(f"{size:,} images" for size in sizes) + " | largest / smallest | smallest | largest |"
+    )
+    print("|---" * (len(sizes) + 4) + "|")
     for name, times in medians.items():
-        print(f"| {name} | " + " | ".join(f"{taken:.1f}" for taken in times) + f" | {times[-1] / times[0]:.2f} |")
-    _draw(sizes, medians)
+        print(
+            f"| {name} | {' | '.join(f'{taken:.1f}' for taken in times)} | {times[-1] / times[0]:.2f} "
+            f"| {consumed[sizes[0], name]} | {consumed[sizes[-1], name]} |"
+        )
+    if arguments.owners <= 1:
+        _draw(sizes, medians)
 
 
-def _reads(image_id: str) -> dict[str, Callable[[], object]]:
+def _reads(owner: str, image_id: str) -> dict[str, Callable[[], object]]:
     reads: dict[str, Callable[[], object]] = {
-        "list": partial(records.newest, SHARED, _PAGE_SIZE),
-        "image": partial(records.get, SHARED, image_id),
-        "statistics": partial(records.statistics, SHARED),
+        "list": partial(records.newest, owner, _PAGE_SIZE),
+        "image": partial(records.get, owner, image_id),
+        "statistics": partial(records.statistics, owner),
     }
     for name, words in _SEARCHES.items():
-        reads[name] = partial(search_index.search, SHARED, terms.wanted(" ".join(words)), _PAGE_SIZE, None)
+        reads[name] = partial(search_index.search, owner, terms.wanted(" ".join(words)), _PAGE_SIZE, None)
     return reads
 
 
@@ -99,16 +117,20 @@ def _dynamodb() -> Iterator[None]:
         yield
 
 
-def _fill(images: int) -> str:
-    """Write images and count some of them. Return the id of one."""
+def _fill(owners: Sequence[str], images: int) -> str:
+    """Write images that belong to the owners in turn, and count some of them. Return the id of one of the first."""
     for _ in range(_COUNTED_IMAGES):
-        store_sample(record := sample_image())
+        store_sample(record := replace(sample_image(), owner=owners[0]))
     template = table.find(keys.image(record.image_id))
     assert template is not None
-    table.write_batch([keys.word(SHARED, term) for term in terms.vocabulary(f"{_FREQUENT} {_COMMON} {_RARE}", "")])
+    words = terms.vocabulary(f"{_FREQUENT} {_COMMON} {_RARE}", "")
+    table.write_batch([keys.word(owner, term) for owner in owners for term in words])
 
     def write(number: int) -> None:
-        table.write_batch([item for at in range(number, number + _BATCH) for item in _items(template, at)])
+        numbers = range(number, number + _BATCH)
+        table.write_batch(
+            [item for at in numbers for item in _items(template, owners[at % len(owners)], at // len(owners))]
+        )
 
     with (
         ThreadPoolExecutor(_WRITERS) as pool,
@@ -119,7 +141,7 @@ def _fill(images: int) -> str:
     return record.image_id
 
 
-def _items(template: table.Item, number: int) -> list[table.Item]:
+def _items(template: table.Item, owner: str, number: int) -> list[table.Item]:
     """Return the item of another image, `number` minutes newer, its entries in the index, and its own word."""
     words = [_FREQUENT]
     if number % 2 == 0:
@@ -132,15 +154,16 @@ def _items(template: table.Item, number: int) -> list[table.Item]:
         "image_id": record.image_id,
         "processed_at": record.processed_at.isoformat(timespec="microseconds"),
         "caption": record.caption,
-        "listing": keys.listing(SHARED, keys.listing_shard(record.image_id)),
+        "owner": owner,
+        "listing": keys.listing(owner, keys.listing_shard(record.image_id)),
         "listed_at": position,
     }
     found = terms.of(record.caption)
     entries = [
-        {**keys.term(SHARED, term, position), "image_id": record.image_id, "terms": found, "version": terms.VERSION}
+        {**keys.term(owner, term, position), "image_id": record.image_id, "terms": found, "version": terms.VERSION}
         for term in found
     ]
-    return [template | changed, *entries, keys.word(SHARED, own)]
+    return [template | changed, *entries, keys.word(owner, own)]
 
 
 def _own_word(number: int) -> str:
@@ -163,6 +186,31 @@ def _milliseconds(reads: dict[int, dict[str, Callable[[], object]]]) -> dict[str
         name: [statistics.median(seconds[name, size][_WARM_UP_READS:]) * 1000 for size in reads]
         for name in reads[_SMALLEST]
     }
+
+
+def _consumed(reads: dict[int, dict[str, Callable[[], object]]]) -> dict[tuple[int, str], str]:
+    """Return how many requests to DynamoDB each read of each table sends, and how many read units they use."""
+    used: list[float] = []
+    lock = Lock()
+
+    def ask(params: dict[str, Any], **_: object) -> None:
+        params["ReturnConsumedCapacity"] = "TOTAL"
+
+    def count(parsed: dict[str, Any], **_: object) -> None:
+        capacity = parsed["ConsumedCapacity"]
+        with lock:
+            used.extend([each["CapacityUnits"] for each in (capacity if isinstance(capacity, list) else [capacity])])
+
+    clients.dynamodb().meta.events.register("provide-client-params.dynamodb", ask)
+    clients.dynamodb().meta.events.register("after-call.dynamodb", count)
+    consumed = {}
+    for size, calls in reads.items():
+        os.environ["TABLE_NAME"] = f"images-{size}"
+        for name, call in calls.items():
+            used.clear()
+            call()
+            consumed[size, name] = f"{len(used)}, {sum(used):g}"
+    return consumed
 
 
 def _draw(sizes: Sequence[int], medians: dict[str, list[float]]) -> None:
