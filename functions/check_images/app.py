@@ -1,4 +1,4 @@
-"""Which of up to 100 images still exist, and how they look now."""
+"""Which of up to 100 images still exist, and how they look now; and which of up to 100 files are known."""
 
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 @api_handler("POST /api/images/check", InvalidRequestError)
 def lambda_handler(event: requests.Event) -> "schemas.CheckedImages":
-    image_ids, details = requests.image_ids(event), requests.details(event)
-    return bodies.checked_images(image_ids, records.find_all(owners.of(event), image_ids), details)
+    (image_ids, files), details, owner = requests.images_to_check(event), requests.details(event), owners.of(event)
+    known = None if files is None else records.find_known(owner, files)
+    return bodies.checked_images(image_ids, records.find_all(owner, image_ids), known, details)
 
 
 clients.prepare(clients.dynamodb)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from image_pipeline import errors
 from image_pipeline.http import bodies, forms, owners, requests
-from image_pipeline.http.handler import api_handler
+from image_pipeline.http.handler import Duplicate, api_handler
 from image_processing import cold_start, uploads
 
 if TYPE_CHECKING:
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     errors.ServiceStartingError,
     counts_faults=True,
 )
-def lambda_handler(event: requests.Event) -> "schemas.Image":
+def lambda_handler(event: requests.Event) -> "schemas.Image | Duplicate":
     details = requests.details(event)
-    return bodies.image(uploads.process(owners.of(event), forms.upload(event)), details)
+    outcome = uploads.process(owners.of(event), forms.upload(event))
+    body = bodies.image(outcome.record, details)
+    return Duplicate(body, outcome.record.image_id) if outcome.is_duplicate else body
 
 
 cold_start.prepare()

@@ -57,9 +57,11 @@ class Pipeline:
             for name in keys(bucket):
                 clients.s3().delete_object(Bucket=bucket, Key=name)
 
-    def upload(self, content: bytes, key: str | None) -> int | None:
+    def upload(self, content: bytes, key: str | None, duplicates: str | None = None) -> int | None:
         """Upload a file. Return the status, or None if the process was killed."""
         event = upload_event(content)
+        if duplicates is not None:
+            event["queryStringParameters"] = {"duplicates": duplicates}
         if key is not None:
             event["headers"]["Idempotency-Key"] = key
         now = time.time() + self.clock
@@ -168,6 +170,9 @@ class Pipeline:
 
         told = {item["image_id"] for item in items if item["sk"] == "REQUEST" and item["status"] == "success"}
         assert told <= set(finished), "a request item refers to an image that does not exist"
+
+        named = {item["image_id"] for item in items if item["sk"] == "HASH"}
+        assert named <= set(finished), "a hash names an image that does not exist"
 
     def expire(self) -> Iterator[Item]:
         """Delete the image items that have a TTL. Yield the event that FollowImagesFunction gets for each of them."""

@@ -53,6 +53,7 @@ VALUES: dict[str, list[dict[str, str]]] = {
     ],
     "RetentionDays": [{"RetentionDays": "30"}],
     "KeepOriginalsDays": [{"KeepOriginalsDays": "7"}, {"KeepOriginalsDays": "14"}],
+    "Duplicates": [{"Duplicates": "find"}],
     "PublishEvents": [{"PublishEvents": "true"}],
     "AlarmTopicArn": [{"AlarmTopicArn": TOPIC}, {"AlarmTopicArn": f"{TOPIC}-2"}],
     "CreateDashboard": [{"CreateDashboard": "true"}],

@@ -142,7 +142,7 @@ def test_keys_that_are_left_unprocessed_are_read_again(monkeypatch: pytest.Monke
 
 EXAMPLE = 'Send for example: {"image_ids": ["b480bcff-7fff-45b2-93cf-7a534fe39821"]}'
 NO_JSON = f"The request body is not JSON. {EXAMPLE}"
-TOO_LONG = f"The request body has more than 10,000 bytes. {EXAMPLE}"
+TOO_LONG = f"The request body has more than 20,000 bytes. {EXAMPLE}"
 MISSING = f"The field 'image_ids' is missing. {EXAMPLE}"
 NO_TEXTS = f"Invalid image_ids. Please use a list of ids as texts. {EXAMPLE}"
 NUMBER = "Invalid image_ids. Please use 1 to 100 ids."
@@ -156,9 +156,9 @@ NO_UUID = f"Invalid image_ids. Please use UUIDs with hyphens. {EXAMPLE}"
         ("", NO_JSON),
         ("{", NO_JSON),
         (f"image_ids={IMAGE_ID}", NO_JSON),
-        ("[" * 10_000, NO_JSON),
-        ("[" * 10_001, TOO_LONG),
-        ("é" * 5001, TOO_LONG),
+        ("[" * 20_000, NO_JSON),
+        ("[" * 20_001, TOO_LONG),
+        ("é" * 10_001, TOO_LONG),
         ([IMAGE_ID], MISSING),
         ("null", MISSING),
         ({}, MISSING),

@@ -11,7 +11,11 @@ from tests.events import load_event
 from tools.local.gateway import LocalContext
 
 PAGE = "https://app.example"
-CORS = {"Access-Control-Allow-Origin": PAGE, "Access-Control-Expose-Headers": "Location, Retry-After", "Vary": "Origin"}
+CORS = {
+    "Access-Control-Allow-Origin": PAGE,
+    "Access-Control-Expose-Headers": "Duplicate-Of, Location, Retry-After",
+    "Vary": "Origin",
+}
 
 
 def cors_headers(response: dict[str, Any]) -> dict[str, str]:

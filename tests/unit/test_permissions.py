@@ -44,6 +44,7 @@ NOT_RECORDED = {
     ("CheckImagesRole", "s3:GetObject", "ThumbnailsBucket/*"): "clients use presigned URLs",
     ("GetImageRole", "s3:GetObject", "ThumbnailsBucket/*"): "clients use presigned URLs",
     ("GetThumbnailRole", "s3:GetObject", "ThumbnailsBucket/*"): "clients use presigned URLs",
+    ("CreateUploadRole", "s3:GetObject", "ThumbnailsBucket/*"): "clients use presigned URLs",
     ("CreateUploadRole", "s3:PutObject", "UploadsBucket/uploads/*"): "clients use presigned forms",
 }
 
@@ -197,6 +198,27 @@ def images_that_end(patch: Patch) -> None:
     assert call("FollowImagesFunction", load_event("follow_images_removed")) == {"batchItemFailures": []}
 
 
+def equal_files(patch: Patch) -> None:
+    """A known file, one whose image is gone, and the end of a known one."""
+    patch.setenv("DUPLICATES", "find")
+    event = upload_event(scene_png())
+    event["queryStringParameters"] = {"duplicates": "return"}
+    image_id = image_id_of(call("UploadImageFunction", event, 29))
+    assert call("UploadImageFunction", event, 29)["headers"]["Duplicate-Of"] == image_id
+    sha256 = records.get(SHARED, image_id).sha256
+    direct = load_event("create_upload")
+    direct["body"] = json.dumps({"content_type": "image/png", "sha256": sha256})
+    assert call("CreateUploadFunction", direct)["headers"]["Duplicate-Of"] == image_id
+    check = load_event("check_images")
+    check["body"] = json.dumps({"sha256": [sha256]})
+    assert json.loads(call("CheckImagesFunction", check)["body"])["known"] == {sha256: image_id}
+    deletion = load_event("delete_image")
+    deletion["pathParameters"]["image_id"] = image_id
+    assert call("DeleteImageFunction", deletion)["statusCode"] == 200
+    direct_uploads(patch)
+    checks_of_a_version(patch)
+
+
 def checks_of_a_version(patch: Patch) -> None:
     """A check that CodeDeploy starts."""
     patch.setenv("UPLOAD_VERSION_ARN", VERSION)
@@ -225,6 +247,7 @@ SCENARIOS: list[Scenario] = [
     lists_and_searches,
     images_that_end,
     checks_of_a_version,
+    equal_files,
 ]
 _done: set[Access] = set()
 

@@ -1,6 +1,7 @@
 """The command that writes the search index again, checks the vocabulary, and finds files of images without an item."""
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,11 +12,22 @@ import pytest
 from image_pipeline import settings
 from image_pipeline.errors import StorageError
 from image_pipeline.models import SHARED, ThumbnailSize
-from image_pipeline.storage import claims, clients, keys, search_index, table, terms, thumbnail_store, vocabulary
+from image_pipeline.storage import (
+    claims,
+    clients,
+    hashes,
+    keys,
+    records,
+    search_index,
+    table,
+    terms,
+    thumbnail_store,
+    vocabulary,
+)
 from tests.deployed_stack import STACK, all_bodies, bodies, error, failing, instead
 from tests.stored import table_items
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
-from tools.stack import reindex
+from tools.stack import deployed, reindex
 
 pytestmark = pytest.mark.usefixtures("stack")
 
@@ -94,6 +106,65 @@ def test_an_item_that_cannot_be_read_is_a_failure_of_its_image(capsys: pytest.Ca
     # The images have the same terms. Whichever is second may find them in the vocabulary.
     assert re.match("2 images are in the index, 0 were deleted meanwhile, [12] had terms .* lacked, 1 failed", out)
     assert f"  {stored[1].image_id}: KeyError: 'metadata'" in out
+
+
+def test_with_find_the_files_of_images_from_before_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, prompted = sample_image(), replace(sample_image(), caption_prompt="a large")
+    expiring = replace(sample_image(), sha256="f" * 64)
+    owned, gone = replace(sample_image(), owner="a" * 32), replace(sample_image(), sha256="e" * 64)
+    stored = [plain, prompted, expiring, owned, gone]
+    for record in stored:
+        store_sample(record)
+    end = int(time.time()) + 60
+    for record, expiry in ((expiring, end), (gone, 1)):
+        table.update(
+            keys.image(record.image_id),
+            "SET expires_at = :end",
+            ExpressionAttributeValues=table.serialize({":end": expiry}),
+        )
+    assert reindex.main([STACK]) == 0
+    assert table_items("HASH#") == []
+    monkeypatch.setattr(deployed, "parameters", lambda _: {"Duplicates": "find"})
+    for _ in range(2):
+        assert reindex.main([STACK]) == 0
+        assert {(item["pk"], item["image_id"], item.get("expires_at")) for item in table_items("HASH#")} == {
+            (f"HASH#{plain.sha256}", plain.image_id, None),
+            (f"HASH#{prompted.digest}", prompted.image_id, None),
+            (f"HASH#{expiring.sha256}", expiring.image_id, end),
+            (f"HASH#{owned.owner}#{owned.sha256}", owned.image_id, None),
+        }
+        assert search_index.update(plain.image_id)
+
+
+def test_a_known_file_keeps_its_image_and_a_hash_without_one_gets_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = sample_image(), sample_image()
+    for record in (first, second):
+        store_sample(record)
+    monkeypatch.setattr(deployed, "parameters", lambda _: {"Duplicates": "find"})
+    records.remember(first.image_id)
+    assert reindex.main([STACK]) == 0
+    assert [item["image_id"] for item in table_items("HASH#")] == [first.image_id]
+    # Without the setting, the deletion leaves the hash.
+    records.delete(SHARED, first.image_id)
+    assert [item["image_id"] for item in table_items("HASH#")] == [first.image_id]
+    assert reindex.main([STACK]) == 0
+    assert [item["image_id"] for item in table_items("HASH#")] == [second.image_id]
+
+
+def test_an_image_that_is_deleted_at_the_same_time_is_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    store_sample(record := sample_image())
+    image_of = hashes.image_of
+
+    def deleted_first(owner: str, file: str) -> str | None:
+        monkeypatch.setattr(hashes, "image_of", image_of)
+        records.delete(SHARED, record.image_id)
+        return image_of(owner, file)
+
+    monkeypatch.setattr(hashes, "image_of", deleted_first)
+    with pytest.raises(StorageError):
+        records.remember(record.image_id)
+    records.remember(record.image_id)
+    assert table_items("HASH#") == []
 
 
 def spoil(image_id: str) -> None:

@@ -497,6 +497,13 @@ QUERIES = {
 }
 
 
+# Bodies that ask for a known file.
+KNOWN_FILES: dict[str, list[dict[str, Any]]] = {
+    "CheckImagesFunction": [{"sha256": [sample_image().sha256]}],
+    "CreateUploadFunction": [{"content_type": "", "sha256": sample_image().sha256}],
+}
+
+
 @pytest.mark.usefixtures("aws")
 @pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != "authorize"])
 def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
@@ -504,6 +511,7 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
 ) -> None:
     function = f"{logical_name(folder)}Function"
     handler = template.handler(template.functions(template.read())[function])
+    monkeypatch.setenv("DUPLICATES", "find")
     for minutes in range(1, 4):  # enough for a second page
         store_sample(sample_image(minutes=minutes))
     if function == "ProcessUploadFunction":
@@ -524,6 +532,8 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
         monkeypatch.setattr(clients.s3(), "delete_object", Mock(side_effect=refused))
     monkeypatch.setenv("UPLOAD_VERSION_ARN", "arn:aws:lambda:us-east-1:123456789012:function:UploadImageFunction:7")
     monkeypatch.setattr(versions, "invoke", lambda *_: {})
+    # check_version deletes the image of its upload.
+    monkeypatch.setattr(claims, "image_of", lambda *_: IMAGE_ID)
     read: set[str] = set()
 
     def recorded(name: str) -> str:
@@ -540,6 +550,8 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
             patched.setattr(file_store, "get", Mock(side_effect=StorageError))
             assert handler(event, LocalContext(function))["batchItemFailures"]
     response = handler(event, LocalContext(function))
+    for body in KNOWN_FILES.get(function, []):
+        assert handler(event | {"body": json.dumps(body)}, LocalContext(function))["statusCode"] == 200
     given = set(functions[function]["Properties"]["Environment"]["Variables"]) - UNREAD
     needed = {name for name in given if not name.startswith("POWERTOOLS_")}
     assert needed == read, f"template.yaml: {function}: add {sorted(read - needed)}, remove {sorted(needed - read)}"

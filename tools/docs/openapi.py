@@ -22,7 +22,7 @@ from image_pipeline.http import bodies, handler, prompts, requests, schemas
 from image_pipeline.models import STANDARD_SIZES, Detail, ImageFormat, ThumbnailSize, any_of
 from image_pipeline.storage.claims import KEY_RETENTION
 from tools import template
-from tools.docs.openapi_examples import REFUSALS, SUCCESSES
+from tools.docs.openapi_examples import DUPLICATES, REFUSALS, SUCCESSES
 
 DOCUMENT = template.ROOT / "functions" / "show_page" / "openapi.json"
 Json = dict[str, Any]
@@ -50,6 +50,7 @@ _CHOICES: dict[str, list[str]] = {
     "ContentType": [*requests.CONTENT_TYPES],
     "Details": _combined(each for each in _DETAIL_NAMES if each != "download"),
     "DetailsOfOneImage": _combined(_DETAIL_NAMES),
+    "Duplicates": ["keep", "return"],
     "Redirect": ["0", "1"],
     "ThumbnailSize": [*STANDARD_SIZES],
 }
@@ -76,6 +77,8 @@ _PROMPT = {
     "default": "",
     "description": "The words with which the caption begins, such as `a photograph of`.",
 }
+_DIGEST = {"type": "string", "pattern": f"^{requests.DIGEST_PATTERN}$"}
+_ONLY_WITH_FIND = "Only if the parameter Duplicates of the stack is `find`."
 _FILE = {
     "type": "string",
     "format": "binary",
@@ -126,7 +129,7 @@ _REQUESTS: dict[str, Json] = {
         "parameters": [_DETAILS],
         "requestBody": {
             "required": True,
-            "description": "The images to look for.",
+            "description": "The images and the files to look for.",
             "content": {
                 "application/json": {
                     "schema": {
@@ -139,8 +142,15 @@ _REQUESTS: dict[str, Json] = {
                                 "maxItems": requests.MAX_IMAGE_IDS,
                                 "description": "In upper or lower case. An id that comes twice counts once.",
                             },
+                            "sha256": {
+                                "type": "array",
+                                "items": _DIGEST,
+                                "minItems": 1,
+                                "maxItems": requests.MAX_DIGESTS,
+                                "description": ("The SHA-256 digests of files that may be known. " + _ONLY_WITH_FIND),
+                            },
                         },
-                        "required": ["image_ids"],
+                        "anyOf": [{"required": ["image_ids"]}, {"required": ["sha256"]}],
                     }
                 }
             },
@@ -182,6 +192,13 @@ _REQUESTS: dict[str, Json] = {
                             "filename": {"type": "string", "description": "Shown to clients, never used as a path."},
                             "content_type": _CONTENT_TYPE,
                             "prompt": _PROMPT,
+                            "sha256": {
+                                **_DIGEST,
+                                "description": (
+                                    "The SHA-256 digest of the file. If the file is known with this prompt, the "
+                                    "response has status 200 and its image, and no form. " + _ONLY_WITH_FIND
+                                ),
+                            },
                         },
                         "required": ["content_type"],
                     }
@@ -199,6 +216,15 @@ _REQUESTS: dict[str, Json] = {
                     f"{_KEY_HOURS} hours, gets the response to the first request."
                 ),
                 "schema": {"type": "string", "pattern": f"^{requests.KEY_PATTERN}$"},
+            },
+            {
+                "name": "duplicates",
+                "in": "query",
+                "description": (
+                    "With `return`, a file that is known makes no image: the response is the image that has the same "
+                    "file and prompt. " + _ONLY_WITH_FIND
+                ),
+                "schema": {"$ref": "#/components/schemas/Duplicates"},
             },
             _DETAILS,
         ],
@@ -257,7 +283,11 @@ _HEADERS = {
     },
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer"}},
 }
-# Only some responses of an operation with the result Unfinished have this header.
+# Only some responses of an operation with the result Duplicate or Unfinished have these headers.
+_DUPLICATE_OF = {
+    "description": "The image id of an earlier upload of the same file and prompt. The body is that image.",
+    "schema": {"type": "string", "format": "uuid"},
+}
 _RETRY_UNFINISHED = {
     "description": "Seconds to wait, while the image is still processed.",
     "schema": {"type": "integer"},
@@ -314,11 +344,16 @@ def _operation(operation_id: str, route: handler.Route, operation: Callable[...,
         if f"{{{name}}}" in route.path
     ] + request.get("parameters", [])
     body = get_type_hints(operation, localns={"schemas": schemas})["return"]
-    returned = [part for part in get_args(body) or (body,) if part not in {handler.Redirect, handler.Unfinished}]
+    special = {handler.Redirect, handler.Unfinished, handler.Duplicate}
+    returned = [part for part in get_args(body) or (body,) if part not in special]
+    may_be_duplicate = handler.Duplicate in get_args(body)
+    # Then the response of a duplicate has another status, and another body.
+    is_instead = may_be_duplicate and route.success != HTTPStatus.OK
     success: Json = {
         "description": " ".join(str(inspect.getdoc(body)) for body in returned),
         "headers": _headers("Cache-Control")
-        | ({"Retry-After": _RETRY_UNFINISHED} if handler.Unfinished in get_args(body) else {}),
+        | ({"Retry-After": _RETRY_UNFINISHED} if handler.Unfinished in get_args(body) else {})
+        | ({"Duplicate-Of": _DUPLICATE_OF} if may_be_duplicate and not is_instead else {}),
         "content": _json(*returned, examples=SUCCESSES[operation_id]),
     }
     if operation_id in _LINKS:
@@ -330,11 +365,20 @@ def _operation(operation_id: str, route: handler.Route, operation: Callable[...,
         **request,
         **({"parameters": parameters} if parameters else {}),
         "responses": {
+            **({"200": _known_image(operation_id)} if is_instead else {}),
             str(int(route.success)): success,
             **({"302": _redirect(success)} if handler.Redirect in get_args(body) else {}),
             **_refusals(operation_id, route.errors),
             **{str(int(status)): _reference("responses", status.phrase.replace(" ", "")) for status in _GATEWAY},
         },
+    }
+
+
+def _known_image(operation_id: str) -> Json:
+    return {
+        "description": "The image that has this file and prompt already.",
+        "headers": _headers("Cache-Control") | {"Duplicate-Of": _DUPLICATE_OF},
+        "content": _json(schemas.Image, examples=DUPLICATES[operation_id]),
     }
 
 

@@ -86,6 +86,12 @@ _CHECKED: schemas.CheckedImages = {
     "content": {_IMAGE_ID: _IMAGE},
     "missing": [_UNKNOWN_ID],
 }
+_KNOWN: schemas.CheckedImages = {
+    "current_status": "success",
+    "content": {},
+    "missing": [],
+    "known": {"2f7f3a1d3a0b6ab0f8f1a1bd7bd4b3d7f7a8f27ce9c1d5b8d9f0c6a5e4b39821": _IMAGE_ID},
+}
 _NONE_EXISTS: schemas.CheckedImages = {"current_status": "success", "content": {}, "missing": [_UNKNOWN_ID]}
 _FAILED_TEMPORARILY: schemas.ImageDetails = {
     "current_status": "success",
@@ -128,7 +134,7 @@ _STATISTICS: schemas.ProcessingStatistics = {
 SUCCESSES: dict[str, Examples] = {
     "uploadImage": {"Image": _IMAGE, "WithDetails": _WITH_DETAILS},
     "listImages": {"Images": _LIST, "NoImages": _NO_IMAGES, "NoMatch": _NO_MATCH},
-    "checkImages": {"Checked": _CHECKED, "NoneExists": _NONE_EXISTS},
+    "checkImages": {"Checked": _CHECKED, "NoneExists": _NONE_EXISTS, "KnownFiles": _KNOWN},
     "getImage": {
         "Finished": _FINISHED,
         "WithDownload": _WITH_DOWNLOAD,
@@ -141,6 +147,8 @@ SUCCESSES: dict[str, Examples] = {
     "getThumbnail": {"Url": _URL},
     "getStats": {"Statistics": _STATISTICS},
 }
+# The responses with a known image, of operations whose success looks different.
+DUPLICATES: Examples = {"createUpload": {"KnownImage": _IMAGE}}
 # The errors whose message depends on the request.
 REFUSALS: dict[type[PipelineError], Mapping[str, str]] = {
     InvalidRequestError: {

@@ -112,6 +112,8 @@ def use(name: str) -> dict[str, str]:
     if missing := {*variables.values(), "UploadsQueueUrl"} - values.keys():
         raise refusals.RefusedAccessError(f"the stack {name} has no output {min(missing)}. Check STACK")
     os.environ |= {variable: values[output] for variable, output in variables.items()}
+    # Stacks of older versions lack the parameter.
+    os.environ["DUPLICATES"] = parameters(name).get("Duplicates", "keep")
     return values
 
 

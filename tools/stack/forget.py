@@ -91,18 +91,18 @@ def _delete(owner: str, item: table.Item, image_ids: set[str]) -> tuple[str, End
     image_id, is_buried = keys.image_id(item["pk"]), _is_buried(item)
     image_ids.add(image_id)
     if not is_buried:
-        deployed.patiently(_bury, owner, image_id)
+        deployed.patiently(_bury, owner, item)
     deployed.patiently(search_index.update, image_id)
     deployed.patiently(thumbnail_store.delete_all, image_id)
     deployed.patiently(file_store.delete_all, image_id)
     return image_id, _BEFORE if is_buried else _DELETED
 
 
-def _bury(owner: str, image_id: str) -> None:
+def _bury(owner: str, item: table.Item) -> None:
     try:
-        records.bury(owner, image_id)
+        records.bury(owner, item)
     except ImageNotFoundError:
-        stored = table.find(keys.image(image_id))
+        stored = table.find({"pk": item["pk"], "sk": item["sk"]})
         if stored is not None and not _is_buried(stored):
             raise FailedError("it has another owner meanwhile") from None
 

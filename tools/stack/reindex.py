@@ -1,8 +1,9 @@
 """Settle all images again: `python -m tools.stack.reindex STACK`. It can be repeated.
 
-Writes the search index of all finished images, and the terms that the vocabulary lacks. Removes the terms that no image
-has. Then it looks for files of images without an item, such as those whose deletion was missed, and sends their ids to
-LeftoversQueue: FollowImagesFunction deletes the files. This repairs the effects of lost records of the table's stream.
+Writes the search index of all finished images, the terms that the vocabulary lacks, and with Duplicates=find which file
+each image has. Removes the terms that no image has. Then it looks for files of images without an item, such as those
+whose deletion was missed, and sends their ids to LeftoversQueue: FollowImagesFunction deletes the files. This repairs
+the effects of lost records of the table's stream.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from heapq import merge
 from itertools import groupby
 
+from image_pipeline import settings
 from image_pipeline.errors import ImageNotFoundError
 from image_pipeline.models import SHARED, ImageRecord
 from image_pipeline.storage import keys, records, search_index, table, terms, vocabulary
@@ -47,11 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _rebuild(item: table.Item) -> list[tuple[str, Ended]]:
-    """Write the entries of an image, and its terms that the vocabulary lacks. Raises StorageError."""
+    """Write the entries, the missing terms and the digest of an image. Raises StorageError."""
     image_id = keys.image_id(item["pk"])
     lacking = deployed.patiently(_lacking, image_id)
     if not deployed.patiently(search_index.update, image_id, rebuild=True):
         return [(image_id, _GONE)]
+    if settings.finds_duplicates():
+        deployed.patiently(records.remember, image_id)
     return [(image_id, _INDEXED), (image_id, _COMPLETED)] if lacking else [(image_id, _INDEXED)]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from hashlib import sha256
 from typing import Literal, Self
 
 # The owner of images that all clients share. Every other owner is a digest of letters and digits (http/owners.py).
@@ -86,17 +87,24 @@ def any_of(names: Iterable[str]) -> str:
     return f"{', '.join(first)} or {last}"
 
 
+def digest(file_sha256: str, prompt: str) -> str:
+    """Return the digest of a file and its prompt. Without a prompt, it is that of the file."""
+    return sha256(f"{file_sha256} {prompt}".encode()).hexdigest() if prompt else file_sha256
+
+
 @dataclass(frozen=True)
 class Upload:
     """An uploaded file, and the words with which its caption has to begin.
 
-    The name is only shown to clients, and never used as a path.
+    The name is only shown to clients, and never used as a path. With `is_unique`, no image is made if the owner has one
+    with the same file and prompt.
     """
 
     original_name: str
     content: bytes
     idempotency_key: str | None = None
     prompt: str = ""
+    is_unique: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,6 +154,10 @@ class ImageRecord:
     dominant_color: str | None
     sha256: str
     owner: str = SHARED
+
+    @property
+    def digest(self) -> str:
+        return digest(self.sha256, self.caption_prompt)
 
 
 @dataclass(frozen=True)

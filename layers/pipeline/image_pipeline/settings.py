@@ -139,6 +139,11 @@ def retention_days() -> int:
     return _number("RETENTION_DAYS", 0, 36_500)
 
 
+def finds_duplicates() -> bool:
+    """Tell whether the table remembers which image has which file."""
+    return _choice("DUPLICATES", "keep", "find") == "find"
+
+
 def keep_originals() -> bool:
     """Tell whether uploaded files are kept after they are processed. The bucket deletes them after some days."""
     return _number("KEEP_ORIGINALS_DAYS", 0, 36_500) > 0

@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
@@ -18,7 +19,7 @@ from image_pipeline.errors import (
     UndecodableImageError,
     UnsupportedImageError,
 )
-from image_pipeline.models import ImageMetadata, ImageRecord, ThumbnailSize, Upload
+from image_pipeline.models import ImageMetadata, ImageRecord, ThumbnailSize, Upload, digest
 from image_pipeline.observability import logger
 from image_pipeline.storage import claims, clients, file_store, keys, records, thumbnail_store
 from image_pipeline.storage.claims import Claim
@@ -34,10 +35,20 @@ _LARGER_IMAGES = "Please scale it down, or send it with POST /api/uploads, which
 _SECONDS_AFTER_CAPTION = clients.MAX_CALL_SECONDS + 1
 
 
-def process(owner: str, upload: Upload) -> ImageRecord:
+@dataclass(frozen=True)
+class Outcome:
+    """A stored image. With `is_duplicate` it is that of an earlier upload of the same file and prompt."""
+
+    record: ImageRecord
+    is_duplicate: bool = False
+
+
+def process(owner: str, upload: Upload) -> Outcome:
     """Process an upload of an owner and return its stored record.
 
-    If the upload has an Idempotency-Key and an earlier attempt succeeded, returns the record of that attempt.
+    If the upload has an Idempotency-Key and an earlier attempt succeeded, returns the record of that attempt. An upload
+    that is to be unique is not processed if its file is known. If the same file is stored at the same time, the upload
+    is given back, and nothing is counted.
 
     Nothing is stored after UnsupportedImageError, ImageTooLargeError, RequestRunningError and RequestKeyReusedError.
     Raises ImageNotFoundError if the image of an earlier attempt was deleted.
@@ -56,10 +67,12 @@ def process(owner: str, upload: Upload) -> ImageRecord:
         raise
 
 
-def _process(owner: str, upload: Upload, *, is_starting: bool) -> ImageRecord:
+def _process(owner: str, upload: Upload, *, is_starting: bool) -> Outcome:
     start, received_at = time.perf_counter(), datetime.now(UTC)
     sha256 = hashlib.sha256(upload.content).hexdigest()
-    request = hashlib.sha256(f"{sha256} {upload.prompt}".encode()).hexdigest() if upload.prompt else sha256
+    request = digest(sha256, upload.prompt)
+    if upload.is_unique and (known := _known(owner, upload.idempotency_key, request)):
+        return Outcome(known, is_duplicate=True)
     try:
         picture = pictures.decode(
             upload.content, received_at, settings.max_image_pixels(), _least_sides(), advice=_LARGER_IMAGES
@@ -74,7 +87,7 @@ def _process(owner: str, upload: Upload, *, is_starting: bool) -> ImageRecord:
     decoding_seconds = time.perf_counter() - start
     claim = claims.claim(owner, upload.idempotency_key, request)
     if claim.is_finished:
-        return records.get(owner, claim.image_id)
+        return Outcome(records.get(owner, claim.image_id))
     try:
         record = _finish(upload, picture, sha256, claim, start)
     except Exception as error:
@@ -83,8 +96,19 @@ def _process(owner: str, upload: Upload, *, is_starting: bool) -> ImageRecord:
         elif _fail(claim, "failure", upload.original_name, error):
             _delete_files(claim.image_id)
         raise
+    if record.image_id != claim.image_id:
+        # With the image item, the stream of the table deletes the files.
+        _give_back(claim)
+        return Outcome(record, is_duplicate=True)
     observability.record_success("form", float(record.time_taken), decoding_seconds, len(upload.content))
-    return record
+    return Outcome(record)
+
+
+def _known(owner: str, idempotency_key: str | None, file: str) -> ImageRecord | None:
+    """Return the image that has this file and prompt. An upload whose key was sent before ends as that one did."""
+    if idempotency_key is not None and claims.image_of(owner, idempotency_key) is not None:
+        return None
+    return records.find_equal(owner, file)
 
 
 def process_claimed(upload: Upload, claim: Claim) -> ImageRecord:
@@ -107,7 +131,10 @@ def _least_sides() -> Sides:
 
 
 def _finish(upload: Upload, picture: Picture, sha256: str, claim: Claim, start: float) -> ImageRecord:
-    """Make thumbnails and caption of a decoded image, and store them with the record."""
+    """Make thumbnails and caption of a decoded image, and store them with the record.
+
+    Return the record, or that of a known image if the upload is to be unique.
+    """
     sizes, extension = _sizes(picture.metadata), picture.format.thumbnail
     thumbnail_keys = {size: keys.thumbnail(claim.image_id, size, extension) for size in sizes}
     caption = _store_files_and_caption(upload, picture, thumbnail_keys, claim)
@@ -126,9 +153,10 @@ def _finish(upload: Upload, picture: Picture, sha256: str, claim: Claim, start: 
         sha256=sha256,
         owner=claim.owner,
     )
-    records.save(claim, record)
-    logger.info("image processed", image_id=claim.image_id, seconds=float(record.time_taken))
-    return record
+    stored = records.save(claim, record, is_unique=upload.is_unique)
+    message = "image processed" if stored is record else "file was stored meanwhile"
+    logger.info(message, image_id=stored.image_id, seconds=float(record.time_taken))
+    return stored
 
 
 def _sizes(metadata: ImageMetadata) -> list[ThumbnailSize]:

@@ -73,14 +73,23 @@ def image_details(found: ImageRecord | UnfinishedImage, details: Collection[Deta
 
 
 def checked_images(
-    image_ids: Sequence[str], found: Mapping[str, ImageRecord | UnfinishedImage], details: Collection[Detail]
+    image_ids: Sequence[str],
+    found: Mapping[str, ImageRecord | UnfinishedImage],
+    known: Mapping[str, str] | None,
+    details: Collection[Detail],
 ) -> "schemas.CheckedImages":
-    """Return the body for the images `found` among these ids. The other ids are missing."""
-    return {
+    """Return the body for the images `found` among these ids. The other ids are missing.
+
+    `known` has the image ids of files by digest, or is None if the client did not ask for files.
+    """
+    body: schemas.CheckedImages = {
         "current_status": "success",
         "content": {image_id: _in_any_state(each, details) for image_id, each in found.items()},
         "missing": [image_id for image_id in image_ids if image_id not in found],
     }
+    if known is not None:
+        body["known"] = dict(known)
+    return body
 
 
 def image_deleted() -> "schemas.ImageDeleted":

@@ -8,7 +8,7 @@ _METHODS = "GET, HEAD, POST, DELETE"
 _REQUEST_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, X-Api-Key, X-Amz-Content-Sha256, X-Amz-Date, X-Amz-Security-Token"
 )
-_EXPOSED_HEADERS = "Location, Retry-After"
+_EXPOSED_HEADERS = "Duplicate-Of, Location, Retry-After"
 _PREFLIGHT_SECONDS = "3600"
 
 

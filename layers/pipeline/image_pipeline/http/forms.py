@@ -22,11 +22,11 @@ _FORM_OVERHEAD = 64 * 1024
 
 
 def upload(event: Event) -> Upload:
-    """Return the file and the prompt of the form, with the Idempotency-Key.
+    """Return the file and the prompt of the form, with the Idempotency-Key and what `?duplicates=` asks.
 
     Raises InvalidRequestError and ImageTooLargeError.
     """
-    idempotency_key = requests.idempotency_key(event)
+    idempotency_key, is_unique = requests.idempotency_key(event), requests.is_unique(event)
     boundary = _boundary(event)
     body = _body(event)
     limit = settings.max_upload_bytes()
@@ -41,7 +41,8 @@ def upload(event: Event) -> Upload:
         raise InvalidRequestError("The uploaded file is empty. Please send a file with content.")
     if len(content) > limit:
         raise _too_large(limit)
-    return Upload(file_names.shown(file), content, idempotency_key, "" if prompt is None else _prompt(prompt))
+    checked_prompt = "" if prompt is None else _prompt(prompt)
+    return Upload(file_names.shown(file), content, idempotency_key, checked_prompt, is_unique)
 
 
 def _boundary(event: Event) -> str:

@@ -36,8 +36,17 @@ class Unfinished:
     body: bodies.Body
 
 
+@dataclass(frozen=True)
+class Duplicate:
+    """The result of an upload whose file is known. The response has Duplicate-Of and status 200."""
+
+    body: bodies.Body
+    image_id: str
+
+
+Result = bodies.Body | Redirect | Unfinished | Duplicate
 Handler = Callable[[Event, deadline.Context], Response]
-Operation = Callable[[Event], bodies.Body | Redirect | Unfinished]
+Operation = Callable[[Event], Result]
 
 
 @dataclass(frozen=True)
@@ -90,8 +99,8 @@ def api_handler(
     """Make a Lambda handler from an operation, and declare its route, such as `GET /api/stats`.
 
     The operation takes an API Gateway event (payload version 1.0). It returns the body of a response with the status
-    `success`, a Redirect or an Unfinished. `raises` are the errors that it may raise besides COMMON_ERRORS.
-    `counts_faults` emits a metric of the version of the function for each fault of ours.
+    `success`, a Redirect, an Unfinished or a Duplicate. `raises` are the errors that it may raise besides
+    COMMON_ERRORS. `counts_faults` emits a metric of the version of the function for each fault of ours.
     """
     method, path = route.split()
 
@@ -127,10 +136,12 @@ def may_be_repeated(status: HTTPStatus) -> bool:
     return status == HTTPStatus.CONFLICT or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-def _success(result: bodies.Body | Redirect | Unfinished, status: HTTPStatus) -> Response:
+def _success(result: Result, status: HTTPStatus) -> Response:
     match result:
         case Redirect(body, url):
             return _response(HTTPStatus.FOUND, body, Location=url)
+        case Duplicate(body, image_id):
+            return _response(HTTPStatus.OK, body, **{"Duplicate-Of": image_id})
         case Unfinished(body):
             return _response(status, body, **{"Retry-After": _RETRY_AFTER_SECONDS})
     return _response(status, result)

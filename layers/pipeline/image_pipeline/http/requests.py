@@ -4,9 +4,10 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from dataclasses import dataclass
+from typing import Any, TypeGuard, get_args
 
-from image_pipeline import thumbnail_sizes
+from image_pipeline import settings, thumbnail_sizes
 from image_pipeline.errors import ImageNotFoundError, InvalidRequestError, InvalidThumbnailSizeError
 from image_pipeline.http import accept, cursors, file_names, prompts
 from image_pipeline.models import Detail, ImageFormat, ThumbnailSize, any_of
@@ -32,9 +33,13 @@ FORM_TYPES = {
     UNKNOWN_TYPE: UNKNOWN_TYPE,
     "": UNKNOWN_TYPE,
 }
-# Longer than a file name and a prompt of the allowed lengths, with all characters escaped, and than MAX_IMAGE_IDS ids.
-_MAX_JSON_BYTES = 10_000
+MAX_DIGESTS = 100
+# Longer than a file name and a prompt of the allowed lengths, with all characters escaped, and than MAX_IMAGE_IDS ids
+# with MAX_DIGESTS digests.
+_MAX_JSON_BYTES = 20_000
 _UPLOAD_HINT = 'Send for example: {"filename": "photo.jpg", "content_type": "image/jpeg"}'
+DIGEST_PATTERN = "[0-9A-Fa-f]{64}"
+_DIGEST_ADVICE = "Please use 64 hexadecimal digits."
 _IDS_HINT = 'Send for example: {"image_ids": ["b480bcff-7fff-45b2-93cf-7a534fe39821"]}'
 # Visible ASCII without quotes. The IETF draft puts quotes around the key; they are not part of it.
 KEY_PATTERN = f'"?([!#-~]{{1,{MAX_KEY_CHARACTERS}}})"?'
@@ -126,6 +131,27 @@ def details(event: Event, *, can_download: bool = False) -> Sequence[Detail]:
     return wanted
 
 
+def is_unique(event: Event) -> bool:
+    """Tell whether `?duplicates=return` asks for the known image of an equal file. Raises InvalidRequestError."""
+    duplicates = _query(event).get("duplicates")
+    if duplicates not in {None, "keep", "return"}:
+        raise InvalidRequestError(
+            "Invalid duplicates. Please use duplicates=return or duplicates=keep, or leave it out."
+        )
+    if duplicates == "return":
+        _require_hashes("duplicates=return")
+    return duplicates == "return"
+
+
+def _require_hashes(asked: str) -> None:
+    """Refuse a question about equal files if the table does not remember files."""
+    if not settings.finds_duplicates():
+        raise InvalidRequestError(
+            f"This API does not know which files it has. Please leave out {asked}, or ask its operator to set the "
+            "parameter Duplicates to find."
+        )
+
+
 def wants_redirect(event: Event, media_type: str) -> bool:
     """Tell whether the client wants the file itself, of this media type, and not a JSON body with its URL.
 
@@ -140,14 +166,21 @@ def wants_redirect(event: Event, media_type: str) -> bool:
     return redirect == "1"
 
 
-def file_to_upload(event: Event) -> tuple[str, str, str]:
-    """Return the file name, the content type of the form and the prompt from the JSON body of a direct upload.
+@dataclass(frozen=True)
+class FileToUpload:
+    """The file of a direct upload. `content_type` is that of the form. `sha256` is None if it is not told."""
 
-    Raises InvalidRequestError.
-    """
+    original_name: str
+    content_type: str
+    prompt: str
+    sha256: str | None
+
+
+def file_to_upload(event: Event) -> FileToUpload:
+    """Return what the JSON body of a direct upload tells about the file. Raises InvalidRequestError."""
     match _json_body(event, _UPLOAD_HINT):
         case {"content_type": str(content_type), **others} if form_type := _form_type(content_type):
-            name, prompt = others.get("filename", ""), others.get("prompt", "")
+            name, prompt, sha256 = others.get("filename", ""), others.get("prompt", ""), others.get("sha256")
         case {"content_type": _}:
             raise InvalidRequestError(f"Invalid content_type. Please use {any_of(CONTENT_TYPES)}.")
         case _:
@@ -156,7 +189,16 @@ def file_to_upload(event: Event) -> tuple[str, str, str]:
         raise InvalidRequestError("Invalid filename. Please use text.")
     if not isinstance(prompt, str):
         raise InvalidRequestError("Invalid prompt. Please use text.")
-    return file_names.cleaned(name), form_type, prompts.checked(prompt)
+    if sha256 is not None:
+        if not _is_digest(sha256):
+            raise InvalidRequestError(f"Invalid sha256. {_DIGEST_ADVICE}")
+        _require_hashes("sha256")
+        sha256 = sha256.lower()
+    return FileToUpload(file_names.cleaned(name), form_type, prompts.checked(prompt), sha256)
+
+
+def _is_digest(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and re.fullmatch(DIGEST_PATTERN, value) is not None
 
 
 def _form_type(content_type: str) -> str | None:
@@ -164,19 +206,40 @@ def _form_type(content_type: str) -> str | None:
     return FORM_TYPES.get(content_type.partition(";")[0].strip().lower())
 
 
-def image_ids(event: Event) -> list[str]:
-    """Return the image ids from the JSON body of a check, in lower case and each once. Raises InvalidRequestError."""
+def images_to_check(event: Event) -> tuple[list[str], list[str] | None]:
+    """Return the image ids and the digests of files from the JSON body of a check, in lower case and each once.
+
+    The digests are None if the client does not ask for files. Raises InvalidRequestError.
+    """
     match _json_body(event, _IDS_HINT):
-        case {"image_ids": [*sent]} if all(isinstance(each, str) for each in sent):
-            wanted = list(dict.fromkeys(each.lower() for each in sent))
-        case {"image_ids": _}:
-            raise InvalidRequestError(f"Invalid image_ids. Please use a list of ids as texts. {_IDS_HINT}")
+        case {"image_ids": sent, "sha256": files}:
+            return _image_ids(sent), _digests(files)
+        case {"image_ids": sent}:
+            return _image_ids(sent), None
+        case {"sha256": files}:
+            return [], _digests(files)
         case _:
             raise InvalidRequestError(f"The field 'image_ids' is missing. {_IDS_HINT}")
+
+
+def _image_ids(sent: object) -> list[str]:
+    if not isinstance(sent, list) or not all(isinstance(each, str) for each in sent):
+        raise InvalidRequestError(f"Invalid image_ids. Please use a list of ids as texts. {_IDS_HINT}")
+    wanted = list(dict.fromkeys(each.lower() for each in sent))
     if not 1 <= len(wanted) <= MAX_IMAGE_IDS:
         raise InvalidRequestError(f"Invalid image_ids. Please use 1 to {MAX_IMAGE_IDS} ids.")
     if not all(keys.is_image_id(each) for each in wanted):
         raise InvalidRequestError(f"Invalid image_ids. Please use UUIDs with hyphens. {_IDS_HINT}")
+    return wanted
+
+
+def _digests(sent: object) -> list[str]:
+    if not isinstance(sent, list) or not all(map(_is_digest, sent)):
+        raise InvalidRequestError(f"Invalid sha256. Please use a list of digests as texts. {_DIGEST_ADVICE}")
+    wanted = list(dict.fromkeys(each.lower() for each in sent))
+    if not 1 <= len(wanted) <= MAX_DIGESTS:
+        raise InvalidRequestError(f"Invalid sha256. Please use 1 to {MAX_DIGESTS} digests.")
+    _require_hashes("sha256")
     return wanted
 
 

@@ -143,13 +143,18 @@ class ImageDetails(TypedDict):
 
 
 class CheckedImages(TypedDict):
-    """The images that exist among the ids of the request, in any state, and the ids that have no image."""
+    """The images that exist among the ids of the request, in any state, and the ids that have no image.
+
+    And, if the request has digests, which of these files are known.
+    """
 
     current_status: Literal["success"]
     content: dict[str, AnyImage]
     """By image id, in the order of the request."""
     missing: list[Uuid]
     """The ids of unknown, deleted and expired images, in the order of the request."""
+    known: NotRequired[dict[str, Uuid]]
+    """The image ids of the known files, by digest. Only if the request has `sha256`."""
 
 
 class ImageDeleted(TypedDict):

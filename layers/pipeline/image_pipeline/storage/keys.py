@@ -16,7 +16,7 @@ LISTING_SHARDS = range(4)
 STATISTICS_SHARDS = range(8)
 _IMAGE = "IMAGE#"
 WORDS = "WORDS#"
-_OF_OWNERS = re.compile("(?:TERM|WORDS|REQUEST|STATS)#(?:([0-9a-f]{32})#)?")
+_OF_OWNERS = re.compile("(?:HASH|TERM|WORDS|REQUEST|STATS)#(?:([0-9a-f]{32})#)?")
 _UPLOADS = "uploads/"
 _ORIGINALS = "originals/"
 
@@ -70,6 +70,11 @@ def words(owner: str, term: str) -> str:
 def request(owner: str, idempotency_key: str) -> ItemKey:
     """Return the key of a request item."""
     return {"pk": f"REQUEST#{_of(owner)}{idempotency_key}", "sk": "REQUEST"}
+
+
+def file_hash(owner: str, file: str) -> ItemKey:
+    """Return the key of the item that names the image whose file and prompt have the digest `file`."""
+    return {"pk": f"HASH#{_of(owner)}{file}", "sk": "HASH"}
 
 
 def statistics(owner: str, shard: int) -> ItemKey:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from image_pipeline import deadline, settings
-from image_pipeline.errors import ATTEMPTS_FAILED, UNEXPECTED, ImageNotFoundError
+from image_pipeline.errors import ATTEMPTS_FAILED, UNEXPECTED, ImageNotFoundError, StorageError
 from image_pipeline.models import (
     SHARED,
     CaptionModel,
@@ -30,8 +30,9 @@ from image_pipeline.models import (
     Statistics,
     ThumbnailSize,
     UnfinishedImage,
+    digest,
 )
-from image_pipeline.storage import claims, clients, keys, table, waits
+from image_pipeline.storage import claims, clients, hashes, keys, table, waits
 from image_pipeline.storage.claims import Claim, Outcome
 from image_pipeline.threads import ThreadPool
 
@@ -55,8 +56,12 @@ class Page:
     end: str | None
 
 
-def save(claim: Claim, record: ImageRecord) -> None:
-    """Store a finished image and count it in one transaction. Raises StorageError unless both are known to be done."""
+def save(claim: Claim, record: ImageRecord, *, is_unique: bool = False) -> ImageRecord:
+    """Store a finished image and count it in one transaction. Return it.
+
+    With `is_unique`, return another image of the owner with the same file and prompt instead, if there is one. Then
+    nothing is stored. Raises StorageError unless all is known to be done.
+    """
     item = {
         "status": "success",
         **_published("ImageProcessed", claim.owner),
@@ -67,7 +72,27 @@ def save(claim: Claim, record: ImageRecord) -> None:
     if days := settings.retention_days():
         item["expires_at"] = int((record.processed_at + timedelta(days=days)).timestamp())
     counts = {"success": 1, "total_processing_time": record.time_taken}
-    _commit(claim, item, counts | {"failure": -1} if claim.has_failed else counts, "success")
+    if claim.has_failed:
+        counts["failure"] = -1
+    if not settings.finds_duplicates():
+        _commit(claim, item, counts, "success")
+        return record
+    gone = None
+    while True:
+        try:
+            _commit(claim, item, counts, "success", [hashes.added(record, item.get("expires_at"), gone)])
+        except StorageError:
+            named = hashes.image_of(claim.owner, record.digest)
+            if named in {None, gone, record.image_id}:
+                raise
+            other = _finished(claim.owner, named)
+            if other is None:
+                gone = named
+                continue
+            if is_unique:
+                return other
+            _commit(claim, item, counts, "success")
+        return record
 
 
 def fail(claim: Claim, outcome: Literal["damaged", "failure"], original_name: str, message: str) -> None:
@@ -120,6 +145,53 @@ def get(owner: str | None, image_id: str) -> ImageRecord:
     if item["status"] != "success":
         raise ImageNotFoundError
     return _from_attributes(item)
+
+
+def find_equal(owner: str, file: str) -> ImageRecord | None:
+    """Return the finished image of an owner with the digest `file` of file and prompt, or None. Raises StorageError."""
+    named = hashes.image_of(owner, file)
+    return None if named is None else _finished(owner, named)
+
+
+def find_known(owner: str, files: Sequence[str]) -> dict[str, str]:
+    """Return the ids of finished images of an owner by digest of file and prompt, in the order of the digests `files`.
+
+    Takes at most 100 digests, each once. Raises StorageError.
+    """
+    named = hashes.images_of(owner, files) if files else {}
+    images = find_all(owner, list(dict.fromkeys(named.values())))
+    return {file: named[file] for file in files if file in named and isinstance(images.get(named[file]), ImageRecord)}
+
+
+def remember(image_id: str) -> None:
+    """Store which file an image has, unless another image with the file is remembered and exists. May be repeated.
+
+    For images from before Duplicates=find. Does nothing if the image is not finished. Raises StorageError.
+    """
+    try:
+        item = _current(None, image_id)
+    except ImageNotFoundError:
+        return
+    if item["status"] != "success":
+        return
+    record = _from_attributes(item)
+    named = hashes.image_of(record.owner, record.digest)
+    if named is not None and _finished(record.owner, named):
+        return
+    # The image may be deleted meanwhile.
+    exists: TransactWriteItemTypeDef = {
+        "ConditionCheck": {
+            "TableName": settings.table_name(),
+            "Key": table.serialize(keys.image(image_id)),
+            "ConditionExpression": "attempt = :attempt",
+            "ExpressionAttributeValues": table.serialize({":attempt": item["attempt"]}),
+        }
+    }
+    expiry = item.get("expires_at")
+    table.write(
+        [exists, hashes.added(record, expiry, named)],
+        lambda: hashes.image_of(record.owner, record.digest) == image_id,
+    )
 
 
 def find(owner: str | None, image_id: str) -> ImageRecord | UnfinishedImage:
@@ -195,12 +267,12 @@ def delete(owner: str, image_id: str) -> None:
     and when this item expires. Both times the files of the image are deleted, so none that a late attempt has stored
     is left.
     """
-    _current(owner, image_id)
-    bury(owner, image_id)
+    bury(owner, _current(owner, image_id))
 
 
-def bury(owner: str, image_id: str) -> None:
-    """Delete an image as `delete` does, even one that has expired and that DynamoDB has not removed yet."""
+def bury(owner: str, item: table.Item) -> None:
+    """Delete the image of an item as `delete` does, even one that has expired but that DynamoDB has not removed yet."""
+    image_id = keys.image_id(item["pk"])
     key = keys.image(image_id)
     expiry = time.time() + claims.UNFINISHED_RETENTION.total_seconds()
     deleted = {
@@ -211,14 +283,18 @@ def bury(owner: str, image_id: str) -> None:
         "expires_at": int(expiry),
     }
     is_owned = "#owner = :owner OR attribute_not_exists(#owner)" if owner == SHARED else "#owner = :owner"
-    refusing = table.put(
-        deleted,
+    condition: Any = {
         # Somebody may have assigned the image to another owner meanwhile.
-        ConditionExpression=f"attribute_exists(pk) AND #status <> :deleted AND ({is_owned})",
-        ExpressionAttributeNames={"#status": "status", "#owner": "owner"},
-        ExpressionAttributeValues=table.serialize({":deleted": "deleted", ":owner": owner}),
-    )
-    if refusing is not None:
+        "ConditionExpression": f"attribute_exists(pk) AND #status <> :deleted AND ({is_owned})",
+        "ExpressionAttributeNames": {"#status": "status", "#owner": "owner"},
+        "ExpressionAttributeValues": table.serialize({":deleted": "deleted", ":owner": owner}),
+    }
+    if settings.finds_duplicates() and item["status"] == "success":
+        file = digest(item["sha256"], item.get("caption_prompt", ""))
+        if hashes.image_of(owner, file) == image_id:
+            _delete_with_hash(owner, image_id, file, deleted, condition)
+            return
+    if table.put(deleted, **condition) is not None:
         raise ImageNotFoundError
 
 
@@ -284,8 +360,34 @@ def _in_its_state(item: table.Item) -> ImageRecord | UnfinishedImage:
     return UnfinishedImage(keys.image_id(item["pk"]), name, error, is_temporary=claims.is_temporary_failure(item))
 
 
-def _commit(claim: Claim, item: Mapping[str, Any], counts: Mapping[str, Any], outcome: Outcome) -> None:
-    """Write the image item, add `counts` to a statistics item and settle the claim, in one transaction."""
+def _finished(owner: str, image_id: str) -> ImageRecord | None:
+    try:
+        return get(owner, image_id)
+    except ImageNotFoundError:
+        return None
+
+
+def _delete_with_hash(owner: str, image_id: str, file: str, deleted: table.Item, condition: Any) -> None:  # noqa: ANN401 - of boto3
+    """Put the item of a deleted image and remove its hash, in one transaction."""
+    put: Any = {"TableName": settings.table_name(), "Item": table.serialize(deleted), **condition}
+    try:
+        table.write(
+            [{"Put": put}, hashes.removed(owner, file, image_id)], lambda: table.find(keys.image(image_id)) == deleted
+        )
+    except StorageError:
+        # Somebody else may have deleted the image.
+        _current(owner, image_id)
+        raise
+
+
+def _commit(
+    claim: Claim,
+    item: Mapping[str, Any],
+    counts: Mapping[str, Any],
+    outcome: Outcome,
+    others: "Sequence[TransactWriteItemTypeDef]" = (),
+) -> None:
+    """Write the image item and `others`, add `counts` to a statistics item and settle the claim, in one transaction."""
     condition = "attempt = :attempt AND #status = :status"
     if not claim.is_reserved:
         # A failed attempt may have no image item. A deleted image has one, so it does not come back.
@@ -301,7 +403,7 @@ def _commit(claim: Claim, item: Mapping[str, Any], counts: Mapping[str, Any], ou
             ),
         }
     }
-    writes = [image, *count(claim.owner, counts), *claims.settle(claim, outcome)]
+    writes = [image, *count(claim.owner, counts), *claims.settle(claim, outcome), *others]
     table.write(writes, lambda: _is_stored(claim, item["status"], is_temporary=False))
 
 
