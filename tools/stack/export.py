@@ -124,15 +124,24 @@ def _export(item: table.Item, folder: Path, written: Records) -> Ended:
     """Write the record and the files of an image. Raises FailedError, OSError and the errors of botocore."""
     if not records.exists(item):
         return LeftOut("deleted or expired images")
+    missing = _fetch_all(item, folder)
     image_id = keys.image_id(item["pk"])
+    if missing or item["status"] != "success":
+        now = deployed.patiently(table.find, keys.image(image_id))
+        if now is None or not records.exists(now):
+            return _GONE
+        # It was finished meanwhile, and its other files came before that.
+        if now["status"] != item["status"]:
+            item, missing = now, _fetch_all(now, folder)
     written.add({"image_id": image_id, **_described(item)})
-    missing = [each.path.name for each in _files(item, folder) if not deployed.patiently(_fetch, each)]
-    if not missing:
-        return _EXPORTED
-    now = deployed.patiently(table.find, keys.image(image_id))
-    if now is None or not records.exists(now):
-        return _GONE
-    raise FailedError(f"the bucket lacks its {' and '.join(missing)}")
+    if missing:
+        raise FailedError(f"the bucket lacks its {' and '.join(missing)}")
+    return _EXPORTED
+
+
+def _fetch_all(item: table.Item, folder: Path) -> list[str]:
+    """Write the files of an image. Return the names of those that are missing."""
+    return [each.path.name for each in _files(item, folder) if not deployed.patiently(_fetch, each)]
 
 
 def _files(item: table.Item, folder: Path) -> list[StoredFile]:

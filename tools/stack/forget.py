@@ -108,7 +108,12 @@ def _bury(owner: str, item: table.Item) -> None:
 
 
 def _delete_items(items: Sequence[table.Item]) -> list[tuple[str, Ended]]:
-    deployed.patiently(table.write_batch, [], [{"pk": item["pk"], "sk": item["sk"]} for item in items])
+    """Delete items that are not images. An inventory may belong to another owner by now, so the index settles it."""
+    for item in items:
+        if item["sk"] == keys.inventory("")["sk"]:
+            deployed.patiently(search_index.update, keys.image_id(item["pk"]))
+    others = [{"pk": item["pk"], "sk": item["sk"]} for item in items if item["sk"] != keys.inventory("")["sk"]]
+    deployed.patiently(table.write_batch, [], others)
     return [(_name(item), _OTHERS) for item in items]
 
 

@@ -54,6 +54,8 @@ def _rebuild(item: table.Item) -> list[tuple[str, Ended]]:
     lacking = deployed.patiently(_lacking, image_id)
     if not deployed.patiently(search_index.update, image_id, rebuild=True):
         return [(image_id, _GONE)]
+    # If make assign has moved the image meanwhile, the follower of the stream may have been faster.
+    deployed.patiently(search_index.update, image_id)
     if settings.finds_duplicates():
         deployed.patiently(records.remember, image_id)
     return [(image_id, _INDEXED), (image_id, _COMPLETED)] if lacking else [(image_id, _INDEXED)]
