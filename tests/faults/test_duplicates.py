@@ -14,7 +14,7 @@ from PIL import Image
 from functions.delete_image import app as delete_image
 from functions.follow_images import app as follow_images
 from functions.upload_image import app as upload_image
-from image_pipeline.models import SHARED, ThumbnailSize
+from image_pipeline.models import SHARED, STANDARD_SIZES
 from image_pipeline.storage import hashes, records, table
 from image_pipeline.storage import keys as names
 from image_pipeline.threads import ThreadPool
@@ -200,4 +200,4 @@ def test_eight_equal_uploads_at_once_are_one_image(pipeline: Pipeline, monkeypat
     assert sorted(response["headers"].get("Duplicate-Of", "") for response in responses) == ["", *[image_id] * 7]
     assert records.statistics(SHARED).success == len(images(content)) == 1
     pipeline.check()
-    assert len(keys()) == 8 * len(ThumbnailSize)
+    assert len(keys()) == 8 * len(STANDARD_SIZES)

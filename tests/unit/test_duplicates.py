@@ -4,6 +4,7 @@ import json
 import time
 from collections import Counter
 from dataclasses import replace
+from decimal import Decimal
 from hashlib import sha256
 from threading import Barrier
 from typing import Any
@@ -18,7 +19,7 @@ from functions.create_upload import app as create_upload
 from functions.delete_image import app as delete_image
 from functions.upload_image import app
 from image_pipeline import settings
-from image_pipeline.models import SHARED, ThumbnailSize
+from image_pipeline.models import SHARED, STANDARD_SIZES, CaptionModel
 from image_pipeline.storage import claims, clients, keys, records, table
 from image_pipeline.threads import ThreadPool
 from image_processing.captions import Captioner
@@ -240,6 +241,39 @@ def test_of_two_deletions_at_once_one_finds_nothing(monkeypatch: pytest.MonkeyPa
     assert delete(image_id) == 404
 
 
+def test_an_image_that_is_remembered_while_it_is_deleted_leaves_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("DUPLICATES", "keep")
+        before = upload(scene_png(), None)[0]
+    write = table.write
+
+    def remembered_first(*arguments: Any) -> None:
+        monkeypatch.setattr(table, "write", write)
+        records.remember(before)
+        assert list(hashes().values()) == [before]
+        write(*arguments)
+
+    monkeypatch.setattr(table, "write", remembered_first)
+    records.delete(SHARED, before)
+    assert hashes() == {}
+
+
+def test_an_item_that_does_not_name_its_file_can_be_deleted() -> None:
+    image_id, _ = upload(scene_png())
+    table.update(keys.image(image_id), "REMOVE sha256")
+    assert delete(image_id) == 200
+
+
+def test_a_new_caption_keeps_its_file_known() -> None:
+    image_id, _ = upload(scene_png())
+    record = records.get(SHARED, image_id)
+    records.replace_caption(record, "another caption", Decimal("0.5"), CaptionModel("other", "1", "fp32"))
+    known = records.find_equal(SHARED, record.digest)
+    assert known is not None
+    assert (known.image_id, known.caption) == (image_id, "another caption")
+    assert upload(scene_png()) == (image_id, image_id)
+
+
 def test_a_failed_upload_has_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     assert post(scene_png()[:100], "return")["statusCode"] == 400
     monkeypatch.delenv("MAX_CAPTION_TOKENS")
@@ -263,7 +297,7 @@ def test_the_files_of_an_upload_that_came_second_go_with_its_item(monkeypatch: p
     event = load_event("follow_images_removed")
     event["Records"][0]["dynamodb"]["Keys"] = table.serialize(keys.image(left))
     call("FollowImagesFunction", event)
-    assert len(bucket_keys()) == len(ThumbnailSize)
+    assert len(bucket_keys()) == len(STANDARD_SIZES)
 
 
 def test_a_direct_upload_is_remembered_and_never_given_up() -> None:

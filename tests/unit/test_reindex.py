@@ -27,7 +27,7 @@ from image_pipeline.storage import (
 from tests.deployed_stack import STACK, all_bodies, bodies, error, failing, instead
 from tests.stored import table_items
 from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
-from tools.stack import deployed, reindex
+from tools.stack import assign, deployed, reindex
 
 pytestmark = pytest.mark.usefixtures("stack")
 
@@ -145,6 +145,7 @@ def test_a_known_file_keeps_its_image_and_a_hash_without_one_gets_another(monkey
     assert reindex.main([STACK]) == 0
     assert [item["image_id"] for item in table_items("HASH#")] == [first.image_id]
     # Without the setting, the deletion leaves the hash.
+    monkeypatch.setenv("DUPLICATES", "keep")
     records.delete(SHARED, first.image_id)
     assert [item["image_id"] for item in table_items("HASH#")] == [first.image_id]
     assert reindex.main([STACK]) == 0
@@ -165,6 +166,24 @@ def test_an_image_that_is_deleted_at_the_same_time_is_not_remembered(monkeypatch
         records.remember(record.image_id)
     records.remember(record.image_id)
     assert table_items("HASH#") == []
+
+
+def test_an_image_that_moves_at_the_same_time_is_not_remembered_for_its_old_owner() -> None:
+    store_sample(record := sample_image())
+    write = table.write
+
+    with pytest.MonkeyPatch.context() as patch:
+
+        def moved_first(*arguments: Any) -> None:
+            patch.setattr(table, "write", write)
+            assign.move(record.image_id, SHARED, "b" * 32)
+            write(*arguments)
+
+        patch.setattr(table, "write", moved_first)
+        with pytest.raises(StorageError):
+            records.remember(record.image_id)
+    records.remember(record.image_id)
+    assert [item["pk"] for item in table_items("HASH#")] == [f"HASH#{'b' * 32}#{record.sha256}"]
 
 
 def spoil(image_id: str) -> None:

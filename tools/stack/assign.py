@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from image_pipeline import settings
-from image_pipeline.models import SHARED, digest
+from image_pipeline.models import SHARED
 from image_pipeline.storage import hashes, keys, records, table
 from tools.stack import command, deployed, refusals, whose
 from tools.stack.tally import Ended, FailedError, LeftOut, Tally
@@ -84,18 +84,10 @@ def move(image_id: str, old: str, new: str) -> Ended:
     counts = _counts(item)
     lowered = records.count(old, {name: -value for name, value in counts.items()})
     writes = [_update(image_id, item, old, new), *lowered, *records.count(new, counts)]
-    if settings.finds_duplicates() and item["status"] == "success":
-        writes += _forgotten(old, item)
-    table.write(writes, is_moved)
     if settings.finds_duplicates():
-        records.remember(image_id)
+        writes += hashes.removed(old, item) + records.remembered(new, item)
+    table.write(writes, is_moved)
     return _MOVED
-
-
-def _forgotten(old: str, item: table.Item) -> "list[TransactWriteItemTypeDef]":
-    """Return the write after which the file of an image is unknown to its owner, if it is known as this image."""
-    file, image_id = digest(item["sha256"], item.get("caption_prompt", "")), keys.image_id(item["pk"])
-    return [hashes.removed(old, file, image_id)] if hashes.image_of(old, file) == image_id else []
 
 
 def _is_being_processed(item: table.Item) -> bool:

@@ -39,7 +39,7 @@ MAX_DIGESTS = 100
 _MAX_JSON_BYTES = 20_000
 _UPLOAD_HINT = 'Send for example: {"filename": "photo.jpg", "content_type": "image/jpeg"}'
 DIGEST_PATTERN = "[0-9A-Fa-f]{64}"
-_DIGEST_ADVICE = "Please use 64 hexadecimal digits."
+_DIGEST_HINT = "Please use 64 hexadecimal digits."
 _IDS_HINT = 'Send for example: {"image_ids": ["b480bcff-7fff-45b2-93cf-7a534fe39821"]}'
 # Visible ASCII without quotes. The IETF draft puts quotes around the key; they are not part of it.
 KEY_PATTERN = f'"?([!#-~]{{1,{MAX_KEY_CHARACTERS}}})"?'
@@ -191,7 +191,7 @@ def file_to_upload(event: Event) -> FileToUpload:
         raise InvalidRequestError("Invalid prompt. Please use text.")
     if sha256 is not None:
         if not _is_digest(sha256):
-            raise InvalidRequestError(f"Invalid sha256. {_DIGEST_ADVICE}")
+            raise InvalidRequestError(f"Invalid sha256. {_DIGEST_HINT}")
         _require_hashes("sha256")
         sha256 = sha256.lower()
     return FileToUpload(file_names.cleaned(name), form_type, prompts.checked(prompt), sha256)
@@ -235,7 +235,7 @@ def _image_ids(sent: object) -> list[str]:
 
 def _digests(sent: object) -> list[str]:
     if not isinstance(sent, list) or not all(map(_is_digest, sent)):
-        raise InvalidRequestError(f"Invalid sha256. Please use a list of digests as texts. {_DIGEST_ADVICE}")
+        raise InvalidRequestError(f"Invalid sha256. Please use a list of digests as texts. {_DIGEST_HINT}")
     wanted = list(dict.fromkeys(each.lower() for each in sent))
     if not 1 <= len(wanted) <= MAX_DIGESTS:
         raise InvalidRequestError(f"Invalid sha256. Please use 1 to {MAX_DIGESTS} digests.")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from image_pipeline import settings
-from image_pipeline.models import ImageRecord
+from image_pipeline.models import digest
 from image_pipeline.storage import keys, table
 
 if TYPE_CHECKING:
@@ -30,26 +30,40 @@ def images_of(owner: str, files: Sequence[str]) -> dict[str, str]:
     return {by_key[item["pk"]]: item["image_id"] for item in items}
 
 
-def added(record: ImageRecord, expires_at: int | None, gone: str | None) -> "TransactWriteItemTypeDef":
+def file_of(item: table.Item) -> str | None:
+    """Return the digest of file and prompt of a finished image by its item. Other items have none."""
+    if item["status"] != "success" or "sha256" not in item:
+        return None
+    return digest(item["sha256"], item.get("caption_prompt", ""))
+
+
+def added(owner: str, file: str, image_id: str, expires_at: int | None, gone: str | None) -> "TransactWriteItemTypeDef":
     """Return the write that names an image. It fails if the item names another image, unless that is `gone`."""
-    item: table.Item = {**keys.file_hash(record.owner, record.digest), "image_id": record.image_id}
+    item: table.Item = {**keys.file_hash(owner, file), "image_id": image_id}
     if expires_at is not None:
         item["expires_at"] = expires_at
     put: PutTypeDef = {
         "TableName": settings.table_name(),
         "Item": table.serialize(item),
         "ConditionExpression": "attribute_not_exists(pk) OR image_id IN (:image_id, :gone)",
-        "ExpressionAttributeValues": table.serialize({":image_id": record.image_id, ":gone": gone or ""}),
+        "ExpressionAttributeValues": table.serialize({":image_id": image_id, ":gone": gone or ""}),
     }
     return {"Put": put}
 
 
-def removed(owner: str, file: str, image_id: str) -> "TransactWriteItemTypeDef":
-    """Return the write that removes the item of an image. It fails if the item names another image."""
+def removed(owner: str, item: table.Item) -> "list[TransactWriteItemTypeDef]":
+    """Return the write after which no item of an owner names the image with this image item.
+
+    There is none if the item names another image. The write fails if that changes. Raises StorageError.
+    """
+    file, image_id = file_of(item), keys.image_id(item["pk"])
+    # Something may name the image until the transaction, so an item that does not exist yet is removed too.
+    if file is None or image_of(owner, file) not in {None, image_id}:
+        return []
     delete: DeleteTypeDef = {
         "TableName": settings.table_name(),
         "Key": table.serialize(keys.file_hash(owner, file)),
         "ConditionExpression": "attribute_not_exists(pk) OR image_id = :image_id",
         "ExpressionAttributeValues": table.serialize({":image_id": image_id}),
     }
-    return {"Delete": delete}
+    return [{"Delete": delete}]

@@ -30,7 +30,6 @@ from image_pipeline.models import (
     Statistics,
     ThumbnailSize,
     UnfinishedImage,
-    digest,
 )
 from image_pipeline.storage import claims, clients, hashes, keys, table, waits
 from image_pipeline.storage.claims import Claim, Outcome
@@ -80,7 +79,8 @@ def save(claim: Claim, record: ImageRecord, *, is_unique: bool = False) -> Image
     gone = None
     while True:
         try:
-            _commit(claim, item, counts, "success", [hashes.added(record, item.get("expires_at"), gone)])
+            added = hashes.added(claim.owner, record.digest, record.image_id, item.get("expires_at"), gone)
+            _commit(claim, item, counts, "success", [added])
         except StorageError:
             named = hashes.image_of(claim.owner, record.digest)
             if named in {None, gone, record.image_id}:
@@ -168,30 +168,39 @@ def remember(image_id: str) -> None:
 
     For images from before Duplicates=find. Does nothing if the image is not finished. Raises StorageError.
     """
-    try:
-        item = _current(None, image_id)
-    except ImageNotFoundError:
+    item = table.find(keys.image(image_id))
+    if item is None or not exists(item):
         return
-    if item["status"] != "success":
+    # Items of older versions have no owner.
+    owner = item.get("owner", SHARED)
+    writes = remembered(owner, item)
+    if not writes:
         return
-    record = _from_attributes(item)
-    named = hashes.image_of(record.owner, record.digest)
-    if named is not None and _finished(record.owner, named):
-        return
-    # The image may be deleted meanwhile.
-    exists: TransactWriteItemTypeDef = {
+    # The image may be deleted or get another owner meanwhile.
+    unchanged: TransactWriteItemTypeDef = {
         "ConditionCheck": {
             "TableName": settings.table_name(),
             "Key": table.serialize(keys.image(image_id)),
-            "ConditionExpression": "attempt = :attempt",
-            "ExpressionAttributeValues": table.serialize({":attempt": item["attempt"]}),
+            "ConditionExpression": f"attempt = :attempt AND {_is_owned(owner)}",
+            "ExpressionAttributeNames": {"#owner": "owner"},
+            "ExpressionAttributeValues": table.serialize({":attempt": item["attempt"], ":owner": owner}),
         }
     }
-    expiry = item.get("expires_at")
-    table.write(
-        [exists, hashes.added(record, expiry, named)],
-        lambda: hashes.image_of(record.owner, record.digest) == image_id,
-    )
+    table.write([unchanged, *writes], lambda: not remembered(owner, item))
+
+
+def remembered(owner: str, item: table.Item) -> "list[TransactWriteItemTypeDef]":
+    """Return the write after which an owner has the file of the image with this item.
+
+    There is none if the image is not finished, or if the file is known. Raises StorageError.
+    """
+    file = hashes.file_of(item)
+    if file is None:
+        return []
+    named = hashes.image_of(owner, file)
+    if named is not None and _finished(owner, named):
+        return []
+    return [hashes.added(owner, file, keys.image_id(item["pk"]), item.get("expires_at"), named)]
 
 
 def find(owner: str | None, image_id: str) -> ImageRecord | UnfinishedImage:
@@ -282,19 +291,15 @@ def bury(owner: str, item: table.Item) -> None:
         "attempt": str(uuid4()),
         "expires_at": int(expiry),
     }
-    is_owned = "#owner = :owner OR attribute_not_exists(#owner)" if owner == SHARED else "#owner = :owner"
     condition: Any = {
         # Somebody may have assigned the image to another owner meanwhile.
-        "ConditionExpression": f"attribute_exists(pk) AND #status <> :deleted AND ({is_owned})",
+        "ConditionExpression": f"attribute_exists(pk) AND #status <> :deleted AND {_is_owned(owner)}",
         "ExpressionAttributeNames": {"#status": "status", "#owner": "owner"},
         "ExpressionAttributeValues": table.serialize({":deleted": "deleted", ":owner": owner}),
     }
-    if settings.finds_duplicates() and item["status"] == "success":
-        file = digest(item["sha256"], item.get("caption_prompt", ""))
-        if hashes.image_of(owner, file) == image_id:
-            _delete_with_hash(owner, image_id, file, deleted, condition)
-            return
-    if table.put(deleted, **condition) is not None:
+    if settings.finds_duplicates() and (hash_removed := hashes.removed(owner, item)):
+        _put_deleted(owner, deleted, condition, hash_removed)
+    elif table.put(deleted, **condition) is not None:
         raise ImageNotFoundError
 
 
@@ -367,17 +372,27 @@ def _finished(owner: str, image_id: str) -> ImageRecord | None:
         return None
 
 
-def _delete_with_hash(owner: str, image_id: str, file: str, deleted: table.Item, condition: Any) -> None:  # noqa: ANN401 - of boto3
-    """Put the item of a deleted image and remove its hash, in one transaction."""
-    put: Any = {"TableName": settings.table_name(), "Item": table.serialize(deleted), **condition}
+def _put_deleted(
+    owner: str,
+    deleted: table.Item,
+    condition: Any,  # noqa: ANN401 - arguments of boto3
+    others: "Sequence[TransactWriteItemTypeDef]",
+) -> None:
+    """Put the item of a deleted image with other writes, in one transaction."""
+    key, name = {"pk": deleted["pk"], "sk": deleted["sk"]}, settings.table_name()
+    put: Any = {"TableName": name, "Item": table.serialize(deleted), **condition}
     try:
-        table.write(
-            [{"Put": put}, hashes.removed(owner, file, image_id)], lambda: table.find(keys.image(image_id)) == deleted
-        )
+        table.write([{"Put": put}, *others], lambda: table.find(key) == deleted)
     except StorageError:
-        # Somebody else may have deleted the image.
-        _current(owner, image_id)
+        stored = table.find(key)
+        if stored is None or stored["status"] == "deleted" or not _belongs(stored, owner):
+            raise ImageNotFoundError from None
         raise
+
+
+def _is_owned(owner: str) -> str:
+    """Return the condition that an image item has the owner `:owner`. Shared items of older versions have none."""
+    return "(#owner = :owner OR attribute_not_exists(#owner))" if owner == SHARED else "#owner = :owner"
 
 
 def _commit(
