@@ -56,6 +56,14 @@ def stack(aws: None, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:  # noqa
 
 
 @pytest.fixture
+def finding_stack(stack: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - needed first
+    """The stack has Duplicates=find."""
+    parameters = deployed.parameters(STACK) | {"Duplicates": "find"}
+    monkeypatch.setattr(deployed, "parameters", lambda _: parameters)
+    monkeypatch.setenv("DUPLICATES", "find")
+
+
+@pytest.fixture
 def new_stack_clients(stack: dict[str, str], new_clients: None) -> Iterator[None]:  # noqa: ARG001 - needed first
     """Make new AWS clients, for a test that changes their settings."""
     deployed.forget_clients()

@@ -7,7 +7,7 @@ import pytest
 
 from image_pipeline.observability import logger
 from image_processing.captions import Captioner
-from tests.deployed_stack import new_stack_clients, stack
+from tests.deployed_stack import finding_stack, new_stack_clients, stack
 from tests.in_process import (
     aws,
     new_clients,
@@ -23,6 +23,7 @@ from tests.transformed import core
 
 __all__ = [
     "aws",
+    "finding_stack",
     "issuer",
     "new_clients",
     "new_stack_clients",

@@ -29,8 +29,8 @@ OLD, NEW = (owners.digest("API_KEY", key_id) for key_id in KEY_IDS)
 TO_NEW = (STACK, f"--from={KEY_IDS[0]}", f"--to={KEY_IDS[1]}", "--yes")
 
 
-def finished(owner: str = OLD, minutes: int = 0) -> str:
-    record = replace(sample_image(minutes=minutes), owner=owner)
+def finished(owner: str = OLD, minutes: int = 0, sha256: str = "0" * 64) -> str:
+    record = replace(sample_image(minutes=minutes), owner=owner, sha256=sha256)
     store_sample(record)
     search_index.update(record.image_id)
     return record.image_id
@@ -59,6 +59,11 @@ def follow_the_stream() -> None:
     for item in table_items("IMAGE#"):
         if item["sk"] == "IMAGE":
             search_index.update(keys.image_id(item["pk"]))
+
+
+def hashes() -> dict[str, tuple[str, int | None]]:
+    """Return the image ids and expiries of the stored hashes, by partition key."""
+    return {item["pk"]: (item["image_id"], item.get("expires_at")) for item in table_items("HASH#")}
 
 
 def all_counts() -> tuple[Statistics, Statistics]:
@@ -184,6 +189,67 @@ def test_a_command_that_dies_can_be_repeated_and_counts_nothing_twice(at: int, h
     gone, now = all_counts()
     assert gone == Statistics(0, 0, Decimal(0))
     assert now == before
+
+
+@pytest.mark.usefixtures("finding_stack")
+def test_the_files_of_images_move_with_them() -> None:
+    plain, prompted = sample_image(), replace(sample_image(), caption_prompt="a large")
+    for record in (plain, prompted):
+        store_sample(replace(record, owner=OLD))
+    # The file of the second image is known as the first one, and the new owner has another file already.
+    finished(minutes=1)
+    known = replace(sample_image(), owner=NEW, sha256="f" * 64)
+    for record in (known, replace(known, image_id=str(uuid4()), owner=OLD)):
+        store_sample(record)
+    expiry = int(time.time()) + 60
+    item = table.find(keys.image(prompted.image_id)) or {}
+    table.write_batch([item | {"expires_at": expiry}])
+    assert assign.main(TO_NEW) == 0
+    assert hashes() == {
+        keys.file_hash(NEW, known.digest)["pk"]: (known.image_id, None),
+        keys.file_hash(NEW, prompted.digest)["pk"]: (prompted.image_id, expiry),
+        keys.file_hash(NEW, plain.digest)["pk"]: (records.find_known(NEW, [plain.digest])[plain.digest], None),
+    }
+
+
+@pytest.mark.usefixtures("finding_stack")
+@pytest.mark.parametrize("has_effect", [False, True])
+@pytest.mark.parametrize("at", range(2, 15, 3))
+def test_a_command_that_dies_loses_no_file(at: int, has_effect: bool) -> None:  # noqa: FBT001
+    """From a call on, which may still take effect, nothing reaches AWS any more."""
+    stored = {f"{number:064}": finished(sha256=f"{number:064}") for number in range(4)}
+    calls = itertools.count(1)
+
+    def answer(call: Call, operation: str, arguments: dict[str, Any]) -> Any:
+        number = next(calls)
+        response = call(operation, arguments) if number < at + has_effect else None
+        if number >= at:
+            raise EndpointConnectionError(endpoint_url="https://dynamodb.example")
+        return response
+
+    with instead(answer):
+        assert assign.main(TO_NEW) == 1
+    assert records.find_known(OLD, [*stored]) | records.find_known(NEW, [*stored]) == stored
+    assert len(hashes()) == len(stored)
+    assert assign.main(TO_NEW) == 0
+    assert records.find_known(NEW, [*stored]) == stored
+    assert len(hashes()) == len(stored)
+
+
+@pytest.mark.usefixtures("finding_stack")
+def test_a_file_that_the_new_owner_uploads_meanwhile_stays_known() -> None:
+    image_id = finished()
+    uploaded = list[str]()
+
+    def upload(operation: str, _: dict[str, Any]) -> None:
+        if operation == "TransactWriteItems" and not uploaded:
+            uploaded.append("")
+            uploaded[0] = finished(NEW)
+
+    with failing(upload):
+        assert assign.main(TO_NEW) == 0
+    assert sorted(listed(NEW)) == sorted([image_id, *uploaded])
+    assert hashes() == {keys.file_hash(NEW, "0" * 64)["pk"]: (uploaded[0], None)}
 
 
 def test_commands_at_the_same_time_count_nothing_twice() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,8 +20,11 @@ from image_pipeline.http import owners
 from image_pipeline.models import SHARED
 from image_pipeline.storage import claims, clients, keys, records, table
 from tests.deployed_stack import STACK, Call, error, failing, instead
+from tests.events import load_event
+from tests.permissions import call
 from tests.pictures import scene_png
 from tests.stored import bucket_keys, table_items
+from tools.local.sample_images import IMAGE_ID
 from tools.stack import backfill, deployed
 
 pytestmark = pytest.mark.usefixtures("stack")
@@ -485,6 +489,21 @@ def test_images_get_the_owner_that_is_named() -> None:
     assert found.keys() == {SHARED, digest}
     assert waiting() == {keys.uploaded_file(image_id) for image_id in found.values()}
     assert claims.take(found[digest])[0].owner == digest
+
+
+@pytest.mark.usefixtures("finding_stack")
+def test_the_files_of_queued_images_become_known() -> None:
+    put("a.jpg")
+    digest = owners.digest("API_KEY", "abcdefghij")
+    assert run("--owner=abcdefghij") == 0
+    (item,) = table_items("IMAGE#")
+    assert table_items("HASH#") == []
+    event = load_event("process_upload")
+    event["Records"][0]["body"] = event["Records"][0]["body"].replace(IMAGE_ID, keys.image_id(item["pk"]))
+    assert call("ProcessUploadFunction", event) == {"batchItemFailures": []}
+    assert records.find_known(digest, [sha256(scene_png()).hexdigest()]) == {
+        sha256(scene_png()).hexdigest(): keys.image_id(item["pk"])
+    }
 
 
 @pytest.mark.parametrize("option", [(), ("--dry-run",)])

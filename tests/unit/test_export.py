@@ -158,6 +158,26 @@ def test_an_image_that_is_deleted_meanwhile_is_no_failure(tmp_path: Path, capsys
     assert "0 images are exported, 1 were deleted meanwhile" in capsys.readouterr().out
 
 
+def test_an_image_that_is_finished_meanwhile_is_whole(tmp_path: Path) -> None:
+    claims.request(OWNER, image_id := str(uuid4()), "b.jpg")
+    clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(image_id), Body=b"not processed")
+    calls = itertools.count()
+
+    def finish(operation: str, _: dict[str, Any]) -> None:
+        if operation == "GetObject" and next(calls) == 0:
+            claim, *_others = claims.take(image_id)
+            record = replace(sample_image(image_id), owner=OWNER)
+            for size, key in record.thumbnails.items():
+                thumbnail_store.put(key, f"{image_id} {size}".encode())
+            records.save(claim, record)
+            file_store.delete(image_id)
+
+    with failing(finish):
+        assert run(tmp_path) == 0
+    assert lines(tmp_path)[image_id]["status"] == rows(tmp_path)[image_id]["status"] == "success"
+    assert files(tmp_path).keys() == {f"{image_id}/small.jpg", f"{image_id}/medium.jpg"}
+
+
 def test_a_folder_of_another_owner_stays_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     finished()
     assert run(tmp_path) == 0

@@ -14,11 +14,21 @@ from image_pipeline import settings
 from image_pipeline.errors import StorageError
 from image_pipeline.http import owners
 from image_pipeline.models import SHARED
-from image_pipeline.storage import claims, clients, file_store, keys, records, search_index, table, thumbnail_store
+from image_pipeline.storage import (
+    claims,
+    clients,
+    file_store,
+    keys,
+    records,
+    search_index,
+    table,
+    terms,
+    thumbnail_store,
+)
 from tests.deployed_stack import STACK, Call, all_bodies, failing, instead
 from tests.stored import bucket_keys, table_items
 from tools.local.sample_images import sample_image, store_sample
-from tools.stack import deployed, forget, stream_failures
+from tools.stack import assign, deployed, forget, stream_failures
 
 KEY_ID = "aaaaaaaaaa"
 OWNER = owners.digest("API_KEY", KEY_ID)
@@ -126,6 +136,34 @@ def test_a_command_that_dies_can_be_repeated(at: int, has_effect: bool) -> None:
     assert buckets == [[], []]
 
 
+@pytest.mark.usefixtures("finding_stack")
+@pytest.mark.parametrize("owner", [OWNER, SHARED])
+def test_no_file_of_an_owner_stays_known(owner: str) -> None:
+    for each in (OWNER, OTHER, SHARED):
+        for _ in range(2):
+            finished(each)
+    # What is left of an image that was deleted while the parameter was keep.
+    table.write_batch([{**keys.file_hash(owner, "f" * 64), "image_id": str(uuid4())}])
+    assert forget.main([STACK, f"--owner={KEY_ID if owner else ''}", "--yes"]) == 0
+    assert {keys.owner(item) for item in table_items("HASH#")} == {OWNER, OTHER, SHARED} - {owner}
+    assert len(table_items("HASH#")) == 2
+
+
+@pytest.mark.usefixtures("finding_stack")
+def test_an_expired_image_whose_deletion_fails_once_is_forgotten() -> None:
+    image_id = finished(OWNER)
+    table.write_batch([(table.find(keys.image(image_id)) or {}) | {"expires_at": int(time.time()) - 10}])
+    calls = itertools.count()
+
+    def fail(operation: str, _: dict[str, Any]) -> BaseException | None:
+        is_first = operation == "TransactWriteItems" and next(calls) == 0
+        return EndpointConnectionError(endpoint_url="https://dynamodb.example") if is_first else None
+
+    with failing(fail):
+        assert forget.main(THIS) == 0
+    assert table_items("HASH#") == []
+
+
 def test_an_attempt_that_runs_stores_nothing_any_more() -> None:
     claim = claims.claim(OWNER, "a-key", "0" * 64)
     claims.reserve(claim, "a.jpg")
@@ -135,11 +173,16 @@ def test_an_attempt_that_runs_stores_nothing_any_more() -> None:
     assert [item["status"] for item in table_items("")] == ["deleted"]
 
 
-def test_an_image_that_moves_to_another_owner_meanwhile_keeps_its_files(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("duplicates", ["keep", "find"])
+def test_an_image_that_moves_to_another_owner_meanwhile_keeps_its_files(
+    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str], duplicates: str
+) -> None:
+    if duplicates == "find":
+        request.getfixturevalue("finding_stack")
     image_id = finished(OWNER)
 
     def move(operation: str, _: dict[str, Any]) -> None:
-        if operation == "PutItem":
+        if operation == ("PutItem" if duplicates == "keep" else "TransactWriteItems"):
             item = table.find(keys.image(image_id)) or {}
             table.write_batch([item | {"owner": OTHER}])
 
@@ -148,6 +191,16 @@ def test_an_image_that_moves_to_another_owner_meanwhile_keeps_its_files(capsys: 
     assert f"  {image_id}: it has another owner meanwhile" in capsys.readouterr().out
     assert len(bucket_keys()) == 2
     assert records.get(OTHER, image_id)
+
+
+def test_an_image_that_has_just_moved_stays_in_the_index_of_its_new_owner() -> None:
+    """The stream of the table has not moved its entries yet."""
+    image_id = finished(OWNER)
+    assign.move(image_id, OWNER, OTHER)
+    assert forget.main(THIS) == 0
+    page = search_index.search(OTHER, terms.wanted("cartoon"), 100, None)
+    assert [record.image_id for record in page.records] == [image_id]
+    assert [item for item in table_items("") if keys.owner(item) == OWNER and not item["pk"].startswith("STATS#")] == []
 
 
 def test_what_is_left_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -159,6 +160,28 @@ CHECKS: dict[str, Callable[[World], None]] = {
 def test_a_route_shows_only_images_of_the_caller(route: str, auth: str) -> None:
     assert route in CHECKS, f"add a check of {route} to CHECKS"
     CHECKS[route](World(auth))
+
+
+@pytest.mark.parametrize("auth", CONTEXTS)
+def test_the_files_of_another_caller_are_not_known(auth: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DUPLICATES", "find")
+    world = World(auth)
+    world.callers["third"] = from_caller(auth, "third")
+    content = encode(Image.new("L", (20, 20)))
+    event = upload_event(content) | {"queryStringParameters": {"duplicates": "return"}}
+    mine, others, again = (
+        world.read("POST /api/images", event, each)["data"]["image_id"] for each in ("me", "other", "me")
+    )
+    assert mine == again != others
+    file = sha256(content).hexdigest()
+    check = load_event("check_images") | {"body": json.dumps({"sha256": [file]})}
+    known = {caller: world.read("POST /api/images/check", check, caller)["known"] for caller in world.callers}
+    assert known == {"me": {file: mine}, "other": {file: others}, "third": {}}
+    direct = load_event("create_upload") | {"body": json.dumps({"content_type": "image/png", "sha256": file})}
+    for caller, image_id in (("me", mine), ("other", others)):
+        status, body = world.send("POST /api/uploads", direct, caller)
+        assert (status, json.loads(body)["data"]["image_id"]) == (200, image_id)
+    assert world.send("POST /api/uploads", direct, "third")[0] == 201
 
 
 @pytest.mark.parametrize("auth", [*CONTEXTS, "NONE", ""])
