@@ -17,7 +17,7 @@ from clients.upload_folder import credentials, dry_run, files, report
 from clients.upload_folder.client import Client
 from clients.upload_folder.credentials import API_KEY_VARIABLE, TOKEN_VARIABLE, CredentialsError
 from clients.upload_folder.errors import RunError, StoppedError
-from clients.upload_folder.journal import Journal, JournalError
+from clients.upload_folder.journal import DONE, Journal, JournalError
 from clients.upload_folder.report import ReportError
 from clients.upload_folder.run import Run
 from clients.upload_folder.uploader import Uploader
@@ -157,7 +157,7 @@ def _upload(
     if run.stopped:
         print(f"error: {run.stopped}\nThe same command goes on from here", file=sys.stderr)
     is_written = _report(options, run, journal, left)
-    is_complete = not left.unreadable_folders and all(result.status == "success" for result in run.results)
+    is_complete = not left.unreadable_folders and all(result.status in DONE for result in run.results)
     return client.stop.status or (0 if is_written and is_complete else 1)
 
 

@@ -41,7 +41,7 @@ _WAIT_SECONDS = 20
 _STILL_PROCESSING_SECONDS = 2
 _MAX_PROCESSING_SECONDS = 3600
 _LONG_PROCESSING_SECONDS = 60
-# The most ids in a request of POST /api/images/check.
+# The most ids or digests in a request of POST /api/images/check.
 MAX_CHECKED = 100
 # Every API has this route, and its response is small.
 _HARMLESS = "api/stats"
@@ -137,6 +137,19 @@ class Client:
         response = self.send("POST", "api/images/check", lambda: {"json": {"image_ids": image_ids}})
         content: dict[str, Json] = _content(response)["content"]
         return content
+
+    def known(self, digests: list[str]) -> dict[str, str] | None:
+        """Return the image ids of those files that the API has, by digest, or None if it does not tell.
+
+        There are at most MAX_CHECKED digests, each of a file and its prompt (docs/api.md#equal-files).
+        """
+        try:
+            response = self.send("POST", "api/images/check", lambda: {"json": {"sha256": digests}})
+            known: dict[str, str] | None = _content(response).get("known")
+        except FileError:
+            # The stack has Duplicates=keep, or something refuses the question. The files can be sent all the same.
+            return None
+        return known
 
     def delete(self, image_id: str) -> None:
         """Delete an image, if it exists."""

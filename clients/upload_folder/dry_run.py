@@ -7,7 +7,7 @@ from pathlib import Path
 from clients import cells, prices
 from clients.progress import Progress
 from clients.stopping import StopRequest
-from clients.upload_folder.journal import Journal
+from clients.upload_folder.journal import ALREADY_THERE, Journal
 from clients.upload_folder.uploader import digest_of
 
 
@@ -34,6 +34,8 @@ def lines(  # noqa: PLR0913 - what a run works with
         status = journal.find(digest).get("status")
         if status == "success":
             numbers["done before"] += 1
+        elif status == ALREADY_THERE:
+            numbers[ALREADY_THERE] += 1
         elif status == "failure" and not retry_failed:
             numbers["refused before"] += 1
         elif digest in wanted:

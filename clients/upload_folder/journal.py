@@ -12,6 +12,10 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 Entry = dict[str, Any]
+# The status of a file that the API had before, from another client or another journal.
+ALREADY_THERE = "already there"
+# The statuses of files with a finished image.
+DONE = frozenset({"success", ALREADY_THERE})
 
 
 class JournalError(Exception):

@@ -11,7 +11,7 @@ from typing import Any, TextIO, cast
 
 from clients import cells
 from clients.upload_folder.files import LeftOut
-from clients.upload_folder.journal import Journal
+from clients.upload_folder.journal import DONE, Journal
 from clients.upload_folder.run import NOT_TRIED, Result
 
 _COLUMNS = ("image_id", "status", "width", "height", "caption", "error")
@@ -98,7 +98,7 @@ class Report:
         """Yield what the command prints: how many files have each status, and what is not a finished image."""
         counts = Counter(result.status for result in self._results)
         yield "  ".join(f"{status}: {number:,}" for status, number in counts.most_common()) or "no files"
-        unfinished = [result for result in self._results if result.status not in {"success", NOT_TRIED}]
+        unfinished = [result for result in self._results if result.status not in DONE | {NOT_TRIED}]
         for row in self.rows(only=unfinished[:_MAX_PRINTED]):
             yield f"  {cells.printed(row['file'])}  {row['status']}: {row['error']}"
         if len(unfinished) > _MAX_PRINTED:

@@ -71,6 +71,12 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture
+def finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the API know which files it has. It runs in this process, and its functions read this variable."""
+    monkeypatch.setenv("DUPLICATES", "find")
+
+
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_an_interrupted_upload_goes_on_without_duplicates(empty_api: Client, folder: Path) -> None:
     drawn, rng = [scene(number) for number in range(FILE_COUNT)], Random(12)
@@ -127,6 +133,44 @@ def test_remembered_images_are_checked(empty_api: Client, folder: Path) -> None:
     assert second["a.png"]["image_id"] != first["a.png"]["image_id"]
     assert second["more/b.png"] == first["more/b.png"]
     assert len(listed(empty_api.url)) == 2
+
+
+@pytest.mark.usefixtures("finding")
+def test_files_that_the_api_has_already_are_not_sent(empty_api: Client, folder: Path) -> None:
+    (folder / "again.png").write_bytes((folder / "a.png").read_bytes())
+    sent: list[str] = []
+    with unreliable.proxy(empty_api.url, lambda method, path: sent.append(f"{method} {path}")) as url:
+        assert upload(empty_api.url, folder, "--exclude", "more")[0] == 0
+        (first,) = {row["image_id"] for row in rows(folder).values()}
+        # To this URL, the command has sent nothing yet.
+        status, output, _ = upload(url, folder, "--json", "captions.json")
+        assert status == 0
+        assert "already there: 2  success: 1" in output
+        assert sent.count("POST /api/images") == 1
+        found = rows(folder)
+        assert {name: row["status"] for name, row in found.items()} == {
+            "a.png": "already there",
+            "again.png": "already there",
+            "more/b.png": "success",
+        }
+        assert found["a.png"]["image_id"] == first
+        assert found["a.png"]["caption"]
+        written = json.loads((folder.parent / "captions.json").read_text())
+        assert [row["status"] for row in written] == ["already there", "already there", "success"]
+        assert len(listed(url)) == 2
+
+        sent.clear()
+        assert upload(url, folder)[0] == 0
+        assert sent == ["GET /api/stats", "POST /api/images/check"]
+        assert rows(folder) == found
+        assert "0 files would be sent, 0.0 MB, 2 already there, 1 done before" in upload(url, folder, "--dry-run")[1]
+
+        # Another prompt makes another image, which is found as well.
+        for says in ("success: 3", "already there: 3"):
+            (folder.parent / "captions.csv").unlink()
+            (folder.parent / "captions.journal").unlink()
+            assert says in upload(url, folder, "--prompt", "a small")[1]
+        assert len(listed(url)) == 4
 
 
 def test_options(empty_api: Client, folder: Path) -> None:
@@ -347,9 +391,9 @@ def test_an_answer_of_another_service_stops_the_run_in_the_middle(
         (folder / f"{number}.png").write_bytes(scene(30 + number))
     posts = 0
 
-    def faults(method: str, _: str) -> Any:
+    def faults(method: str, path: str) -> Any:
         nonlocal posts
-        posts += method == "POST"
+        posts += (method, path) == ("POST", "/api/images")
         return answer if posts > 3 else None
 
     with unreliable.proxy(empty_api.url, faults) as url:
@@ -366,10 +410,11 @@ def test_an_answer_of_another_service_stops_the_run_in_the_middle(
 def test_a_firewall_that_refuses_one_file_does_not_stop_the_others(empty_api: Client, folder: Path) -> None:
     posts = 0
 
-    def faults(method: str, _: str) -> Any:
+    def faults(method: str, path: str) -> Any:
         nonlocal posts
-        posts += method == "POST"
-        return unreliable.FIREWALL if posts == 1 and method == "POST" else None
+        is_upload = (method, path) == ("POST", "/api/images")
+        posts += is_upload
+        return unreliable.FIREWALL if posts == 1 and is_upload else None
 
     with unreliable.proxy(empty_api.url, faults) as url:
         status, output, _ = upload(url, folder, "--workers", "1")

@@ -292,3 +292,29 @@ def test_the_body_of_a_request_is_made_for_each_try(clock: Clock) -> None:
     server = Server(answer(503), answer(200, IMAGE))
     client_of(server, clock).send("POST", "api/images", lambda: next(bodies))
     assert [json.loads(request.content) for request in server.requests] == [{"try": 1}, {"try": 2}]
+
+
+def test_known_files_are_told_by_digest(clock: Clock) -> None:
+    body = {"current_status": "success", "content": {}, "missing": [], "known": {"0" * 64: "1"}}
+    server = Server(answer(503, FAILURE), answer(200, body))
+    assert client_of(server, clock).known(["0" * 64, "1" * 64]) == {"0" * 64: "1"}
+    assert json.loads(server.requests[-1].content) == {"sha256": ["0" * 64, "1" * 64]}
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        answer(400, FAILURE),
+        answer(413, HTML),
+        answer(403, {"message": "Forbidden"}),
+        answer(200, {"current_status": "success", "content": {}, "missing": []}),
+    ],
+)
+def test_an_api_that_does_not_tell_which_files_it_has_is_no_error(clock: Clock, refusal: httpx.Response) -> None:
+    assert client_of(Server(refusal), clock).known(["0" * 64]) is None
+
+
+def test_without_access_or_an_api_no_file_is_known(clock: Clock) -> None:
+    for server in (Server(answer(401, FAILURE)), Server(answer(404, HTML)), Server(answer(302, Location="/"))):
+        with pytest.raises(RunError):
+            client_of(server, clock).known(["0" * 64])

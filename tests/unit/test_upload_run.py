@@ -24,6 +24,7 @@ class Scripted(Uploader):
 
     step: Step
     existing: Callable[[list[str]], dict[str, Any]]
+    known: Callable[[list[str]], dict[str, str] | None]
     uploaded: list[str]
 
     def upload(self, path: Path, digest: str) -> Entry:
@@ -41,7 +42,9 @@ def uploader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Script
     with Journal(tmp_path / "captions.journal", URL) as journal:
         uploader = Scripted(Client(URL, stop=Clock()), journal)
         uploader.step, uploader.uploaded, uploader.existing = done, [], lambda _: {}
+        uploader.known = lambda _: None
         monkeypatch.setattr(Client, "existing", lambda _, image_ids: uploader.existing(image_ids))
+        monkeypatch.setattr(Client, "known", lambda _, digests: uploader.known(digests))
         yield uploader
 
 
@@ -172,6 +175,121 @@ def test_remembered_images_are_checked_a_hundred_at_a_time(uploader: Scripted, f
     assert len(uploader.uploaded) == 1
     assert set(statuses(run).values()) == {"success"}
     assert len(run.results) == 231
+
+
+def sha256_of(name: str) -> str:
+    """Return the digest of the file with this name, whose content `files` has written."""
+    return sha256(name.encode()).hexdigest()
+
+
+def test_files_that_the_api_has_are_not_sent(uploader: Scripted, folder: Path) -> None:
+    names = files(folder, 230)
+    (folder / "007 copy.png").write_bytes((folder / names[7]).read_bytes())
+    there = {sha256_of(name): name for name in names if name != names[3]}
+    asked: list[int] = []
+
+    def known(digests: list[str]) -> dict[str, str]:
+        asked.append(len(digests))
+        assert uploader.uploaded == ([] if len(asked) < 3 else [names[3]])
+        return {digest: there[digest] for digest in digests if digest in there}
+
+    uploader.known = known
+    uploader.existing = lambda image_ids: {name: image(name) for name in image_ids}
+    run = run_of(uploader, folder, sorted([*names, "007 copy.png"]))
+    assert asked == [1, 100, 100, 29]
+    assert uploader.uploaded == [names[3]]
+    expected = dict.fromkeys([*names, "007 copy.png"], "already there") | {names[3]: "success"}
+    assert statuses(run) == expected
+    entry = uploader.journal.find(sha256_of(names[7]))
+    assert (entry["status"], entry["image_id"], entry["caption"]) == ("already there", names[7], "a tree")
+    # A second run checks the images, and asks nothing else.
+    uploader.known = lambda _: pytest.fail("nothing is new")
+    assert statuses(run_of(uploader, folder, sorted(expected))) == expected
+    assert uploader.uploaded == [names[3]]
+
+
+def test_an_image_that_is_gone_may_be_there_as_another(uploader: Scripted, folder: Path) -> None:
+    names = files(folder, 2)
+    run_of(uploader, folder, names)
+    uploader.uploaded.clear()
+    uploader.known = lambda digests: {digest: "other" for digest in digests if digest == sha256_of(names[0])}
+    uploader.existing = lambda image_ids: {"other": image("other")} if image_ids == ["other"] else {}
+    run = run_of(uploader, folder, names)
+    assert statuses(run) == {names[0]: "already there", names[1]: "success"}
+    assert (uploader.uploaded, run.again) == ([names[1]], 1)
+    # Then it is gone too.
+    uploader.known, uploader.existing = lambda _: {}, lambda _: {}
+    run = run_of(uploader, folder, names)
+    assert (set(statuses(run).values()), run.again) == ({"success"}, 2)
+
+
+def test_a_known_image_that_is_deleted_at_the_same_time_is_uploaded(uploader: Scripted, folder: Path) -> None:
+    names = files(folder, 3)
+    uploader.known = lambda digests: dict.fromkeys(digests, "gone")
+    assert statuses(run_of(uploader, folder, names)) == dict.fromkeys(names, "success")
+    assert uploader.uploaded == names
+
+
+def test_an_api_that_does_not_tell_is_asked_once_about_one_file(uploader: Scripted, folder: Path) -> None:
+    names, asked = files(folder, 150), list[list[str]]()
+
+    def known(digests: list[str]) -> None:
+        asked.append(digests)
+
+    uploader.known = known
+    assert set(statuses(run_of(uploader, folder, names)).values()) == {"success"}
+    assert asked == [[sha256_of(names[0])]]
+
+
+def test_the_api_is_asked_about_file_and_prompt(uploader: Scripted, folder: Path) -> None:
+    uploader.prompt, asked = "a large", list[str]()
+
+    def known(digests: list[str]) -> dict[str, str]:
+        asked.extend(digests)
+        return dict.fromkeys(digests, "1")
+
+    uploader.known, uploader.existing = known, lambda image_ids: {each: image(each) for each in image_ids}
+    (name,) = files(folder, 1)
+    assert statuses(run_of(uploader, folder, [name])) == {name: "already there"}
+    assert asked == [sha256(f"{sha256_of(name)} a large".encode()).hexdigest()]
+
+
+def test_a_direct_upload_that_has_begun_goes_on(uploader: Scripted, folder: Path) -> None:
+    (name,) = files(folder, 1)
+    uploader.journal.update(sha256_of(name), image_id="1", form={"url": "https://bucket.example/"})
+    uploader.known = lambda _: pytest.fail("it is not new")
+    assert statuses(run_of(uploader, folder, [name])) == {name: "success"}
+
+
+def test_files_that_are_not_asked_about_before_a_stop_are_not_tried(uploader: Scripted, folder: Path) -> None:
+    names = files(folder, 30)
+
+    def known(_: list[str]) -> dict[str, str]:
+        uploader.known = strange
+        return {}
+
+    def strange(_: list[str]) -> dict[str, str]:
+        raise RunError("no access")
+
+    uploader.known = known
+    run = run_of(uploader, folder, names)
+    assert run.stopped == "no access"
+    assert statuses(run) == {names[0]: "success"} | dict.fromkeys(names[1:], "not tried")
+
+
+def test_after_a_stop_the_files_of_an_answer_are_not_tried(uploader: Scripted, folder: Path) -> None:
+    names = files(folder, 80)
+    uploader.known = lambda _: {}
+
+    def step(name: str) -> Entry:
+        uploader.client.stop.is_set = uploader.client.stop.is_set or name == names[9]
+        return done(name)
+
+    uploader.step = step
+    run = run_of(uploader, folder, names, workers=1)
+    assert len(uploader.uploaded) < 15
+    assert len(run.results) == 80
+    assert statuses(run)[names[79]] == "not tried"
 
 
 def test_a_verdict_is_remembered_until_it_is_to_be_tried_again(uploader: Scripted, folder: Path) -> None:
