@@ -57,7 +57,12 @@ def test_it_announces_itself_serves_and_stops_cleanly(stop: signal.Signals) -> N
         assert found
         document = requests.get(found[1].replace("/api/images", "/openapi.json"), timeout=60).json()
         assert document["components"]["schemas"]["ThumbnailSize"]["enum"] == ["small", "medium", "large"]
-        assert requests.post(found[1], files={"file": ("a.png", scene_png())}, timeout=60).status_code == 200
+        first, again = (
+            requests.post(f"{found[1]}?duplicates=return", files={"file": ("a.png", scene_png())}, timeout=60)
+            for _ in range(2)
+        )
+        assert first.status_code == again.status_code == 200
+        assert again.headers["Duplicate-Of"] == first.json()["data"]["image_id"]
         process.send_signal(stop)
         output, errors = process.communicate(timeout=30)
     assert process.returncode == 0

@@ -56,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "JwtIssuer": options.issuer,
         "JwtAudience": options.audience,
         "LargeThumbnail": "1600",
+        "Duplicates": "find",
     }
     declared = template.raw()["Parameters"]
     for name in ("AllowedOrigins", "JwtAudience"):
