@@ -21,6 +21,7 @@ from functions.upload_image import app
 from image_pipeline import settings
 from image_pipeline.models import SHARED, STANDARD_SIZES, CaptionModel
 from image_pipeline.storage import claims, clients, keys, records, table
+from image_pipeline.storage import hashes as storage_hashes
 from image_pipeline.threads import ThreadPool
 from image_processing.captions import Captioner
 from tests.events import load_event, send, upload_event
@@ -190,6 +191,26 @@ def test_an_image_from_before_has_no_hash(monkeypatch: pytest.MonkeyPatch) -> No
         before = upload(scene_png(), None)[0]
     assert delete(before) == 200
     assert upload(scene_png())[1] is None
+
+
+@pytest.mark.parametrize("is_unique", [False, True])
+def test_an_image_that_is_deleted_at_the_same_time_does_not_prevent_an_equal_one(
+    monkeypatch: pytest.MonkeyPatch, *, is_unique: bool
+) -> None:
+    first, second = sample_image(), sample_image()
+    store_sample(first)
+    image_of = storage_hashes.image_of
+
+    def deleted_first(owner: str, file: str) -> str | None:
+        # The transaction of the second image has just failed because of the first one.
+        monkeypatch.setattr(storage_hashes, "image_of", image_of)
+        records.delete(SHARED, first.image_id)
+        return image_of(owner, file)
+
+    monkeypatch.setattr(storage_hashes, "image_of", deleted_first)
+    claim = claims.Claim(second.image_id, str(uuid4()), None)
+    assert records.save(claim, second, is_unique=is_unique) == second
+    assert list(hashes().values()) == [second.image_id]
 
 
 @pytest.mark.parametrize("duplicates", ["keep", "return"])

@@ -76,16 +76,18 @@ def save(claim: Claim, record: ImageRecord, *, is_unique: bool = False) -> Image
     if not settings.finds_duplicates():
         _commit(claim, item, counts, "success")
         return record
-    gone = None
+    gone, tried = None, set[str | None]()
     while True:
         try:
             added = hashes.added(claim.owner, record.digest, record.image_id, item.get("expires_at"), gone)
             _commit(claim, item, counts, "success", [added])
         except StorageError:
+            # The named image may have been deleted since, with its hash or without. Then there is another try.
             named = hashes.image_of(claim.owner, record.digest)
-            if named in {None, gone, record.image_id}:
+            if named in tried or named == record.image_id:
                 raise
-            other = _finished(claim.owner, named)
+            tried.add(named)
+            other = _finished(claim.owner, named) if named else None
             if other is None:
                 gone = named
                 continue
