@@ -1,9 +1,9 @@
 """Delete everything of an owner: `python -m tools.stack.forget STACK --owner OWNER --yes`. It can be repeated.
 
 Deletes all images in any state, with their files, their search index and their events as for a client. Then deletes the
-statistics, the Idempotency-Keys, whatever is left of the index, and dead letters about these images. At the end, it
-checks that the table and the buckets have nothing more. A deleted image leaves an item without content, which expires
-after an hour. Without an owner, the images are those that all clients share.
+statistics, the Idempotency-Keys, whatever is left of the index and the hashes, and dead letters about these images. At
+the end, it checks that the table and the buckets have nothing more. A deleted image leaves an item without content,
+which expires after an hour. Without an owner, the images are those that all clients share.
 """
 
 import argparse
