@@ -1,11 +1,14 @@
-"""The upload handler on moto, in a process of its own: an upload of 12 megapixels, and only its caption."""
+"""The upload handler on moto, in a process of its own: an upload of 12 megapixels, only its caption, and a known file.
+
+`.venv/bin/python -m tools.measure.bench.upload MODEL_FOLDER PHOTOGRAPH TOKENS ROUNDS` runs it alone.
+"""
 
 import base64
 import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from io import BytesIO
@@ -44,7 +47,7 @@ class _OneAfterTheOther(ThreadPoolExecutor):
 
 
 def main(folder: str, photograph: str, tokens: str, rounds: str) -> None:
-    """Print the median seconds of a caption, of the whole upload, and of the upload without overlap."""
+    """Print the median seconds of a caption, and of an upload: whole, without overlap, and of a known file."""
     content = twelve_megapixels(Path(photograph))
     body = base64.b64encode(_MULTIPART % content).decode()
     event = {
@@ -69,15 +72,20 @@ def main(folder: str, photograph: str, tokens: str, rounds: str) -> None:
             get_captioner().caption(flat)
 
         def upload() -> None:
-            response = lambda_handler(event, LocalContext("UploadImageFunction"))
-            if response["statusCode"] != 200:
-                raise RuntimeError(response["body"])
+            _send(event)
 
         def upload_in_turn() -> None:
             with patch.object(uploads, "ThreadPool", _OneAfterTheOther):
                 upload()
 
-        runs = {"caption": caption, "upload": upload, "upload_in_turn": upload_in_turn}
+        def known() -> None:
+            with patch.dict(os.environ, DUPLICATES="find"):
+                headers = _send(event | {"queryStringParameters": {"duplicates": "return"}})
+            # In the first round, the file becomes known.
+            if number and "Duplicate-Of" not in headers:
+                raise RuntimeError("the file is not known")
+
+        runs = {"caption": caption, "upload": upload, "upload_in_turn": upload_in_turn, "known": known}
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         for number in range(1 + int(rounds)):
             for name, run in runs.items():
@@ -86,6 +94,15 @@ def main(folder: str, photograph: str, tokens: str, rounds: str) -> None:
                 if number:  # the first one warms up
                     seconds[name].append(time.perf_counter() - start)
     tasks.report({name: statistics.median(values) for name, values in seconds.items()} | {"bytes": len(content)})
+
+
+def _send(event: Mapping[str, object]) -> Mapping[str, str]:
+    """Return the headers of a successful upload."""
+    response = lambda_handler(event, LocalContext("UploadImageFunction"))
+    if response["statusCode"] != 200:
+        raise RuntimeError(response["body"])
+    headers: Mapping[str, str] = response["headers"]
+    return headers
 
 
 def twelve_megapixels(photograph: Path, image_format: str = "JPEG") -> bytes:
