@@ -52,7 +52,9 @@ def passing_problem_of(response: httpx.Response) -> Exception | None:
         return None
     if seconds is not None and seconds > _MAX_RETRY_AFTER_SECONDS:
         return RunError(f"{error} The API asks to wait {seconds / 3600:.1f} hours. Please run the command again then")
-    # The API says so if another try does not help.
+    # The API says so if another try does not help: the file cannot be stored, or the owner has as many as allowed.
+    if status == HTTPStatus.TOO_MANY_REQUESTS and "Retry-After" not in response.headers and _is_ours(response):
+        return RunError(error)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR and seconds is None and _is_ours(response):
         return FileError(error)
     return TransientError(f"status {status}, {error}", seconds)

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from image_pipeline.errors import InvalidRequestError
+from image_pipeline.errors import DailyLimitError, ImageLimitError, InvalidRequestError
 from image_pipeline.http import bodies, owners, requests
 from image_pipeline.http.handler import Duplicate, api_handler
 from image_pipeline.models import digest
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from image_pipeline.http import schemas
 
 
-@api_handler("POST /api/uploads", InvalidRequestError, success=HTTPStatus.CREATED)
+@api_handler("POST /api/uploads", InvalidRequestError, ImageLimitError, DailyLimitError, success=HTTPStatus.CREATED)
 def lambda_handler(event: requests.Event) -> "schemas.RequestedUpload | Duplicate":
     file, owner = requests.file_to_upload(event), owners.of(event)
     if file.sha256 and (known := records.find_equal(owner, digest(file.sha256, file.prompt))):

@@ -1,4 +1,4 @@
-"""Follows the stream of the table: updates the search index, and deletes the files of deleted images.
+"""Follows the stream of the table: updates the search index and the counts of owners, and deletes the files of images.
 
 An upload that dies half-way leaves an item that expires after an hour. DynamoDB then removes the item.
 
@@ -20,6 +20,7 @@ from image_pipeline.storage import (
     file_store,
     keys,
     leftovers,
+    quotas,
     records,
     search_index,
     thumbnail_store,
@@ -54,13 +55,16 @@ def _follow_leftover(record: SQSRecord) -> None:
 
 
 def _settle(image_id: str) -> None:
-    """Make the files and the index agree with the image item as it is now, which may be newer than the event."""
+    """Make files, index and counts agree with the image item as it is now, which may be newer than the event."""
     try:
         exists = search_index.update(image_id)
     except RefusedError:
         # Trying again does not help. make reindex names the image.
         logger.exception("image not indexed", image_id=image_id)
         exists = _exists(image_id)
+    # A stack that has limited its owners before still has counts.
+    if quotas.are_counted() or not exists:
+        quotas.settle(image_id)
     if not exists:
         thumbnail_store.delete_all(image_id)
         file_store.delete_all(image_id)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     errors.UnsupportedImageError,
     errors.ImageTooLargeError,
     errors.RequestRunningError,
+    errors.ImageLimitError,
+    errors.DailyLimitError,
     errors.RequestKeyReusedError,
     errors.ImageNotFoundError,
     errors.CaptionError,

@@ -84,6 +84,8 @@ VALUES: dict[str, list[dict[str, str]]] = {
     "JwtMaxKeyAgeHours": [TOKENS | {"JwtMaxKeyAgeHours": "48"}],
     "Owners": [{"ApiAuth": "API_KEY", "Owners": "caller"}, TOKENS | {"Owners": "caller"}],
     "OwnerClaim": [TOKENS | {"Owners": "caller", "OwnerClaim": "oid"}],
+    "OwnerMaxImages": [{"ApiAuth": "API_KEY", "Owners": "caller", "OwnerMaxImages": "1000"}],
+    "OwnerDailyUploads": [{"ApiAuth": "API_KEY", "Owners": "caller", "OwnerDailyUploads": "100"}],
     "UploadRateLimit": [{"UploadRateLimit": "6"}],
     "UploadBurstLimit": [{"UploadBurstLimit": "12"}],
     "MaxConcurrentUploads": [{"MaxConcurrentUploads": "5"}, {"MaxConcurrentUploads": "6"}],

@@ -13,6 +13,7 @@ from PIL import Image
 from image_pipeline.http import owners
 from image_pipeline.models import SHARED
 from image_pipeline.storage import records, search_index, table, terms
+from tests import callers
 from tests.events import load_event, upload_event
 from tests.pictures import encode
 from tests.routes import declared
@@ -22,36 +23,15 @@ from tools.local.sample_images import sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
 Event = dict[str, Any]
-ISSUER = "https://issuer.example"
 ROUTES = {f"{each.route.method} {each.route.path}": each for each in declared()}
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
-
-
-def with_key(caller: str) -> Event:
-    return {"identity": {"apiKeyId": caller, "user": None}}
-
-
-def with_signature(caller: str) -> Event:
-    return {"identity": {"apiKeyId": None, "user": f"AROA{caller}:a-session"}}
-
-
-def with_token(caller: str) -> Event:
-    return {"authorizer": {"principalId": "somebody", "owner": owners.of_token(ISSUER, "sub", caller)}}
-
-
-CONTEXTS = {"API_KEY": with_key, "AWS_IAM": with_signature, "JWT": with_token}
-
-
-def from_caller(auth: str, caller: str) -> Event:
-    """Return what API Gateway writes into an event, with this kind of credentials."""
-    return {"stageVariables": {"owners": auth}, "requestContext": CONTEXTS[auth](caller)}
 
 
 class World:
     """Images of two callers, and one that all clients share. All have the same caption."""
 
     def __init__(self, auth: str) -> None:
-        self.callers = {name: from_caller(auth, name) for name in ("me", "other")}
+        self.auth, self.callers = auth, ["me", "other"]
         self.own, self.foreign, self.deleted, self.shared = (
             self.stored(owner) for owner in (self.owner("me"), self.owner("other"), self.owner("me"), SHARED)
         )
@@ -59,7 +39,7 @@ class World:
         search_index.update(self.deleted)
 
     def owner(self, name: str) -> str:
-        return owners.of(self.callers[name])
+        return callers.owner(name, self.auth)
 
     def stored(self, owner: str) -> str:
         record = replace(sample_image(), owner=owner)
@@ -68,10 +48,7 @@ class World:
         return record.image_id
 
     def send(self, route: str, event: Event, caller: str = "me") -> tuple[int, str]:
-        context = event["requestContext"] | self.callers[caller]["requestContext"]
-        response = ROUTES[route].handler(
-            event | self.callers[caller] | {"requestContext": context}, LocalContext(route)
-        )
+        response = ROUTES[route].handler(callers.sent_by(caller, event, self.auth), LocalContext(route))
         return response["statusCode"], response["body"]
 
     def read(self, route: str, event: Event, caller: str = "me") -> Any:
@@ -155,18 +132,18 @@ CHECKS: dict[str, Callable[[World], None]] = {
 }
 
 
-@pytest.mark.parametrize("auth", CONTEXTS)
+@pytest.mark.parametrize("auth", callers.CONTEXTS)
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_route_shows_only_images_of_the_caller(route: str, auth: str) -> None:
     assert route in CHECKS, f"add a check of {route} to CHECKS"
     CHECKS[route](World(auth))
 
 
-@pytest.mark.parametrize("auth", CONTEXTS)
+@pytest.mark.parametrize("auth", callers.CONTEXTS)
 def test_the_files_of_another_caller_are_not_known(auth: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUPLICATES", "find")
     world = World(auth)
-    world.callers["third"] = from_caller(auth, "third")
+    world.callers.append("third")
     content = encode(Image.new("L", (20, 20)))
     event = upload_event(content) | {"queryStringParameters": {"duplicates": "return"}}
     mine, others, again = (
@@ -184,7 +161,7 @@ def test_the_files_of_another_caller_are_not_known(auth: str, monkeypatch: pytes
     assert world.send("POST /api/uploads", direct, "third")[0] == 201
 
 
-@pytest.mark.parametrize("auth", [*CONTEXTS, "NONE", ""])
+@pytest.mark.parametrize("auth", [*callers.CONTEXTS, "NONE", ""])
 @pytest.mark.parametrize("route", ROUTES)
 def test_without_a_caller_no_route_does_anything(route: str, auth: str) -> None:
     each = ROUTES[route]
@@ -192,7 +169,7 @@ def test_without_a_caller_no_route_does_anything(route: str, auth: str) -> None:
         {"upload_image": "upload_image_png", "get_thumbnail": "get_thumbnail_small"}.get(each.folder, each.folder)
     )
     # The caller of other credentials, and what a client sends.
-    others = [make("me") for name, make in CONTEXTS.items() if name != auth]
+    others = [make("me") for name, make in callers.CONTEXTS.items() if name != auth]
     for found in ({}, *others, {"identity": {"apiKeyId": "", "user": ""}, "authorizer": {"owner": ""}}):
         event["stageVariables"] = {"owners": auth}
         event["requestContext"] = {**found, "requestTimeEpoch": event["requestContext"]["requestTimeEpoch"]}
@@ -203,7 +180,7 @@ def test_without_a_caller_no_route_does_anything(route: str, auth: str) -> None:
 
 def test_shared_images_have_no_owner_in_their_keys() -> None:
     for variables in (None, {}, {"owners": "shared"}):
-        assert owners.of({"stageVariables": variables, "requestContext": with_key("me")}) == SHARED
+        assert owners.of({"stageVariables": variables, "requestContext": callers.CONTEXTS["API_KEY"]("me")}) == SHARED
     record = sample_image()
     store_sample(record)
     search_index.update(record.image_id)
@@ -212,8 +189,8 @@ def test_shared_images_have_no_owner_in_their_keys() -> None:
 
 
 def test_each_owner_has_a_digest() -> None:
-    digests = [owners.of(from_caller(auth, caller)) for auth in CONTEXTS for caller in ("me", "other")]
-    assert digests == [owners.of(from_caller(auth, caller)) for auth in CONTEXTS for caller in ("me", "other")]
+    digests = [callers.owner(caller, auth) for auth in callers.CONTEXTS for caller in ("me", "other")]
+    assert digests == [callers.owner(caller, auth) for auth in callers.CONTEXTS for caller in ("me", "other")]
     assert len(set(digests)) == len(digests)
     assert all(re.fullmatch("[0-9a-f]{32}", each) for each in digests)
 
@@ -255,7 +232,11 @@ def test_the_same_subject_of_another_issuer_is_somebody_else() -> None:
         len(
             {
                 owners.of_token(*each)
-                for each in [(ISSUER, "sub", "a"), (f"{ISSUER}/", "sub", "a"), (ISSUER, "oid", "a")]
+                for each in [
+                    (callers.ISSUER, "sub", "a"),
+                    (f"{callers.ISSUER}/", "sub", "a"),
+                    (callers.ISSUER, "oid", "a"),
+                ]
             }
         )
         == 3

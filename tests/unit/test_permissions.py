@@ -17,8 +17,9 @@ from botocore.exceptions import ReadTimeoutError
 from image_pipeline import settings
 from image_pipeline.errors import CaptionError
 from image_pipeline.models import SHARED, CaptionModel, ThumbnailSize
-from image_pipeline.storage import claims, clients, keys, records, search_index, thumbnail_store
+from image_pipeline.storage import claims, clients, keys, records, search_index, table, thumbnail_store
 from image_processing.captions import Captioner
+from tests import callers
 from tests.events import EVENTS, load_event, upload_event
 from tests.permissions import Access, call, folder, recording, refused, roles, statements, unused
 from tests.pictures import scene_png
@@ -219,6 +220,24 @@ def equal_files(patch: Patch) -> None:
     checks_of_a_version(patch)
 
 
+def limits_of_owners(patch: Patch) -> None:
+    """Uploads below and above a limit, and counts that follow an image that is moved and deleted."""
+    patch.setenv("OWNER_MAX_IMAGES", "2")
+    event, form = (callers.sent_by("me", each) for each in (upload_event(scene_png()), load_event("create_upload")))
+    image_id = image_id_of(call("UploadImageFunction", event, 29))
+    assert call("CreateUploadFunction", form)["statusCode"] == 201
+    assert call("UploadImageFunction", event, 29)["statusCode"] == 429
+    assert call("CreateUploadFunction", form)["statusCode"] == 429
+    image = {**(table.find(keys.image(image_id)) or {}), "owner": callers.owner("other")}
+    for changed in (image, image | {"status": "deleted"}):
+        table.put(changed)
+        follow = json.loads(json.dumps(load_event("follow_images_finished")).replace(IMAGE_ID, image_id))
+        assert call("FollowImagesFunction", follow) == {"batchItemFailures": []}
+    claims.request(callers.owner("other"), IMAGE_ID, "scene.png")
+    clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(IMAGE_ID), Body=scene_png())
+    assert call("ProcessUploadFunction", load_event("process_upload")) == {"batchItemFailures": []}
+
+
 def checks_of_a_version(patch: Patch) -> None:
     """A check that CodeDeploy starts."""
     patch.setenv("UPLOAD_VERSION_ARN", VERSION)
@@ -248,6 +267,7 @@ SCENARIOS: list[Scenario] = [
     images_that_end,
     checks_of_a_version,
     equal_files,
+    limits_of_owners,
 ]
 _done: set[Access] = set()
 
@@ -339,9 +359,9 @@ def broken(role: str, sid: str, **changes: object) -> Template:
     [
         (
             "UploadImageRole",
-            "WriteRecord",
-            {"Action": ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:GetItem"]},
-            "UploadImageRole: dynamodb:DeleteItem ImagesTable REQUEST",
+            "CountForOwners",
+            {"Action": "dynamodb:UpdateItem"},
+            "UploadImageRole: dynamodb:BatchGetItem ImagesTable OWNER",
         ),
         (
             "ListImagesRole",

@@ -10,7 +10,7 @@ import pytest
 from clients.upload_folder import uploader
 from image_pipeline import deadline, settings
 from image_pipeline.models import SHARED
-from image_pipeline.storage import claims, file_store, keys, records, table, uploads_queue
+from image_pipeline.storage import claims, file_store, keys, quotas, records, table, uploads_queue
 from tools import template
 from tools.local.gateway import LocalContext
 from tools.local.sample_images import IMAGE_ID
@@ -104,6 +104,7 @@ def test_the_page_says_how_long_everything_is_kept() -> None:
         "record in the stream of the table": text(STREAM_TIME),
         "message in StreamDeadLetterQueue": text(kept("StreamDeadLetterQueue")),
         "`Idempotency-Key`": text(claims.KEY_RETENTION),
+        "count of the uploads of an owner on a day": text(quotas.COUNT_RETENTION),
         "lease of an upload by form": text(lease_of_a_form()),
         "lease of a worker": text(lease_of_a_worker()),
         "form of a direct upload": text(file_store.UPLOAD_FORM_LIFETIME),

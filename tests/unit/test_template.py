@@ -15,8 +15,8 @@ from cfnlint.api import ManualArgs, lint
 
 from image_pipeline import settings
 from image_pipeline.errors import StorageError
-from image_pipeline.models import SHARED
 from image_pipeline.storage import claims, clients, file_store, keys, table, versions
+from tests import callers
 from tests.events import load_event
 from tests.permissions import not_recording
 from tests.pictures import scene_png
@@ -497,6 +497,7 @@ QUERIES = {
 }
 
 
+LIMITED = {"upload_image", "create_upload"}
 # Bodies that ask for a known file.
 KNOWN_FILES: dict[str, list[dict[str, Any]]] = {
     "CheckImagesFunction": [{"sha256": [sample_image().sha256]}],
@@ -515,7 +516,7 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
     for minutes in range(1, 4):  # enough for a second page
         store_sample(sample_image(minutes=minutes))
     if function == "ProcessUploadFunction":
-        claims.request(SHARED, IMAGE_ID, "scene.png")
+        claims.request(callers.owner("me"), IMAGE_ID, "scene.png")
         key = keys.uploaded_file(IMAGE_ID)
         clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=key, Body=scene_png())
     elif function == "GetImageFunction":  # its image is finished while the request waits
@@ -549,7 +550,8 @@ def test_a_function_is_given_the_variables_that_it_reads_and_no_others(
         with monkeypatch.context() as patched:
             patched.setattr(file_store, "get", Mock(side_effect=StorageError))
             assert handler(event, LocalContext(function))["batchItemFailures"]
-    response = handler(event, LocalContext(function))
+    # A function that knows owners reads their limits.
+    response = handler(callers.sent_by("me", event) if folder in LIMITED else event, LocalContext(function))
     for body in KNOWN_FILES.get(function, []):
         assert handler(event | {"body": json.dumps(body)}, LocalContext(function))["statusCode"] == 200
     given = set(functions[function]["Properties"]["Environment"]["Variables"]) - UNREAD

@@ -80,7 +80,9 @@ def test_it_waits_as_long_as_the_api_asks(clock: Clock, status: int) -> None:
 @pytest.mark.parametrize(
     "problem",
     [
-        *(answer(status, FAILURE) for status in (408, 409, 425, 429, 502, 503, 504)),
+        *(answer(status, FAILURE) for status in (408, 409, 425, 502, 503, 504)),
+        answer(429, FAILURE, Retry_After="2"),
+        answer(429, HTML),
         answer(500, HTML),
         answer(500, FAILURE, Retry_After="2"),
         httpx.ConnectError("refused"),
@@ -137,6 +139,7 @@ def test_it_stops_while_it_waits(clock: Clock) -> None:
         (answer(200, [1]), "does not answer as this API"),
         (answer(204, ""), "does not answer as this API"),
         (answer(429, FAILURE, Retry_After="3600"), "wait 1.0 hours"),
+        (answer(429, FAILURE), "The image is damaged."),
     ],
 )
 def test_answers_about_the_access_or_the_request_stop_the_run(

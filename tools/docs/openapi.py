@@ -283,11 +283,12 @@ _HEADERS = {
     },
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer"}},
 }
-# Only some responses of an operation with the result Duplicate or Unfinished have these headers.
+# Only some responses have these headers.
 _DUPLICATE_OF = {
     "description": "The image id of an earlier upload of the same file and prompt. The body is that image.",
     "schema": {"type": "string", "format": "uuid"},
 }
+_RETRY_LIMIT = {"description": "Seconds to wait, if waiting is enough.", "schema": {"type": "integer"}}
 _RETRY_UNFINISHED = {
     "description": "Seconds to wait, while the image is still processed.",
     "schema": {"type": "integer"},
@@ -346,6 +347,7 @@ def _operation(operation_id: str, route: handler.Route, operation: Callable[...,
     body = get_type_hints(operation, localns={"schemas": schemas})["return"]
     special = {handler.Redirect, handler.Unfinished, handler.Duplicate}
     returned = [part for part in get_args(body) or (body,) if part not in special]
+    refusals = _refusals(operation_id, route.errors)
     may_be_duplicate = handler.Duplicate in get_args(body)
     # Then the response of a duplicate has another status, and another body.
     is_instead = may_be_duplicate and route.success != HTTPStatus.OK
@@ -368,8 +370,12 @@ def _operation(operation_id: str, route: handler.Route, operation: Callable[...,
             **({"200": _known_image(operation_id)} if is_instead else {}),
             str(int(route.success)): success,
             **({"302": _redirect(success)} if handler.Redirect in get_args(body) else {}),
-            **_refusals(operation_id, route.errors),
-            **{str(int(status)): _reference("responses", status.phrase.replace(" ", "")) for status in _GATEWAY},
+            **refusals,
+            **{
+                str(int(status)): _reference("responses", status.phrase.replace(" ", ""))
+                for status in _GATEWAY
+                if str(int(status)) not in refusals
+            },
         },
     }
 
@@ -401,13 +407,20 @@ def _refusals(operation_id: str, raises: tuple[type[PipelineError], ...]) -> dic
         examples[handler.status_of(error)][error.__name__] = body(message)
     descriptions[HTTPStatus.INTERNAL_SERVER_ERROR].append("Anything unforeseen.")
     examples[HTTPStatus.INTERNAL_SERVER_ERROR]["Unforeseen"] = bodies.failure(UNEXPECTED)
+    for status in _GATEWAY.keys() & descriptions.keys():
+        description, message = _GATEWAY[status]
+        descriptions[status].append(description)
+        examples[status]["Gateway"] = bodies.failure(message)
     responses: dict[str, Json] = {}
     for status in sorted(descriptions):
         missing = ImageNotFoundError in raises and status == handler.status_of(ImageNotFoundError)
         content = _json(schemas.ImageMissing if missing else schemas.Failure, examples=examples[status])
         headers = ["Cache-Control", "Retry-After"] if handler.may_be_repeated(status) else ["Cache-Control"]
-        description = " ".join(descriptions[status])
-        responses[str(int(status))] = {"description": description, "headers": _headers(*headers), "content": content}
+        responses[str(int(status))] = {
+            "description": " ".join(descriptions[status]),
+            "headers": _headers(*headers) | ({"Retry-After": _RETRY_LIMIT} if status in _GATEWAY else {}),
+            "content": content,
+        }
     return responses
 
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from image_pipeline.errors import (
     ATTEMPTS_FAILED,
+    DailyLimitError,
+    ImageLimitError,
     ImageTooLargeError,
     InvalidRequestError,
     InvalidThumbnailSizeError,
@@ -159,6 +161,8 @@ REFUSALS: dict[type[PipelineError], Mapping[str, str]] = {
         "createUpload": f"Invalid content_type. Please use {any_of(requests.CONTENT_TYPES)}.",
         "getThumbnail": "Invalid redirect. Please use redirect=1 or redirect=0, or leave it out.",
     },
+    ImageLimitError: dict.fromkeys(("uploadImage", "createUpload"), str(ImageLimitError.of(1000))),
+    DailyLimitError: dict.fromkeys(("uploadImage", "createUpload"), str(DailyLimitError.of(100, 3600))),
     InvalidThumbnailSizeError: {"getThumbnail": str(InvalidThumbnailSizeError.expecting(STANDARD_SIZES))},
     ImageTooLargeError: {
         "uploadImage": (

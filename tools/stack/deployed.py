@@ -112,8 +112,13 @@ def use(name: str) -> dict[str, str]:
     if missing := {*variables.values(), "UploadsQueueUrl"} - values.keys():
         raise refusals.RefusedAccessError(f"the stack {name} has no output {min(missing)}. Check STACK")
     os.environ |= {variable: values[output] for variable, output in variables.items()}
-    # Stacks of older versions lack the parameter.
-    os.environ["DUPLICATES"] = parameters(name).get("Duplicates", "keep")
+    # Stacks of older versions lack these parameters.
+    described = {"Duplicates": "keep", "OwnerMaxImages": "0", "OwnerDailyUploads": "0"} | parameters(name)
+    os.environ |= {
+        "DUPLICATES": described["Duplicates"],
+        "OWNER_MAX_IMAGES": described["OwnerMaxImages"],
+        "OWNER_DAILY_UPLOADS": described["OwnerDailyUploads"],
+    }
     return values
 
 
@@ -149,6 +154,12 @@ def vocabulary() -> Iterator[table.Item]:
         ExpressionAttributeValues=table.serialize({":words": keys.WORDS}),
         ProjectionExpression="pk, sk",
     )
+
+
+def places() -> Iterator[table.Item]:
+    """Yield the keys of the items that say for which owner an image is counted. It reads the whole table."""
+    values = table.serialize({":place": keys.place("")["sk"]})
+    return items(FilterExpression="sk = :place", ExpressionAttributeValues=values, ProjectionExpression="pk, sk")
 
 
 def owned(owner: str) -> Iterator[table.Item]:

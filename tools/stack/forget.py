@@ -9,12 +9,12 @@ which expires after an hour. Without an owner, the images are those that all cli
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from clients.stopping import StopRequest
 from image_pipeline import settings
 from image_pipeline.errors import ImageNotFoundError
-from image_pipeline.storage import file_store, keys, records, search_index, table, thumbnail_store
+from image_pipeline.storage import file_store, keys, quotas, records, search_index, table, thumbnail_store
 from tools.stack import command, deployed, moves, parallel, stream_failures, whose
 from tools.stack.tally import Ended, FailedError, Tally
 
@@ -93,6 +93,7 @@ def _delete(owner: str, item: table.Item, image_ids: set[str]) -> tuple[str, End
     if not is_buried:
         deployed.patiently(_bury, owner, item)
     deployed.patiently(search_index.update, image_id)
+    deployed.patiently(quotas.settle, image_id)
     deployed.patiently(thumbnail_store.delete_all, image_id)
     deployed.patiently(file_store.delete_all, image_id)
     return image_id, _BEFORE if is_buried else _DELETED
@@ -108,11 +109,15 @@ def _bury(owner: str, item: table.Item) -> None:
 
 
 def _delete_items(items: Sequence[table.Item]) -> list[tuple[str, Ended]]:
-    """Delete items that are not images. An inventory may belong to another owner by now, so the index settles it."""
+    """Delete items that are not images. One of an image may belong to another owner by now, so it is settled."""
+    settled: dict[str, Callable[[str], object]] = {
+        keys.inventory("")["sk"]: search_index.update,
+        keys.place("")["sk"]: quotas.settle,
+    }
     for item in items:
-        if item["sk"] == keys.inventory("")["sk"]:
-            deployed.patiently(search_index.update, keys.image_id(item["pk"]))
-    others = [{"pk": item["pk"], "sk": item["sk"]} for item in items if item["sk"] != keys.inventory("")["sk"]]
+        if settle := settled.get(item["sk"]):
+            deployed.patiently(settle, keys.image_id(item["pk"]))
+    others = [{"pk": item["pk"], "sk": item["sk"]} for item in items if item["sk"] not in settled]
     deployed.patiently(table.write_batch, [], others)
     return [(_name(item), _OTHERS) for item in items]
 

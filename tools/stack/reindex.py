@@ -1,9 +1,10 @@
 """Settle all images again: `python -m tools.stack.reindex STACK`. It can be repeated.
 
 Writes the search index of all finished images, the terms that the vocabulary lacks, and with Duplicates=find which file
-each image has. Removes the terms that no image has. Then it looks for files of images without an item, such as those
-whose deletion was missed, and sends their ids to LeftoversQueue: FollowImagesFunction deletes the files. This repairs
-the effects of lost records of the table's stream.
+each image has. Removes the terms that no image has. With OwnerMaxImages or OwnerDailyUploads, counts the images of each
+owner again. Then it looks for files of images without an item, such as those whose deletion was missed, and sends their
+ids to LeftoversQueue: FollowImagesFunction deletes the files. This repairs the effects of lost records of the table's
+stream.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from itertools import groupby
 from image_pipeline import settings
 from image_pipeline.errors import ImageNotFoundError
 from image_pipeline.models import SHARED, ImageRecord
-from image_pipeline.storage import keys, records, search_index, table, terms, vocabulary
+from image_pipeline.storage import keys, quotas, records, search_index, table, terms, vocabulary
 from tools.stack import command, deployed, messages, parallel
 from tools.stack.tally import Ended, Tally
 
@@ -23,6 +24,7 @@ _THREADS = 16
 _INDEXED, _GONE = "are in the index", "were deleted meanwhile"
 _COMPLETED = "had terms that the vocabulary lacked"
 _USED, _UNUSED = "of the vocabulary have images", "had none and were removed"
+_COUNTED = "of owners agree with their images"
 _SENT = "without an item went to LeftoversQueue, for the deletion of their files"
 _HAVE_ITEM = "with files have an item"
 
@@ -34,18 +36,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep-files", action="store_true", help="do not delete files of images that have no item")
     options = parser.parse_args(arguments)
     indexed, files = Tally("image", (_INDEXED, _GONE, _COMPLETED)), Tally("image", (_SENT, _HAVE_ITEM))
-    known = Tally("term", (_USED, _UNUSED))
+    known, counted = Tally("term", (_USED, _UNUSED)), Tally("place", (_COUNTED,))
+    tallies = [indexed, known]
 
     def work() -> None:
         values = deployed.use(options.stack)
         indexed.each(deployed.images(), _rebuild, lambda item: [keys.image_id(item["pk"])], _THREADS)
         known.each(deployed.vocabulary(), _check, lambda item: [item["sk"]], _THREADS)
+        if quotas.are_counted():
+            tallies.append(counted)
+            # Images without a place have one by now. Some places may have no image any more.
+            counted.each(deployed.places(), _count, lambda item: [keys.image_id(item["pk"])], _THREADS)
         if not options.keep_files:
+            tallies.append(files)
             queue = deployed.resource(options.stack, "LeftoversQueue")
             stored = parallel.batches(_stored(values["BucketName"], values["UploadsBucketName"]), messages.MAX_BATCH)
             files.each(stored, lambda image_ids: _send_lost(queue, image_ids), list, _THREADS)
 
-    return command.run([indexed, known] if options.keep_files else [indexed, known, files], work)
+    return command.run(tallies, work)
 
 
 def _rebuild(item: table.Item) -> list[tuple[str, Ended]]:
@@ -58,6 +66,8 @@ def _rebuild(item: table.Item) -> list[tuple[str, Ended]]:
     deployed.patiently(search_index.update, image_id)
     if settings.finds_duplicates():
         deployed.patiently(records.remember, image_id)
+    if quotas.are_counted():
+        deployed.patiently(quotas.settle, image_id)
     return [(image_id, _INDEXED), (image_id, _COMPLETED)] if lacking else [(image_id, _INDEXED)]
 
 
@@ -77,6 +87,13 @@ def _check(item: table.Item) -> list[tuple[str, Ended]]:
     term = item["sk"]
     is_removed = deployed.patiently(vocabulary.remove, keys.owner(item) or SHARED, [term])
     return [(term, _UNUSED if is_removed else _USED)]
+
+
+def _count(item: table.Item) -> list[tuple[str, Ended]]:
+    """Give back the place of an image that is gone. Raises StorageError."""
+    image_id = keys.image_id(item["pk"])
+    deployed.patiently(quotas.settle, image_id)
+    return [(image_id, _COUNTED)]
 
 
 def _stored(thumbnails: str, uploads: str) -> Iterator[str]:

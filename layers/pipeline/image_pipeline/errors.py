@@ -81,6 +81,32 @@ class RequestKeyReusedError(PipelineError):
     message = "This Idempotency-Key was used for another file or prompt. Please use a new key for each upload."
 
 
+class OwnerLimitError(PipelineError):
+    """The owner has reached a limit of the stack. Base class."""
+
+
+class ImageLimitError(OwnerLimitError):
+    """The owner has as many images as the stack allows."""
+
+    @classmethod
+    def of(cls, limit: int) -> "ImageLimitError":
+        """Return the error that names the limit."""
+        return cls(f"You have reached the limit of {limit:,} images. Please delete images that you do not need.")
+
+
+class DailyLimitError(OwnerLimitError):
+    """The owner has uploaded as many images today as the stack allows. `seconds` are left of the day."""
+
+    seconds = 0.0
+
+    @classmethod
+    def of(cls, limit: int, seconds: float) -> "DailyLimitError":
+        """Return the error that names the limit. The day ends in `seconds`."""
+        error = cls(f"You have reached the limit of {limit:,} uploads a day. Please try again after midnight UTC.")
+        error.seconds = seconds
+        return error
+
+
 class ImageNotFoundError(PipelineError):
     """No finished image has this id."""
 

@@ -144,6 +144,16 @@ def finds_duplicates() -> bool:
     return _choice("DUPLICATES", "keep", "find") == "find"
 
 
+def owner_max_images() -> int:
+    """Return how many images an owner may have. 0 means no limit."""
+    return _number("OWNER_MAX_IMAGES", 0, 1_000_000)
+
+
+def owner_daily_uploads() -> int:
+    """Return how many images an owner may upload in a day. 0 means no limit."""
+    return _number("OWNER_DAILY_UPLOADS", 0, 100_000)
+
+
 def keep_originals() -> bool:
     """Tell whether uploaded files are kept after they are processed. The bucket deletes them after some days."""
     return _number("KEEP_ORIGINALS_DAYS", 0, 36_500) > 0

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
@@ -13,6 +13,7 @@ from image_pipeline.errors import (
     UNEXPECTED,
     DeadlineError,
     ImageTooLargeError,
+    OwnerLimitError,
     PipelineError,
     ServiceStartingError,
     StorageError,
@@ -21,7 +22,7 @@ from image_pipeline.errors import (
 )
 from image_pipeline.models import ImageMetadata, ImageRecord, ThumbnailSize, Upload, digest
 from image_pipeline.observability import logger
-from image_pipeline.storage import claims, clients, file_store, keys, records, thumbnail_store
+from image_pipeline.storage import claims, clients, file_store, keys, quotas, records, thumbnail_store
 from image_pipeline.storage.claims import Claim
 from image_pipeline.threads import ThreadPool
 from image_processing import captions, pictures, placeholders, thumbnails
@@ -50,7 +51,8 @@ def process(owner: str, upload: Upload) -> Outcome:
     that is to be unique is not processed if its file is known. If the same file is stored at the same time, the upload
     is given back, and nothing is counted.
 
-    Nothing is stored after UnsupportedImageError, ImageTooLargeError, RequestRunningError and RequestKeyReusedError.
+    Nothing is stored after UnsupportedImageError, ImageTooLargeError, OwnerLimitError, RequestRunningError and
+    RequestKeyReusedError.
     Raises ImageNotFoundError if the image of an earlier attempt was deleted.
 
     Raises ServiceStartingError if a new environment took too long to start. The claim is then given back, and nothing
@@ -85,7 +87,7 @@ def _process(owner: str, upload: Upload, *, is_starting: bool) -> Outcome:
         observability.record_refusal("form")
         raise
     decoding_seconds = time.perf_counter() - start
-    claim = claims.claim(owner, upload.idempotency_key, request)
+    claim = _claim(owner, upload, request)
     if claim.is_finished:
         return Outcome(records.get(owner, claim.image_id))
     try:
@@ -109,6 +111,19 @@ def _known(owner: str, idempotency_key: str | None, file: str) -> ImageRecord | 
     if idempotency_key is not None and claims.image_of(owner, idempotency_key) is not None:
         return None
     return records.find_equal(owner, file)
+
+
+def _claim(owner: str, upload: Upload, request: str) -> Claim:
+    """Claim an upload whose file and prompt have the digest `request`. An owner that has a limit must be below it."""
+    claim = claims.claim(owner, upload.idempotency_key, request)
+    if claim.is_finished or not quotas.is_limited(owner):
+        return claim
+    try:
+        claims.reserve(claim, upload.original_name)
+    except (OwnerLimitError, StorageError):
+        _give_back(claim)
+        raise
+    return replace(claim, is_reserved=True)
 
 
 def process_claimed(upload: Upload, claim: Claim) -> ImageRecord:

@@ -5,6 +5,7 @@ this line or checked against it (tests/unit/test_routes.py).
 """
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
@@ -76,6 +77,7 @@ STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
     errors.FileNotUploadedError: HTTPStatus.NOT_FOUND,
     errors.RequestRunningError: HTTPStatus.CONFLICT,
     errors.RequestKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.OwnerLimitError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.ImageTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UnsupportedImageError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.CaptionError: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -168,6 +170,8 @@ def _refusal(error: errors.PipelineError) -> Response:
     response = _response(status, bodies.failure(str(error)))
     if isinstance(error, errors.RefusedError):
         del response["headers"]["Retry-After"]
+    if isinstance(error, errors.DailyLimitError):
+        response["headers"]["Retry-After"] = str(math.ceil(error.seconds))
     return response
 
 

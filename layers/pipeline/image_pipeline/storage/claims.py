@@ -22,7 +22,7 @@ from image_pipeline.errors import (
     UndecodableImageError,
 )
 from image_pipeline.models import SHARED
-from image_pipeline.storage import keys, table
+from image_pipeline.storage import keys, quotas, table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import DeleteTypeDef, TransactWriteItemTypeDef, UpdateTypeDef
@@ -105,9 +105,10 @@ def image_of(owner: str, idempotency_key: str) -> str | None:
 
 
 def reserve(claim: Claim, original_name: str) -> None:
-    """Create the image item, unless the claim has one. Must happen before any thumbnail is stored. Raises StorageError.
+    """Create the image item, unless the claim has one. Must happen before any thumbnail is stored.
 
-    If the attempt dies, the item expires after an hour and its thumbnails are deleted with it.
+    If the attempt dies, the item expires after an hour and its thumbnails are deleted with it. Raises ImageLimitError,
+    DailyLimitError and StorageError.
     """
     if claim.is_reserved:
         return
@@ -119,14 +120,14 @@ def reserve(claim: Claim, original_name: str) -> None:
         "owner": claim.owner,
         "expires_at": int(time.time() + UNFINISHED_RETENTION.total_seconds()),
     }
-    if table.put(item, ConditionExpression="attribute_not_exists(pk)") is not None:
-        raise StorageError
+    _create(item, is_limited=True)
 
 
 def request(owner: str, image_id: str, original_name: str, prompt: str = "", *, attempt: str | None = None) -> None:
-    """Create the image item of a direct upload of an owner, before its file exists. Raises StorageError.
+    """Create the image item of a direct upload of an owner, before its file exists.
 
-    With the id of an `attempt`, `withdraw` can delete the item.
+    An operator that brings images gives the id of an `attempt`. Then `withdraw` can delete the item, and the limits of
+    the owner do not apply: the image is counted later. Raises ImageLimitError, DailyLimitError and StorageError.
     """
     item = {
         **keys.image(image_id),
@@ -137,8 +138,7 @@ def request(owner: str, image_id: str, original_name: str, prompt: str = "", *, 
         "caption_prompt": prompt,
         "expires_at": int(time.time() + REQUEST_RETENTION.total_seconds()),
     }
-    if table.put(item, ConditionExpression="attribute_not_exists(pk)") is not None:
-        raise StorageError
+    _create(item, is_limited=attempt is None)
 
 
 def renew(image_id: str, attempt: str) -> table.Item:
@@ -301,6 +301,13 @@ def give_back(claim: Claim) -> None:
         return stored is None or stored["attempt"] != claim.attempt
 
     table.write([{"Delete": delete}, *settle(claim, "failure")], is_stored)
+
+
+def _create(item: table.Item, *, is_limited: bool) -> None:
+    if is_limited and quotas.is_limited(item["owner"]):
+        quotas.create(item)
+    elif table.put(item, ConditionExpression="attribute_not_exists(pk)") is not None:
+        raise StorageError
 
 
 def _require_success(request: table.Item, sha256: str) -> None:

@@ -16,7 +16,7 @@ LISTING_SHARDS = range(4)
 STATISTICS_SHARDS = range(8)
 _IMAGE = "IMAGE#"
 WORDS = "WORDS#"
-_OF_OWNERS = re.compile("(?:HASH|TERM|WORDS|REQUEST|STATS)#(?:([0-9a-f]{32})#)?")
+_OF_OWNERS = re.compile("(?:HASH|TERM|WORDS|REQUEST|STATS|OWNER)#(?:([0-9a-f]{32})#)?")
 _UPLOADS = "uploads/"
 _ORIGINALS = "originals/"
 
@@ -80,6 +80,21 @@ def file_hash(owner: str, file: str) -> ItemKey:
 def statistics(owner: str, shard: int) -> ItemKey:
     """Return the key of the statistics item of a shard."""
     return {"pk": f"STATS#{_of(owner)}{shard}", "sk": "STATS"}
+
+
+def place(image_id: str) -> ItemKey:
+    """Return the key of the item that says for which owner an image is counted."""
+    return {"pk": f"{_IMAGE}{image_id}", "sk": "PLACE"}
+
+
+def images_of_owner(owner: str) -> ItemKey:
+    """Return the key of the item that counts the images of an owner."""
+    return {"pk": f"OWNER#{owner}#", "sk": "TOTAL"}
+
+
+def uploads_of_owner(owner: str, day: str) -> ItemKey:
+    """Return the key of the item that counts the uploads of an owner on a day, such as 2025-03-16."""
+    return {"pk": f"OWNER#{owner}#", "sk": day}
 
 
 def waits(window: int) -> ItemKey:

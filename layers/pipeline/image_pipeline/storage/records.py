@@ -7,7 +7,6 @@ The statistics are spread over several items, because one DynamoDB partition tak
 transaction stores the outcome of an upload and counts it.
 """
 
-import math
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +30,7 @@ from image_pipeline.models import (
     ThumbnailSize,
     UnfinishedImage,
 )
-from image_pipeline.storage import claims, clients, hashes, keys, table, waits
+from image_pipeline.storage import claims, clients, hashes, keys, quotas, table, waits
 from image_pipeline.storage.claims import Claim, Outcome
 from image_pipeline.threads import ThreadPool
 
@@ -348,8 +347,8 @@ def _current(owner: str | None, image_id: str) -> table.Item:
 
 
 def exists(item: table.Item) -> bool:
-    """Tell whether a stored image was not deleted and has not expired. DynamoDB may remove the item days later."""
-    return bool(item["status"] != "deleted" and item.get("expires_at", math.inf) > time.time())
+    """Tell whether a stored image was not deleted and has not expired."""
+    return bool(item["status"] != "deleted" and not table.is_expired(item))
 
 
 def _belongs(item: table.Item, owner: str | None) -> bool:
@@ -421,6 +420,8 @@ def _commit(
         }
     }
     writes = [image, *count(claim.owner, counts), *claims.settle(claim, outcome), *others]
+    if outcome == "success":
+        writes += quotas.finished(claim.owner, claim.image_id)
     table.write(writes, lambda: _is_stored(claim, item["status"], is_temporary=False))
 
 

@@ -1,5 +1,6 @@
 """Reads and writes of the DynamoDB table. No other module calls DynamoDB."""
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -151,6 +152,11 @@ def write(items: Sequence["TransactWriteItemTypeDef"], is_stored: Callable[[], b
                 raise _failure(error) from error
         else:
             return
+
+
+def is_expired(item: Item) -> bool:
+    """Tell whether an item is to be removed. DynamoDB does it some days later."""
+    return bool(item.get("expires_at", math.inf) <= time.time())
 
 
 def serialize(attributes: Mapping[str, Any]) -> Item:
