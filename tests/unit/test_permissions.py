@@ -220,6 +220,25 @@ def equal_files(patch: Patch) -> None:
     checks_of_a_version(patch)
 
 
+def images_of_owners(patch: Patch) -> None:
+    """What a caller sees of its own image, and that it deletes it."""
+    patch.setenv("DUPLICATES", "find")
+    event = callers.sent_by("me", upload_event(scene_png()) | {"queryStringParameters": {"duplicates": "return"}})
+    image_id = image_id_of(call("UploadImageFunction", event, 29))
+    assert call("UploadImageFunction", event, 29)["headers"]["Duplicate-Of"] == image_id
+    direct = load_event("create_upload")
+    direct["body"] = json.dumps({"content_type": "", "sha256": records.get(None, image_id).sha256})
+    assert call("CreateUploadFunction", callers.sent_by("me", direct))["statusCode"] == 200
+    for function, name in (
+        ("GetImageFunction", "get_image"),
+        ("GetThumbnailFunction", "get_thumbnail_small"),
+        ("DeleteImageFunction", "delete_image"),
+    ):
+        event = callers.sent_by("me", load_event(name))
+        event["pathParameters"]["image_id"] = image_id
+        assert call(function, event)["statusCode"] == 200
+
+
 def limits_of_owners(patch: Patch) -> None:
     """Uploads below and above a limit, and counts that follow an image that is moved and deleted."""
     patch.setenv("OWNER_MAX_IMAGES", "2")
@@ -267,6 +286,7 @@ SCENARIOS: list[Scenario] = [
     images_that_end,
     checks_of_a_version,
     equal_files,
+    images_of_owners,
     limits_of_owners,
 ]
 _done: set[Access] = set()
@@ -395,8 +415,8 @@ def test_a_missing_permission_is_noticed(
         (
             "GetImageRole",
             "ReadRecord",
-            {"Action": ["dynamodb:GetItem", "dynamodb:Query"]},
-            ("dynamodb:Query", "ImagesTable"),
+            {"Action": ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan"]},
+            ("dynamodb:Scan", "ImagesTable"),
         ),
         (
             "GetStatsRole",

@@ -340,7 +340,8 @@ def _current(owner: str | None, image_id: str) -> table.Item:
 
     Raises ImageNotFoundError if there is none, if it was deleted or has expired, or if it belongs to somebody else.
     """
-    item = table.find(keys.image(image_id))
+    key = keys.image(image_id)
+    item = table.find_owned(key, owner) if owner else table.find(key)
     if item is None or not exists(item) or not _belongs(item, owner):
         raise ImageNotFoundError
     return item

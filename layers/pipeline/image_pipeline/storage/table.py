@@ -44,6 +44,21 @@ def find(key: Item) -> Item | None:
     return deserialize(response["Item"]) if "Item" in response else None
 
 
+def find_owned(key: Item, owner: str) -> Item | None:
+    """Return the current item with this key if it has this `owner`, or None. Raises StorageError.
+
+    DynamoDB compares the owners. So an item of somebody else takes as long as no item.
+    """
+    response = query(
+        "pk = :pk AND sk = :sk",
+        {":pk": key["pk"], ":sk": key["sk"], ":owner": owner},
+        FilterExpression="#owner = :owner",
+        ExpressionAttributeNames={"#owner": "owner"},
+        ConsistentRead=True,
+    )
+    return deserialize(response["Items"][0]) if response["Items"] else None
+
+
 def find_all(keys: Sequence[Item]) -> list[Item]:
     """Return the current items with these keys, in any order. Some keys may have no item. Raises StorageError."""
     found: list[Item] = []
