@@ -43,7 +43,7 @@ def outcomes(request: pytest.FixtureRequest) -> Iterator[Outcomes]:
     (TABLES / f"{request.module.__name__.rpartition('.')[2]}.md").write_text("\n".join(lines) + "\n")
 
 
-@pytest.fixture(params=["moto", "DynamoDB Local"])
+@pytest.fixture(params=["moto", "DynamoDB Local", "Owners=caller"])
 def pipeline(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
     """The pipeline on empty storage."""
     request.getfixturevalue("aws")
@@ -56,6 +56,11 @@ def pipeline(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     clients.dynamodb.cache_clear()
     local = clients.dynamodb()
     local.create_table(TableName=name, **request.getfixturevalue("table_definition"))
-    yield Pipeline()
+    caller = None
+    if request.param == "Owners=caller":
+        caller = "aaaaaaaaaa"
+        monkeypatch.setenv("OWNER_MAX_IMAGES", "1000000")
+        monkeypatch.setenv("OWNER_DAILY_UPLOADS", "100000")
+    yield Pipeline(caller)
     clients.dynamodb.cache_clear()
     local.delete_table(TableName=name)

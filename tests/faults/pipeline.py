@@ -18,7 +18,9 @@ from functions.list_images import app as list_images
 from functions.process_upload import app as process_upload
 from functions.upload_image import app as upload_image
 from image_pipeline import settings
+from image_pipeline.models import SHARED
 from image_pipeline.storage import clients, table
+from tests import callers
 from tests.events import load_event, upload_event
 from tests.faults.injection import KilledError
 from tools.local.gateway import LocalContext
@@ -36,9 +38,14 @@ READERS = {
 
 
 class Pipeline:
-    """Calls the functions, and remembers which images they acknowledged. `clock` is added to the time, in seconds."""
+    """Calls the functions, and remembers which images they acknowledged. `clock` is added to the time, in seconds.
 
-    def __init__(self) -> None:
+    With a `caller`, the stack has Owners=caller and limits, and this caller sends all requests.
+    """
+
+    def __init__(self, caller: str | None = None) -> None:
+        self.caller = caller
+        self.owner = SHARED if caller is None else callers.owner(caller)
         self.acknowledged: dict[str, Item] = {}
         self.images_of_keys: dict[str, set[str]] = defaultdict(set)
         self.requested: dict[str, bytes] = {}
@@ -59,7 +66,7 @@ class Pipeline:
 
     def upload(self, content: bytes, key: str | None, duplicates: str | None = None) -> int | None:
         """Upload a file. Return the status, or None if the process was killed."""
-        event = upload_event(content)
+        event = self._sent(upload_event(content))
         if duplicates is not None:
             event["queryStringParameters"] = {"duplicates": duplicates}
         if key is not None:
@@ -84,7 +91,8 @@ class Pipeline:
     def request_upload(self, content: bytes) -> str | None:
         """Request a direct upload and send the file. Return the image id, or None if no response had one."""
         try:
-            response = create_upload.lambda_handler(load_event("create_upload"), LocalContext("CreateUploadFunction"))
+            event = self._sent(load_event("create_upload"))
+            response = create_upload.lambda_handler(event, LocalContext("CreateUploadFunction"))
         except KilledError:
             return None
         assert response["statusCode"] in {201, 503}, response
@@ -109,7 +117,7 @@ class Pipeline:
 
     def read(self, what: str, image_id: str) -> tuple[int | None, Item]:
         """Call a reading function. Return status and body. Functions that read named images get `image_id`."""
-        event = load_event(what)
+        event = self._sent(load_event(what))
         event["body"] = event["body"] and event["body"].replace(IMAGE_ID, image_id)
         if event["pathParameters"]:
             event["pathParameters"]["image_id"] = image_id
@@ -191,6 +199,7 @@ class Pipeline:
         """
         for event in self.expire():
             follow_images.lambda_handler(event, LocalContext("FollowImagesFunction"))
+        self.check_counts()
         finished = {item["image_id"] for item in stored() if item["sk"] == "IMAGE"}
         assert {key.partition("/")[0] for key in keys()} == finished, "an object has no record"
         assert set(self.acknowledged) <= finished
@@ -198,6 +207,17 @@ class Pipeline:
             status, body = self.read("get_image", image_id)
             assert status == 200
             assert body["data"]["data"]["caption"] == shown["caption"]
+
+    def _sent(self, event: Item) -> Item:
+        return event if self.caller is None else callers.sent_by(self.caller, event)
+
+    def check_counts(self) -> None:
+        """Assert that the limits of the caller count exactly the images that are left."""
+        images = [item for item in stored() if item["sk"] == "IMAGE"]
+        places = [item for item in stored() if item["sk"] == "PLACE"]
+        totals = [item["counted"] for item in stored() if item["sk"] == "TOTAL"]
+        expected = len(images) if self.caller else 0
+        assert (len(places), sum(totals)) == (expected, expected), "the counts of the owner are wrong"
 
 
 def stored() -> list[Item]:

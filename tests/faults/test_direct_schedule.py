@@ -1,13 +1,14 @@
 """Hundreds of direct uploads with duplicated messages, files that are not images, killed workers, and deletions."""
 
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from random import Random
 
 import pytest
 
 from image_pipeline import settings
 from image_pipeline.errors import ImageNotFoundError
-from image_pipeline.models import SHARED
 from image_pipeline.storage import keys as names
 from image_pipeline.storage import records, table
 from image_pipeline.storage.claims import MAX_ATTEMPTS
@@ -25,8 +26,8 @@ UPLOADS = SCHEDULES
 class Chaos:
     """The faults of one delivery: at a random call the worker is killed, or the image is deleted."""
 
-    def __init__(self, rng: Random, image_id: str, deleted: set[str]) -> None:
-        self._moment, self._image_id, self._deleted = rng.randrange(6), image_id, deleted
+    def __init__(self, rng: Random, delete: Callable[[], None]) -> None:
+        self._moment, self._delete = rng.randrange(6), delete
         self._kills, self._deletes = rng.random() < 0.05, rng.random() < 0.05
         self._calls = 0
 
@@ -35,13 +36,13 @@ class Chaos:
         if self._calls != self._moment + 1:
             return None
         if self._deletes:
-            delete(self._image_id, self._deleted)
+            self._delete()
         return Fault.KILLED_AFTER if self._kills else None
 
 
-def delete(image_id: str, deleted: set[str]) -> None:
+def delete(owner: str, image_id: str, deleted: set[str]) -> None:
     try:
-        records.delete(SHARED, image_id)
+        records.delete(owner, image_id)
     except ImageNotFoundError:
         assert image_id in deleted
     deleted.add(image_id)
@@ -53,7 +54,7 @@ def follow_deletion(image_id: str) -> None:
     assert follow(event)
 
 
-@pytest.mark.parametrize("pipeline", ["moto"], indirect=True)
+@pytest.mark.parametrize("pipeline", ["moto", "Owners=caller"], indirect=True)
 def test_every_upload_ends_once(pipeline: Pipeline) -> None:
     rng, deleted, dead_letters = Random(14), set[str](), 0
     for number in range(UPLOADS):
@@ -67,7 +68,7 @@ def test_every_upload_ends_once(pipeline: Pipeline) -> None:
         again = []
         for number, image_id in waiting:
             received[number] += 1
-            with faults(Chaos(rng, image_id, deleted)):
+            with faults(Chaos(rng, partial(delete, pipeline.owner, image_id, deleted))):
                 done = pipeline.process(image_id, received[number])
             if not done:
                 if received[number] < MAX_ATTEMPTS:
@@ -85,7 +86,7 @@ def test_every_upload_ends_once(pipeline: Pipeline) -> None:
     assert states["success"] + states["failure"] + states["deleted"] == UPLOADS
     assert states["deleted"] == len(deleted) > UPLOADS // 50
     assert dead_letters == 0
-    totals = records.statistics(SHARED)
+    totals = records.statistics(pipeline.owner)
     # A deleted image may have been counted before.
     assert states["success"] <= totals.success <= states["success"] + states["deleted"]
     assert states["failure"] <= totals.failure <= states["failure"] + states["deleted"]
@@ -93,6 +94,9 @@ def test_every_upload_ends_once(pipeline: Pipeline) -> None:
     assert keys(settings.uploads_bucket()) == []
     left = {key.partition("/")[0] for key in keys()}
     assert finished <= left
+    for image_id in finished:
+        follow_deletion(image_id)
+    pipeline.check_counts()
     # Files that a killed worker stored after a deletion are deleted when the item of the deleted image expires.
     for image_id in left - finished:
         follow_deletion(image_id)

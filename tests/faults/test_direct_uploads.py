@@ -7,7 +7,7 @@ import pytest
 
 from image_pipeline import settings
 from image_pipeline.errors import CaptionError, StorageError
-from image_pipeline.models import SHARED, ImageRecord
+from image_pipeline.models import ImageRecord
 from image_pipeline.storage import clients, file_store, records
 from image_pipeline.storage import keys as names
 from image_pipeline.storage.claims import MAX_ATTEMPTS
@@ -28,7 +28,7 @@ def send(pipeline: Pipeline, content: bytes) -> str:
 
 
 def state(image_id: str) -> str:
-    image = records.find(SHARED, image_id)
+    image = records.find(None, image_id)
     if isinstance(image, ImageRecord):
         return "success"
     return "processing" if image.error is None else "failure"
@@ -164,7 +164,7 @@ def test_an_image_that_is_deleted_at_any_moment_stays_deleted(pipeline: Pipeline
         image_id = send(pipeline, content)
         with faults(only(Call(call.operation, call.number), fault)):
             pipeline.process(image_id)
-        records.delete(SHARED, image_id)
+        records.delete(pipeline.owner, image_id)
         pipeline.clock += REDELIVERY_SECONDS
         assert pipeline.process(image_id)
         assert keys(settings.uploads_bucket()) == []

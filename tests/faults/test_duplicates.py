@@ -14,7 +14,7 @@ from PIL import Image
 from functions.delete_image import app as delete_image
 from functions.follow_images import app as follow_images
 from functions.upload_image import app as upload_image
-from image_pipeline.models import SHARED, STANDARD_SIZES
+from image_pipeline.models import STANDARD_SIZES
 from image_pipeline.storage import hashes, records, table
 from image_pipeline.storage import keys as names
 from image_pipeline.threads import ThreadPool
@@ -81,7 +81,7 @@ def suffer(pipeline: Pipeline, fault: Fault, key: str | None, prepare: Callable[
         upload_until_done(pipeline, content, own_key)
         upload_until_done(pipeline, content, None)
         (image,) = images(content)
-        assert hashes.image_of(SHARED, image["sha256"]) == image["image_id"]
+        assert hashes.image_of(pipeline.owner, image["sha256"]) == image["image_id"]
         assert image["image_id"] in pipeline.acknowledged
         pipeline.check()
 
@@ -168,10 +168,10 @@ def test_a_deletion_leaves_no_hash_and_loses_none(pipeline: Pipeline, fault: Fau
         with faults(only(call, fault)):
             status = delete(image["image_id"])
         assert status in ({200} if fault in ONCE else {200, 503, None})
-        named = hashes.image_of(SHARED, image["sha256"])
+        named = hashes.image_of(pipeline.owner, image["sha256"])
         assert named == (image["image_id"] if images(content) else None)
         assert delete(image["image_id"]) in {200, 404}
-        assert hashes.image_of(SHARED, image["sha256"]) is None
+        assert hashes.image_of(pipeline.owner, image["sha256"]) is None
         assert stored_image(content)["image_id"] != image["image_id"]
 
 
@@ -198,6 +198,6 @@ def test_eight_equal_uploads_at_once_are_one_image(pipeline: Pipeline, monkeypat
     assert [response["statusCode"] for response in responses] == [200] * 8
     (image_id,) = {json.loads(response["body"])["data"]["image_id"] for response in responses}
     assert sorted(response["headers"].get("Duplicate-Of", "") for response in responses) == ["", *[image_id] * 7]
-    assert records.statistics(SHARED).success == len(images(content)) == 1
+    assert records.statistics(pipeline.owner).success == len(images(content)) == 1
     pipeline.check()
     assert len(keys()) == 8 * len(STANDARD_SIZES)

@@ -8,7 +8,7 @@ import pytest
 
 from functions.follow_images import app
 from image_pipeline import settings
-from image_pipeline.models import SHARED, STANDARD_SIZES
+from image_pipeline.models import STANDARD_SIZES
 from image_pipeline.storage import clients, search_index, table, terms
 from image_pipeline.storage.keys import image as image_key
 from tests.events import load_event
@@ -97,7 +97,7 @@ def test_the_index_is_complete_after_a_fault_and_a_repetition(pipeline: Pipeline
         for leftover in leftovers():
             assert follow_leftover(leftover)
         assert image_id in [
-            record.image_id for record in search_index.search(SHARED, terms.wanted("png"), 100, None).records
+            record.image_id for record in search_index.search(pipeline.owner, terms.wanted("png"), 100, None).records
         ]
 
 
@@ -112,9 +112,9 @@ def test_the_stream_reports_expired_images_and_the_filter_passes_them(pipeline: 
     # The stored image is added to the search index. The upload that was killed has left files.
     assert sorted(event["eventName"] for event in events) == ["MODIFY", "REMOVE"]
     assert follow({"Records": events})
-    assert [record.image_id for record in search_index.search(SHARED, terms.wanted("png"), 10, None).records] == list(
-        pipeline.acknowledged
-    )
+    assert [
+        record.image_id for record in search_index.search(pipeline.owner, terms.wanted("png"), 10, None).records
+    ] == list(pipeline.acknowledged)
     assert {key.partition("/")[0] for key in keys()} == set(pipeline.acknowledged)
 
 

@@ -7,7 +7,6 @@ index, but no stream, no TTL and no backups of its own. The steps are those of d
 import pytest
 
 from functions.delete_image import app as delete_image
-from image_pipeline.models import SHARED
 from image_pipeline.storage import clients, search_index, table, terms
 from tests.events import load_event
 from tests.faults.pipeline import READERS, Pipeline, keys, stored
@@ -40,8 +39,8 @@ def switch_on_stream_and_ttl() -> None:
     )
 
 
-def found(word: str) -> set[str]:
-    return {record.image_id for record in search_index.search(SHARED, terms.wanted(word), 10, None).records}
+def found(owner: str, word: str) -> set[str]:
+    return {record.image_id for record in search_index.search(owner, terms.wanted(word), 10, None).records}
 
 
 @pytest.mark.parametrize("pipeline", ["DynamoDB Local"], indirect=True)
@@ -64,10 +63,10 @@ def test_a_stack_takes_over_a_restored_table(pipeline: Pipeline, monkeypatch: py
         for what in READERS:
             pipeline.check_read(what, image_id, *pipeline.read(what, image_id))
     # No function had followed the stream before the backup, so the index is incomplete. `make reindex` completes it.
-    assert found("png") == set()
+    assert found(pipeline.owner, "png") == set()
     for image_id in kept:
         search_index.update(image_id, rebuild=True)
-    assert found("png") == kept
+    assert found(pipeline.owner, "png") == kept
 
     # The stream that was switched on reaches the function that follows it.
     deleted = kept.pop()
@@ -75,6 +74,6 @@ def test_a_stack_takes_over_a_restored_table(pipeline: Pipeline, monkeypatch: py
     event["pathParameters"]["image_id"] = deleted
     assert delete_image.lambda_handler(event, LocalContext("DeleteImageFunction"))["statusCode"] == 200
     assert follow({"Records": followed_records()})
-    assert found("png") == kept
+    assert found(pipeline.owner, "png") == kept
     assert {key.partition("/")[0] for key in keys()} == kept | late
     clients.dynamodb().delete_table(TableName=RESTORED)
