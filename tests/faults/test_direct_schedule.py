@@ -94,7 +94,7 @@ def test_every_upload_ends_once(pipeline: Pipeline) -> None:
     assert keys(settings.uploads_bucket()) == []
     left = {key.partition("/")[0] for key in keys()}
     assert finished <= left
-    for image_id in finished:
+    for image_id in images:
         follow_deletion(image_id)
     pipeline.check_counts()
     # Files that a killed worker stored after a deletion are deleted when the item of the deleted image expires.

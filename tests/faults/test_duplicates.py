@@ -27,6 +27,8 @@ from tests.pictures import encode
 from tools.local.gateway import LocalContext
 
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
+# Both stand-ins for DynamoDB, and images with and without an owner.
+on_both = pytest.mark.parametrize("pipeline", ["moto", "Owners=caller"], indirect=True)
 with_and_without_key = pytest.mark.parametrize("key", [KEY, None], ids=["with a key", "without"])
 
 
@@ -86,6 +88,7 @@ def suffer(pipeline: Pipeline, fault: Fault, key: str | None, prepare: Callable[
         pipeline.check()
 
 
+@on_both
 @with_and_without_key
 @pytest.mark.parametrize("fault", Fault)
 def test_a_new_file_becomes_one_image(pipeline: Pipeline, fault: Fault, key: str | None) -> None:
@@ -93,6 +96,7 @@ def test_a_new_file_becomes_one_image(pipeline: Pipeline, fault: Fault, key: str
     pipeline.check_after_expiry()
 
 
+@on_both
 @with_and_without_key
 @pytest.mark.parametrize("fault", Fault)
 def test_a_known_file_stays_one_image(pipeline: Pipeline, fault: Fault, key: str | None) -> None:
@@ -100,6 +104,7 @@ def test_a_known_file_stays_one_image(pipeline: Pipeline, fault: Fault, key: str
     pipeline.check_after_expiry()
 
 
+@on_both
 @with_and_without_key
 @pytest.mark.parametrize("fault", Fault)
 def test_a_file_that_is_stored_meanwhile_stays_one_image(
@@ -126,6 +131,7 @@ def follow_given_back() -> None:
         follow_images.lambda_handler(event, LocalContext("FollowImagesFunction"))
 
 
+@on_both
 @pytest.mark.parametrize("fault", Fault)
 def test_an_image_that_is_gone_is_replaced(pipeline: Pipeline, fault: Fault) -> None:
     def prepare(content: bytes) -> None:
@@ -141,10 +147,11 @@ def test_an_image_that_is_gone_is_replaced(pipeline: Pipeline, fault: Fault) -> 
     suffer(pipeline, fault, None, prepare)
 
 
+@on_both
 @pytest.mark.parametrize("fault", Fault)
 def test_a_deletion_leaves_no_hash_and_loses_none(pipeline: Pipeline, fault: Fault) -> None:
     def delete(image_id: str) -> int | None:
-        event = load_event("delete_image")
+        event = pipeline.sent(load_event("delete_image"))
         event["pathParameters"]["image_id"] = image_id
         try:
             return int(delete_image.lambda_handler(event, LocalContext("DeleteImageFunction"))["statusCode"])
@@ -175,7 +182,7 @@ def test_a_deletion_leaves_no_hash_and_loses_none(pipeline: Pipeline, fault: Fau
         assert stored_image(content)["image_id"] != image["image_id"]
 
 
-@pytest.mark.parametrize("pipeline", ["DynamoDB Local"], indirect=True)
+@pytest.mark.parametrize("pipeline", ["Owners=caller"], indirect=True)
 def test_eight_equal_uploads_at_once_are_one_image(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     caption, all_there = Captioner.caption, Barrier(8)
 
@@ -187,7 +194,7 @@ def test_eight_equal_uploads_at_once_are_one_image(pipeline: Pipeline, monkeypat
     content = next(files())
 
     def upload(number: int) -> Any:
-        event = upload_event(content)
+        event = pipeline.sent(upload_event(content))
         event["queryStringParameters"] = {"duplicates": "return"}
         if number % 2:
             event["headers"]["Idempotency-Key"] = f"{KEY}-{number}"
