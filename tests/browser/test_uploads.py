@@ -105,6 +105,19 @@ def test_all_failed_files_are_tried_again_with_one_button(site: Site, page: Page
     expect(page.locator("#uploads-title")).to_have_text("2 of 2 uploaded, 1 failed")
 
 
+@pytest.mark.parametrize("expected_errors", [["status of 429"]])
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "7200"}], ids=["images", "uploads of a day"])
+def test_a_limit_that_lasts_is_told_at_once(site: Site, page: Page, headers: dict[str, str]) -> None:
+    limit = {"error": "You have reached the limit."}
+    page.route(FORM, of_posts(lambda route: route.fulfill(status=429, headers=headers, json=limit)))
+    gallery = Gallery(page, site.url)
+    gallery.choose(SCENES[0])
+    expect(gallery.failures).to_contain_text("You have reached the limit.")
+    page.unroute(FORM)
+    gallery.failures.get_by_role("button", name="Try again").click()
+    expect(gallery.cards).to_have_count(1)
+
+
 def test_uploads_can_be_cancelled_and_minimised(site: Site, page: Page) -> None:
     page.route(FORM, of_posts(hold))
     gallery = Gallery(page, site.url)

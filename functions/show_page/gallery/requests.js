@@ -2,6 +2,7 @@
 
 const API = new URL("api/", location.origin + location.pathname.replace(/\/?$/, "/"));
 const TRIES = 4;
+const MAX_WAIT_SECONDS = 60;
 const RECONNECT_MS = 2000;
 
 class Unreachable extends Error {}
@@ -53,11 +54,14 @@ async function repeated(request) {
     const refused = isRefused(status, header("WWW-Authenticate"));
     if (status === 400 && mayHaveLarge && (await losesLarge())) continue;
     if (refused) lock(`This ${credential.name} is not accepted. Please enter another one.`);
-    if (tries === TRIES || (status < 500 && status !== 409 && status !== 429)) {
+    const seconds = Number(header("Retry-After"));
+    // Limits of images and of a day do not pass soon.
+    const passes = status >= 500 || status === 409 || (status === 429 && seconds && seconds <= MAX_WAIT_SECONDS);
+    if (tries === TRIES || !passes) {
       const error = new Error(body?.error ?? body?.data ?? body?.message ?? `The API returned status ${status}.`);
       throw Object.assign(error, { status, refused });
     }
-    await pause(1000 * (Number(header("Retry-After")) || 2));
+    await pause(1000 * (seconds || 2));
   }
 }
 
