@@ -11,17 +11,17 @@ import requests
 
 from tests.pictures import encode
 from tools.demo_model import scenes
-from tools.local import server
+from tools.local import access, server
 
 UPLOAD_COUNT = 200
 INDEX_SECONDS = 300
 
 
-def image_ids(url: str) -> set[str]:
+def image_ids(url: str, headers: dict[str, str] | None = None) -> set[str]:
     """Return the ids on this page of the list and on all that follow."""
     found: set[str] = set()
     while url:
-        page = requests.get(url, timeout=60).json()
+        page = requests.get(url, headers=headers, timeout=60).json()
         found |= set(page.get("content", {}))
         url = urljoin(url, page["next"]) if "next" in page else ""
     return found
@@ -61,3 +61,28 @@ def test_eight_clients_at_once_lose_nothing() -> None:
     total = sum(Decimal(str(shard["total_processing_time"])) for shard in items if shard["sk"] == "STATS")
     assert total == sum(Decimal(str(record["time_taken"])) for record in records)
     assert statistics["total_processing_time"] == float(total)
+
+
+def test_clients_at_once_get_exactly_the_places_of_their_owners() -> None:
+    limit, each = 20, 30
+    owners = [{"x-api-key": key} for key in (access.API_KEY, access.OTHER_API_KEY)]
+    parameters = {"ApiAuth": "API_KEY", "Owners": "caller", "OwnerMaxImages": str(limit)}
+    picture = encode(scenes.draw(scenes.random_scene(Random(8))))
+    with server.run(parameters=parameters) as api, ThreadPoolExecutor(8) as pool:
+
+        def upload(number: int) -> int:
+            files = {"file": (f"{number}.png", picture)}
+            response = requests.post(f"{api.url}/api/images", files=files, headers=owners[number % 2], timeout=60)
+            return response.status_code
+
+        assert Counter(pool.map(upload, range(2 * each))) == {200: 2 * limit, 429: 2 * (each - limit)}
+        listed = [image_ids(f"{api.url}/api/images?limit=100", headers) for headers in owners]
+        gone = listed[0].pop()
+        assert requests.delete(f"{api.url}/api/images/{gone}", headers=owners[0], timeout=60).status_code == 200
+        # The place is given back in the background.
+        end = time.monotonic() + INDEX_SECONDS
+        while upload(0) != 200:
+            assert time.monotonic() < end
+            time.sleep(0.5)
+        assert upload(0) == upload(1) == 429
+    assert [len(found) for found in listed] == [limit - 1, limit]
