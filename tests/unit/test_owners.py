@@ -12,7 +12,7 @@ from PIL import Image
 
 from image_pipeline.http import owners
 from image_pipeline.models import SHARED
-from image_pipeline.storage import records, search_index, table, terms
+from image_pipeline.storage import keys, records, search_index, table, terms
 from tests import callers
 from tests.events import load_event, upload_event
 from tests.pictures import encode
@@ -241,3 +241,12 @@ def test_the_same_subject_of_another_issuer_is_somebody_else() -> None:
         )
         == 3
     )
+
+
+def test_no_idempotency_key_that_clients_share_is_that_of_an_owner() -> None:
+    owner = "0123456789abcdef" * 2
+    shared = [keys.request(SHARED, f"{marks}{owner}#a-key") for marks in ("", "#", "##")]
+    assert len({key["pk"] for key in [*shared, keys.request(owner, "a-key")]}) == 4
+    assert {keys.owner(key) for key in shared} == {SHARED}
+    assert keys.owner(keys.request(owner, "a-key")) == owner
+    assert keys.request(SHARED, owner) == {"pk": f"REQUEST#{owner}", "sk": "REQUEST"}

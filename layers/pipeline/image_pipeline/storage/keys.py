@@ -17,6 +17,8 @@ STATISTICS_SHARDS = range(8)
 _IMAGE = "IMAGE#"
 WORDS = "WORDS#"
 _OF_OWNERS = re.compile("(?:HASH|TERM|WORDS|REQUEST|STATS|OWNER)#(?:([0-9a-f]{32})#)?")
+# With marks, so that two such keys stay different.
+_LIKE_OWNED = re.compile("#*[0-9a-f]{32}#")
 _UPLOADS = "uploads/"
 _ORIGINALS = "originals/"
 
@@ -68,8 +70,9 @@ def words(owner: str, term: str) -> str:
 
 
 def request(owner: str, idempotency_key: str) -> ItemKey:
-    """Return the key of a request item."""
-    return {"pk": f"REQUEST#{_of(owner)}{idempotency_key}", "sk": "REQUEST"}
+    """Return the key of a request item. A shared key that looks like an owner and a key gets a mark in front."""
+    mark = "#" if not owner and _LIKE_OWNED.match(idempotency_key) else ""
+    return {"pk": f"REQUEST#{_of(owner)}{mark}{idempotency_key}", "sk": "REQUEST"}
 
 
 def file_hash(owner: str, file: str) -> ItemKey:
