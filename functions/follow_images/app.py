@@ -62,8 +62,7 @@ def _settle(image_id: str) -> None:
         # Trying again does not help. make reindex names the image.
         logger.exception("image not indexed", image_id=image_id)
         exists = _exists(image_id)
-    # A stack that has limited its owners before still has counts.
-    if quotas.are_counted() or not exists:
+    if quotas.are_counted():
         quotas.settle(image_id)
     if not exists:
         thumbnail_store.delete_all(image_id)

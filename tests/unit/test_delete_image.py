@@ -41,7 +41,7 @@ def test_no_content_stays_and_the_item_expires_when_no_attempt_can_run() -> None
     delete()
     (item,) = table_items("IMAGE#")
     empty = {"owner", "original_name", "caption", "error"}
-    assert set(item) == {"pk", "sk", "status", "event", "attempt", "expires_at"} | empty
+    assert set(item) == {"pk", "sk", "status", "replaced", "event", "attempt", "expires_at"} | empty
     assert {item[name] for name in empty} == {""}
     assert 3500 < int(item["expires_at"]) - time.time() < 3700
 

@@ -91,7 +91,7 @@ def test_nothing_of_an_owner_is_left(owner: str, capsys: pytest.CaptureFixture[s
     for item in left:
         content = {"original_name": "", "caption": "", "error": "", "owner": owner}
         assert {name: item[name] for name in content} == content
-        assert item.keys() - content.keys() == {"pk", "sk", "status", "event", "attempt", "expires_at"}
+        assert item.keys() - content.keys() == {"pk", "sk", "status", "replaced", "event", "attempt", "expires_at"}
         assert item["expires_at"] <= time.time() + 3600
     rest = [item for item in items if keys.owner(item) != owner]
     assert sorted(rest, key=str) == sorted(before[0], key=str)

@@ -229,6 +229,9 @@ def images_of_owners(patch: Patch) -> None:
     direct = load_event("create_upload")
     direct["body"] = json.dumps({"content_type": "", "sha256": records.get(None, image_id).sha256})
     assert call("CreateUploadFunction", callers.sent_by("me", direct))["statusCode"] == 200
+    claims.request(callers.owner("me"), IMAGE_ID, "scene.png")
+    clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(IMAGE_ID), Body=scene_png())
+    assert call("ProcessUploadFunction", load_event("process_upload")) == {"batchItemFailures": []}
     for function, name in (
         ("GetImageFunction", "get_image"),
         ("GetThumbnailFunction", "get_thumbnail_small"),

@@ -19,7 +19,7 @@ from functions.delete_image import app as delete_image
 from functions.follow_images import app as follow_images
 from functions.upload_image import app as upload_image
 from image_pipeline import settings
-from image_pipeline.errors import CaptionError
+from image_pipeline.errors import CaptionError, StorageError
 from image_pipeline.models import SHARED
 from image_pipeline.storage import claims, clients, keys, quotas, records, table
 from image_processing import direct_uploads
@@ -352,14 +352,47 @@ def test_nothing_is_left_of_an_owner_that_is_forgotten(limits: Any, monkeypatch:
     assert counts(OTHER) == (1, 1)
 
 
-def test_places_are_given_back_after_the_limit_was_lifted(limits: Any) -> None:
+@pytest.mark.usefixtures("stack")
+def test_reindex_corrects_the_places_after_a_time_without_limits(limits: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     limits(images=1)
     image_id = uploaded()
     limits()
-    assert uploaded()
+    uploaded()
     delete(image_id)
-    limits(images=1)
-    assert counts() == (0, 1)
-    follow_all()
-    # The image that was uploaded meanwhile is counted at its next change.
+    monkeypatch.setattr(deployed, "parameters", lambda _: {"OwnerMaxImages": "1"})
+    assert reindex.main([STACK, "--keep-files"]) == 0
+    assert counts()[0] == 1
+    assert len(places()) == 1
+
+
+@pytest.mark.parametrize(("is_taken", "day"), [(False, 0), (True, 1)], ids=["requested", "processing"])
+def test_who_deletes_an_image_while_it_is_processed_has_used_the_day(limits: Any, day: int, *, is_taken: bool) -> None:
+    limits(daily=1)
+    image_id = form()[1]["data"]["image_id"]
+    if is_taken:
+        claims.take(image_id)
+    delete(image_id)
+    assert counts() == (0, day)
+    expire(image_id)
+    assert (counts(), places()) == ((0, day), [])
+
+
+def test_an_image_that_is_finished_while_it_is_settled_does_not_give_back_its_day(
+    limits: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits(images=5)
+    image_id = form()[1]["data"]["image_id"]
+    failed = records.fail_temporarily(claims.take(image_id)[0])
+    claims.release(failed)
+    write = table.write
+
+    def finished_first(*arguments: Any) -> None:
+        monkeypatch.setattr(table, "write", write)
+        records.save(claims.take(image_id)[0], replace(sample_image(image_id), owner=ME))
+        write(*arguments)
+
+    monkeypatch.setattr(table, "write", finished_first)
+    with pytest.raises(StorageError):
+        quotas.settle(image_id)
+    quotas.settle(image_id)
     assert counts() == (1, 1)

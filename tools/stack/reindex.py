@@ -1,10 +1,10 @@
 """Settle all images again: `python -m tools.stack.reindex STACK`. It can be repeated.
 
 Writes the search index of all finished images, the terms that the vocabulary lacks, and with Duplicates=find which file
-each image has. Removes the terms that no image has. With OwnerMaxImages or OwnerDailyUploads, counts the images of each
-owner again. Then it looks for files of images without an item, such as those whose deletion was missed, and sends their
-ids to LeftoversQueue: FollowImagesFunction deletes the files. This repairs the effects of lost records of the table's
-stream.
+each image has. Removes the terms that no image has. With OwnerMaxImages or OwnerDailyUploads, gives each image a place
+in the count of its owner, and takes back the places of images that are gone. Then it looks for files of images without
+an item, such as those whose deletion was missed, and sends their ids to LeftoversQueue: FollowImagesFunction deletes
+the files. This repairs the effects of lost records of the table's stream.
 """
 
 import argparse

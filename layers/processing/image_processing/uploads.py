@@ -52,7 +52,7 @@ def process(owner: str, upload: Upload) -> Outcome:
     is given back, and nothing is counted.
 
     Nothing is stored after UnsupportedImageError, ImageTooLargeError, OwnerLimitError, RequestRunningError and
-    RequestKeyReusedError.
+    RequestKeyReusedError, and nothing is counted if a limited owner gets no answer about its place (StorageError).
     Raises ImageNotFoundError if the image of an earlier attempt was deleted.
 
     Raises ServiceStartingError if a new environment took too long to start. The claim is then given back, and nothing

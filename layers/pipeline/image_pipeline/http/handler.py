@@ -78,6 +78,8 @@ STATUS: dict[type[errors.PipelineError], HTTPStatus] = {
     errors.RequestRunningError: HTTPStatus.CONFLICT,
     errors.RequestKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.OwnerLimitError: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.ImageLimitError: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.DailyLimitError: HTTPStatus.TOO_MANY_REQUESTS,
     errors.ImageTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.UnsupportedImageError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.CaptionError: HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -101,7 +101,7 @@ def claim(owner: str, idempotency_key: str | None, sha256: str) -> Claim:
 def image_of(owner: str, idempotency_key: str) -> str | None:
     """Return the image id of the upload with this key, finished or not, or None. Raises StorageError."""
     request = table.find(keys.request(owner, idempotency_key))
-    return None if request is None else request["image_id"]
+    return None if request is None or table.is_expired(request) else request["image_id"]
 
 
 def reserve(claim: Claim, original_name: str) -> None:

@@ -81,6 +81,7 @@ def settle(image_id: str) -> None:
     found = {item["sk"]: item for item in table.find_all([keys.image(image_id), keys.place(image_id)])}
     image, place = found.get(keys.image("")["sk"]), found.get(keys.place("")["sk"])
     old, new = (place or {}).get("owner"), _holder(image)
+    # A place without an owner was only told that its image is finished.
     if old == new and (new is not None or place is None):
         return
     writes = [_changed_place(image_id, place, old, new)]
@@ -88,9 +89,8 @@ def settle(image_id: str) -> None:
         writes += [_unchanged(image), _added(keys.images_of_owner(new), 1)]
     if old is not None and place is not None:
         writes.append(_added(keys.images_of_owner(old), -1))
-        day = datetime.now(UTC).date().isoformat()
-        if new is None and place.get("day") == day and not place.get("is_finished"):
-            writes.append(_added(keys.uploads_of_owner(old, day), -1))
+        if new is None and _is_unused(image, place):
+            writes.append(_added(keys.uploads_of_owner(old, place["day"]), -1))
 
     def is_settled() -> bool:
         now = table.find(keys.place(image_id))
@@ -110,18 +110,30 @@ def _holder(image: table.Item | None) -> str | None:
     return owner if is_limited(owner) else None
 
 
+def _is_unused(image: table.Item | None, place: table.Item) -> bool:
+    """Tell whether an upload of today has failed, died, or never got its file.
+
+    Who deletes an image while it is processed has caused the work.
+    """
+    if place.get("day") != datetime.now(UTC).date().isoformat() or place.get("is_finished"):
+        return False
+    return image is None or image["status"] != "deleted" or image.get("replaced") == "requested"
+
+
 def _changed_place(
     image_id: str, place: table.Item | None, old: str | None, new: str | None
 ) -> "TransactWriteItemTypeDef":
     """Return the write that gives a place back, or to an owner, unless it has changed since it was read."""
     name, names = settings.table_name(), {"#owner": "owner"}
+    is_unfinished = place is not None and not place.get("is_finished")
     condition = "attribute_not_exists(#owner)" if old is None else "#owner = :old"
     values = {} if old is None else {":old": old}
     if new is None:
         delete: DeleteTypeDef = {
             "TableName": name,
             "Key": table.serialize(keys.place(image_id)),
-            "ConditionExpression": condition,
+            # A finished upload does not give back its day.
+            "ConditionExpression": f"{condition} AND attribute_not_exists(is_finished)" if is_unfinished else condition,
             "ExpressionAttributeNames": names,
         }
         if values:

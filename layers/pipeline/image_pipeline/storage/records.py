@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef, UpdateTypeDef
 
 FAILURE_RETENTION = timedelta(days=7)
+# How often a deletion is tried while others change the image.
+_BURIALS = 3
 _LISTING_INDEX = "listing"
 # A caption is never there in the first second, so the first pause of a waiting request is longer (docs/decisions.md).
 _FIRST_PAUSE_SECONDS = 1.0
@@ -281,27 +283,22 @@ def delete(owner: str, image_id: str) -> None:
 
 
 def bury(owner: str, item: table.Item) -> None:
-    """Delete the image of an item as `delete` does, even one that has expired but that DynamoDB has not removed yet."""
-    image_id = keys.image_id(item["pk"])
-    key = keys.image(image_id)
-    expiry = time.time() + claims.UNFINISHED_RETENTION.total_seconds()
-    deleted = {
-        **key,
-        "status": "deleted",
-        **_published("ImageDeleted", owner),
-        "attempt": str(uuid4()),
-        "expires_at": int(expiry),
-    }
-    condition: Any = {
-        # Somebody may have assigned the image to another owner meanwhile.
-        "ConditionExpression": f"attribute_exists(pk) AND #status <> :deleted AND {_is_owned(owner)}",
-        "ExpressionAttributeNames": {"#status": "status", "#owner": "owner"},
-        "ExpressionAttributeValues": table.serialize({":deleted": "deleted", ":owner": owner}),
-    }
-    if settings.finds_duplicates() and (hash_removed := hashes.removed(owner, item)):
-        _put_deleted(owner, deleted, condition, hash_removed)
-    elif table.put(deleted, **condition) is not None:
-        raise ImageNotFoundError
+    """Delete the image of an item as `delete` does, even one that has expired but that DynamoDB has not removed yet.
+
+    Raises ImageNotFoundError if it is deleted or belongs to somebody else meanwhile, and StorageError.
+    """
+    for tries in range(1, _BURIALS + 1):
+        try:
+            return _bury(owner, item)
+        except StorageError:
+            stored = table.find({"pk": item["pk"], "sk": item["sk"]})
+            if stored is None or stored["status"] == "deleted" or not _belongs(stored, owner):
+                raise ImageNotFoundError from None
+            if tries == _BURIALS:
+                raise
+            # An attempt may have finished the image, or another upload may have taken over its hash.
+            item = stored
+    return None
 
 
 def newest(owner: str, limit: int, before: str | None = None) -> Page:
@@ -374,22 +371,29 @@ def _finished(owner: str, image_id: str) -> ImageRecord | None:
         return None
 
 
-def _put_deleted(
-    owner: str,
-    deleted: table.Item,
-    condition: Any,  # noqa: ANN401 - arguments of boto3
-    others: "Sequence[TransactWriteItemTypeDef]",
-) -> None:
-    """Put the item of a deleted image with other writes, in one transaction."""
-    key, name = {"pk": deleted["pk"], "sk": deleted["sk"]}, settings.table_name()
-    put: Any = {"TableName": name, "Item": table.serialize(deleted), **condition}
-    try:
-        table.write([{"Put": put}, *others], lambda: table.find(key) == deleted)
-    except StorageError:
-        stored = table.find(key)
-        if stored is None or stored["status"] == "deleted" or not _belongs(stored, owner):
-            raise ImageNotFoundError from None
-        raise
+def _bury(owner: str, item: table.Item) -> None:
+    """Replace an image item as it was read. Raises StorageError also if it has changed since."""
+    key = {"pk": item["pk"], "sk": item["sk"]}
+    deleted = {
+        **key,
+        "status": "deleted",
+        "replaced": item["status"],
+        **_published("ImageDeleted", owner),
+        "attempt": str(uuid4()),
+        "expires_at": int(time.time() + claims.UNFINISHED_RETENTION.total_seconds()),
+    }
+    condition: Any = {
+        "ConditionExpression": f"attempt = :attempt AND #status = :status AND {_is_owned(owner)}",
+        "ExpressionAttributeNames": {"#status": "status", "#owner": "owner"},
+        "ExpressionAttributeValues": table.serialize(
+            {":attempt": item["attempt"], ":status": item["status"], ":owner": owner}
+        ),
+    }
+    if settings.finds_duplicates() and (hash_removed := hashes.removed(owner, item)):
+        put: Any = {"TableName": settings.table_name(), "Item": table.serialize(deleted), **condition}
+        table.write([{"Put": put}, *hash_removed], lambda: table.find(key) == deleted)
+    elif table.put(deleted, **condition) is not None:
+        raise StorageError
 
 
 def _is_owned(owner: str) -> str:
