@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def lambda_handler(event: requests.Event) -> "schemas.CheckedImages":
     (image_ids, files), details, owner = requests.images_to_check(event), requests.details(event), owners.of(event)
     known = None if files is None else records.find_known(owner, files)
-    return bodies.checked_images(image_ids, records.find_all(owner, image_ids), known, details)
+    return bodies.checked_images(image_ids, records.check(owner, image_ids), known, details)
 
 
 clients.prepare(clients.dynamodb)

@@ -14,12 +14,13 @@ from image_pipeline.http import owners
 from image_pipeline.models import SHARED
 from image_pipeline.storage import keys, records, search_index, table, terms
 from tests import callers
+from tests.deployed_stack import Call, instead
 from tests.events import load_event, upload_event
 from tests.pictures import encode
 from tests.routes import declared
 from tests.stored import table_items
 from tools.local.gateway import LocalContext
-from tools.local.sample_images import sample_image, store_sample
+from tools.local.sample_images import IMAGE_ID, sample_image, store_sample
 
 pytestmark = pytest.mark.usefixtures("aws")
 Event = dict[str, Any]
@@ -250,3 +251,31 @@ def test_no_idempotency_key_that_clients_share_is_that_of_an_owner() -> None:
     assert {keys.owner(key) for key in shared} == {SHARED}
     assert keys.owner(keys.request(owner, "a-key")) == owner
     assert keys.request(SHARED, owner) == {"pk": f"REQUEST#{owner}", "sk": "REQUEST"}
+
+
+READS = {
+    "GET /api/images/{image_id}": "get_image",
+    "GET /api/images/{image_id}/thumbnails/{size}": "get_thumbnail_small",
+    "DELETE /api/images/{image_id}": "delete_image",
+    "POST /api/images/check": "check_images",
+}
+
+
+@pytest.mark.parametrize("route", READS)
+def test_the_table_returns_nothing_of_a_foreign_image(route: str) -> None:
+    """What DynamoDB sends is the same as for an unknown id, so the response takes as long."""
+    world, received = World("API_KEY"), dict[str, list[Any]]()
+    for image_id in (world.foreign, world.shared, UNKNOWN):
+        answers = received.setdefault(image_id, [])
+
+        def noted(call: Call, operation: str, arguments: dict[str, Any]) -> Any:
+            answer = call(operation, arguments)
+            answers.append((operation, answer.get("Items"), answer.get("Responses")))  # noqa: B023 - used in this turn
+            return answer
+
+        event = json.loads(json.dumps(load_event(READS[route])).replace(IMAGE_ID, image_id))
+        with instead(noted):
+            world.send(route, event)
+    assert received[world.foreign] == received[world.shared] == received[UNKNOWN]
+    assert received[UNKNOWN]
+    assert all(items == [] for _, items, _ in received[UNKNOWN])

@@ -232,6 +232,7 @@ def images_of_owners(patch: Patch) -> None:
     claims.request(callers.owner("me"), IMAGE_ID, "scene.png")
     clients.s3().put_object(Bucket=settings.uploads_bucket(), Key=keys.uploaded_file(IMAGE_ID), Body=scene_png())
     assert call("ProcessUploadFunction", load_event("process_upload")) == {"batchItemFailures": []}
+    assert call("CheckImagesFunction", callers.sent_by("me", load_event("check_images")))["statusCode"] == 200
     for function, name in (
         ("GetImageFunction", "get_image"),
         ("GetThumbnailFunction", "get_thumbnail_small"),

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 FAILURE_RETENTION = timedelta(days=7)
 # How often a deletion is tried while others change the image.
 _BURIALS = 3
+_CHECKS_AT_ONCE = 8
 _LISTING_INDEX = "listing"
 # A caption is never there in the first second, so the first pause of a waiting request is longer (docs/decisions.md).
 _FIRST_PAUSE_SECONDS = 1.0
@@ -221,6 +222,17 @@ def find_all(owner: str, image_ids: Sequence[str]) -> dict[str, ImageRecord | Un
     items = table.find_all([keys.image(image_id) for image_id in image_ids])
     found = {keys.image_id(item["pk"]): item for item in items if exists(item) and _belongs(item, owner)}
     return {image_id: _in_its_state(found[image_id]) for image_id in image_ids if image_id in found}
+
+
+def check(owner: str, image_ids: Sequence[str]) -> dict[str, ImageRecord | UnfinishedImage]:
+    """Return the same as `find_all`, for ids that a client names: an image of somebody else takes as long as none."""
+    if owner == SHARED:
+        return find_all(owner, image_ids)
+    clients.dynamodb()
+    with ThreadPool(_CHECKS_AT_ONCE, thread_name_prefix="check") as pool:
+        items = list(pool.map(lambda image_id: table.find_owned(keys.image(image_id), owner), image_ids))
+    found = {image_id: item for image_id, item in zip(image_ids, items, strict=True) if item and exists(item)}
+    return {image_id: _in_its_state(item) for image_id, item in found.items()}
 
 
 def wait(owner: str, image_id: str, seconds: float) -> ImageRecord | UnfinishedImage:
