@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -115,3 +116,15 @@ def test_a_broken_model_folder_gives_one_clear_error_line(tmp_path: Path) -> Non
     assert process.returncode == 1
     assert errors.count("\n") == 1
     assert errors.startswith(f"error: {tmp_path} is not a usable model folder")
+
+
+def test_the_lines_of_the_api_page_about_equal_files_work_as_pasted() -> None:
+    section = Path("docs/api.md").read_text().partition("### Equal files\n")[2].partition("\n## ")[0]
+    upload, ask = (dedent(block) for block in re.findall(r"(?:^ {4}.*\n)+", section, re.MULTILINE))
+    with serve("--port", "0") as process:
+        url = re.search(r"http://127.0.0.1:\d+", banner_of(process))
+        assert url
+        script = f"set -euo pipefail\n{upload}\n{upload}\n{ask}".replace("http://127.0.0.1:8000", url[0])
+        done = subprocess.run(["bash", "-c", script], check=True, capture_output=True, text=True, timeout=60)
+    (image_id,) = re.findall(r"(?i)^duplicate-of: (\S+)", done.stdout, re.MULTILINE)
+    assert re.search(rf'"known":{{"[0-9a-f]{{64}}":"{image_id}"}}', done.stdout)

@@ -150,7 +150,7 @@ def test_an_owner_uploads_at_most_so_many_images_a_day(limits: Any) -> None:
     for status, body, headers in (upload(), form()):
         midnight = datetime.combine(datetime.now(UTC).date() + timedelta(days=1), datetime.min.time(), UTC)
         assert status == 429
-        assert body["error"].startswith("You have reached the limit of 2 uploads a day.")
+        assert body["error"].startswith("You have reached the limit of 2 uploads per day.")
         assert 0 <= int(headers["Retry-After"]) - (midnight - datetime.now(UTC)).total_seconds() < 60
     assert uploaded("other")
 

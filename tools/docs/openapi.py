@@ -150,7 +150,8 @@ _REQUESTS: dict[str, Json] = {
                                 "description": ("The SHA-256 digests of files that may be known. " + _ONLY_WITH_FIND),
                             },
                         },
-                        "anyOf": [{"required": ["image_ids"]}, {"required": ["sha256"]}],
+                        # Generators of clients do not understand `anyOf` here.
+                        "minProperties": 1,
                     }
                 }
             },

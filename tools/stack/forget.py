@@ -103,7 +103,7 @@ def _bury(owner: str, item: table.Item) -> None:
     try:
         records.bury(owner, item)
     except ImageNotFoundError:
-        stored = table.find({"pk": item["pk"], "sk": item["sk"]})
+        stored = table.find(table.key_of(item))
         if stored is not None and not _is_buried(stored):
             raise FailedError("it has another owner meanwhile") from None
 
@@ -117,7 +117,7 @@ def _delete_items(items: Sequence[table.Item]) -> list[tuple[str, Ended]]:
     for item in items:
         if settle := settled.get(item["sk"]):
             deployed.patiently(settle, keys.image_id(item["pk"]))
-    others = [{"pk": item["pk"], "sk": item["sk"]} for item in items if item["sk"] not in settled]
+    others = [table.key_of(item) for item in items if item["sk"] not in settled]
     deployed.patiently(table.write_batch, [], others)
     return [(_name(item), _OTHERS) for item in items]
 

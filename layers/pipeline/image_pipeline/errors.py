@@ -102,7 +102,7 @@ class DailyLimitError(OwnerLimitError):
     @classmethod
     def of(cls, limit: int, seconds: float) -> "DailyLimitError":
         """Return the error that names the limit. The day ends in `seconds`."""
-        error = cls(f"You have reached the limit of {limit:,} uploads a day. Please try again after midnight UTC.")
+        error = cls(f"You have reached the limit of {limit:,} uploads per day. Please try again after midnight UTC.")
         error.seconds = seconds
         return error
 

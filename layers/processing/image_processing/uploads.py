@@ -37,14 +37,14 @@ _SECONDS_AFTER_CAPTION = clients.MAX_CALL_SECONDS + 1
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Processed:
     """A stored image. With `is_duplicate` it is that of an earlier upload of the same file and prompt."""
 
     record: ImageRecord
     is_duplicate: bool = False
 
 
-def process(owner: str, upload: Upload) -> Outcome:
+def process(owner: str, upload: Upload) -> Processed:
     """Process an upload of an owner and return its stored record.
 
     If the upload has an Idempotency-Key and an earlier attempt succeeded, returns the record of that attempt. An upload
@@ -52,14 +52,15 @@ def process(owner: str, upload: Upload) -> Outcome:
     is given back, and nothing is counted.
 
     Nothing is stored after UnsupportedImageError, ImageTooLargeError, OwnerLimitError, RequestRunningError and
-    RequestKeyReusedError, and nothing is counted if a limited owner gets no answer about its place (StorageError).
-    Raises ImageNotFoundError if the image of an earlier attempt was deleted.
+    RequestKeyReusedError, or if StorageError or DeadlineError comes before the processing begins. Raises
+    ImageNotFoundError if the image of an earlier attempt was deleted.
 
-    Raises ServiceStartingError if a new environment took too long to start. The claim is then given back, and nothing
-    is counted. After any other error, such as UndecodableImageError, CaptionError, StorageError or DeadlineError, a
-    failure is counted and the thumbnails are deleted, unless storage fails again.
+    Raises ServiceStartingError if a new environment took too long to start. Nothing is counted. A claim whose
+    processing has begun is then given back. After any other error during the processing, such as
+    UndecodableImageError, CaptionError, StorageError or DeadlineError, a failure is counted and the thumbnails are
+    deleted, unless storage fails again.
     """
-    # The start of the environment has taken its time from the request, and may not be over.
+    # A cold start uses the time of this request. The model may still be loading.
     is_starting = not captions.is_loaded() or deadline.remaining() < _SECONDS_AFTER_CAPTION
     try:
         return _process(owner, upload, is_starting=is_starting)
@@ -69,12 +70,12 @@ def process(owner: str, upload: Upload) -> Outcome:
         raise
 
 
-def _process(owner: str, upload: Upload, *, is_starting: bool) -> Outcome:
+def _process(owner: str, upload: Upload, *, is_starting: bool) -> Processed:
     start, received_at = time.perf_counter(), datetime.now(UTC)
     sha256 = hashlib.sha256(upload.content).hexdigest()
     request = digest(sha256, upload.prompt)
     if upload.is_unique and (known := _known(owner, upload.idempotency_key, request)):
-        return Outcome(known, is_duplicate=True)
+        return Processed(known, is_duplicate=True)
     try:
         picture = pictures.decode(
             upload.content, received_at, settings.max_image_pixels(), _least_sides(), advice=_LARGER_IMAGES
@@ -89,7 +90,7 @@ def _process(owner: str, upload: Upload, *, is_starting: bool) -> Outcome:
     decoding_seconds = time.perf_counter() - start
     claim = _claim(owner, upload, request)
     if claim.is_finished:
-        return Outcome(records.get(owner, claim.image_id))
+        return Processed(records.get(owner, claim.image_id))
     try:
         record = _finish(upload, picture, sha256, claim, start)
     except Exception as error:
@@ -99,28 +100,31 @@ def _process(owner: str, upload: Upload, *, is_starting: bool) -> Outcome:
             _delete_files(claim.image_id)
         raise
     if record.image_id != claim.image_id:
-        # With the image item, the stream of the table deletes the files.
+        # After the image item is deleted, the stream of the table deletes the files.
         _give_back(claim)
-        return Outcome(record, is_duplicate=True)
+        return Processed(record, is_duplicate=True)
     observability.record_success("form", float(record.time_taken), decoding_seconds, len(upload.content))
-    return Outcome(record)
+    return Processed(record)
 
 
 def _known(owner: str, idempotency_key: str | None, file: str) -> ImageRecord | None:
-    """Return the image that has this file and prompt. An upload whose key was sent before ends as that one did."""
+    """Return the image that has this file and prompt. If the key was sent before, `claims.claim` decides instead."""
     if idempotency_key is not None and claims.image_of(owner, idempotency_key) is not None:
         return None
     return records.find_equal(owner, file)
 
 
 def _claim(owner: str, upload: Upload, request: str) -> Claim:
-    """Claim an upload whose file and prompt have the digest `request`. An owner that has a limit must be below it."""
+    """Claim an upload whose file and prompt have the digest `request`. For a limited owner, also take a place.
+
+    Raises OwnerLimitError at the limit.
+    """
     claim = claims.claim(owner, upload.idempotency_key, request)
     if claim.is_finished or not quotas.is_limited(owner):
         return claim
     try:
         claims.reserve(claim, upload.original_name)
-    except (OwnerLimitError, StorageError):
+    except (OwnerLimitError, StorageError, DeadlineError):
         _give_back(claim)
         raise
     return replace(claim, is_reserved=True)
@@ -169,7 +173,7 @@ def _finish(upload: Upload, picture: Picture, sha256: str, claim: Claim, start: 
         owner=claim.owner,
     )
     stored = records.save(claim, record, is_unique=upload.is_unique)
-    message = "image processed" if stored is record else "file was stored meanwhile"
+    message = "image processed" if stored is record else "equal image found"
     logger.info(message, image_id=stored.image_id, seconds=float(record.time_taken))
     return stored
 
@@ -234,7 +238,7 @@ def _fail(claim: Claim, outcome: Literal["damaged", "failure"], original_name: s
 
 
 def _give_back(claim: Claim) -> None:
-    """End an upload that could not begin. If this fails, its items and files expire."""
+    """Undo a claim, and count nothing. If this fails, its items expire, and the files are deleted with them."""
     try:
         claims.give_back(claim)
     except (StorageError, DeadlineError):

@@ -52,12 +52,12 @@ def added(owner: str, file: str, image_id: str, expires_at: int | None, gone: st
 
 
 def removed(owner: str, item: table.Item) -> "list[TransactWriteItemTypeDef]":
-    """Return the write after which no item of an owner names the image with this image item.
+    """Return the write that deletes the hash item of an image.
 
-    There is none if the item names another image. The write fails if that changes. Raises StorageError.
+    There is none if the hash item names another image. The write fails if that changes. Raises StorageError.
     """
     file, image_id = file_of(item), keys.image_id(item["pk"])
-    # Something may name the image until the transaction, so an item that does not exist yet is removed too.
+    # make reindex may add the hash item before the transaction, so one that does not exist yet is deleted too.
     if file is None or image_of(owner, file) not in {None, image_id}:
         return []
     delete: DeleteTypeDef = {

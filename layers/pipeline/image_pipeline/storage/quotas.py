@@ -1,17 +1,17 @@
-"""How many images each owner has, and has begun today, if the stack limits them.
+"""How many images each owner has, and has uploaded today, if the stack limits them.
 
 One item of an owner counts its images, and one for each day (in UTC) counts its uploads. An upload takes a place before
 anything expensive happens: one transaction creates the image item and its place, which says that it is counted, and
 raises both counts. It fails if one of them has reached its limit.
 
 Afterwards `settle` makes the counts agree with the image item. FollowImagesFunction calls it after each change, and
-make reindex for all images. A deleted image gives back its place among the images. An upload that has failed, or that
-died and has expired, gives back both.
+make reindex for all images. A deleted image gives back its place among the images. So does an upload that has failed,
+or that died and has expired. On the same day, it also gives back its upload of the day.
 """
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from image_pipeline import settings
 from image_pipeline.errors import DailyLimitError, ImageLimitError, StorageError
@@ -44,20 +44,20 @@ def create(item: table.Item) -> None:
     place = {**keys.place(keys.image_id(item["pk"])), "owner": owner, "day": day}
     expiry = int((now + COUNT_RETENTION).timestamp())
     writes: list[TransactWriteItemTypeDef] = [
-        _put(item, "attribute_not_exists(pk)"),
-        _put(place, "attribute_not_exists(pk)"),
+        _put(item),
+        _put(place),
         _added(keys.images_of_owner(owner), 1, below=settings.owner_max_images()),
         _added(keys.uploads_of_owner(owner, day), 1, below=settings.owner_daily_uploads(), expires_at=expiry),
     ]
     try:
-        table.write(writes, lambda: table.find(_key(item)) == item)
+        table.write(writes, lambda: table.find(table.key_of(item)) == item)
     except StorageError:
         _raise_if_full(owner, now)
         raise
 
 
 def finished(owner: str, image_id: str) -> "list[TransactWriteItemTypeDef]":
-    """Return the write after which an image no longer gives back its upload of the day, or none without limits."""
+    """Return the write that marks an upload as used: its day is not given back. Without limits, there is none."""
     if not is_limited(owner):
         return []
     return [
@@ -81,7 +81,7 @@ def settle(image_id: str) -> None:
     found = {item["sk"]: item for item in table.find_all([keys.image(image_id), keys.place(image_id)])}
     image, place = found.get(keys.image("")["sk"]), found.get(keys.place("")["sk"])
     old, new = (place or {}).get("owner"), _holder(image)
-    # A place without an owner was only told that its image is finished.
+    # `finished` creates a place without an owner if there was none.
     if old == new and (new is not None or place is None):
         return
     writes = [_changed_place(image_id, place, old, new)]
@@ -113,7 +113,7 @@ def _holder(image: table.Item | None) -> str | None:
 def _is_unused(image: table.Item | None, place: table.Item) -> bool:
     """Tell whether an upload of today has failed, died, or never got its file.
 
-    Who deletes an image while it is processed has caused the work.
+    If a client deletes an image while it is processed, the upload counts as used: the model may have run.
     """
     if place.get("day") != datetime.now(UTC).date().isoformat() or place.get("is_finished"):
         return False
@@ -124,41 +124,32 @@ def _changed_place(
     image_id: str, place: table.Item | None, old: str | None, new: str | None
 ) -> "TransactWriteItemTypeDef":
     """Return the write that gives a place back, or to an owner, unless it has changed since it was read."""
-    name, names = settings.table_name(), {"#owner": "owner"}
-    is_unfinished = place is not None and not place.get("is_finished")
-    condition = "attribute_not_exists(#owner)" if old is None else "#owner = :old"
-    values = {} if old is None else {":old": old}
+    guard: Any = {
+        "TableName": settings.table_name(),
+        "ConditionExpression": "attribute_not_exists(#owner)" if old is None else "#owner = :old",
+        "ExpressionAttributeNames": {"#owner": "owner"},
+    }
+    if old is not None:
+        guard["ExpressionAttributeValues"] = table.serialize({":old": old})
     if new is None:
-        delete: DeleteTypeDef = {
-            "TableName": name,
-            "Key": table.serialize(keys.place(image_id)),
+        if place and not place.get("is_finished"):
             # A finished upload does not give back its day.
-            "ConditionExpression": f"{condition} AND attribute_not_exists(is_finished)" if is_unfinished else condition,
-            "ExpressionAttributeNames": names,
-        }
-        if values:
-            delete["ExpressionAttributeValues"] = table.serialize(values)
+            guard["ConditionExpression"] += " AND attribute_not_exists(is_finished)"
+        delete: DeleteTypeDef = guard | {"Key": table.serialize(keys.place(image_id))}
         return {"Delete": delete}
     moved = {**(place or keys.place(image_id)), "owner": new}
-    # The upload counts on the day of who made it.
+    # The first owner made the upload, so only its day counts it.
     moved.pop("day", None)
-    put: PutTypeDef = {
-        "TableName": name,
-        "Item": table.serialize(moved),
-        "ConditionExpression": condition,
-        "ExpressionAttributeNames": names,
-    }
-    if values:
-        put["ExpressionAttributeValues"] = table.serialize(values)
+    put: PutTypeDef = guard | {"Item": table.serialize(moved)}
     return {"Put": put}
 
 
-def _put(item: table.Item, condition: str) -> "TransactWriteItemTypeDef":
+def _put(item: table.Item) -> "TransactWriteItemTypeDef":
     return {
         "Put": {
             "TableName": settings.table_name(),
             "Item": table.serialize(item),
-            "ConditionExpression": condition,
+            "ConditionExpression": "attribute_not_exists(pk)",
         }
     }
 
@@ -192,7 +183,7 @@ def _unchanged(image: table.Item) -> "TransactWriteItemTypeDef":
     return {
         "ConditionCheck": {
             "TableName": settings.table_name(),
-            "Key": table.serialize(_key(image)),
+            "Key": table.serialize(table.key_of(image)),
             "ConditionExpression": f"attempt = :attempt AND #status = :status AND {owned}",
             "ExpressionAttributeNames": {"#status": "status", "#owner": "owner"},
             "ExpressionAttributeValues": table.serialize(values),
@@ -209,7 +200,3 @@ def _raise_if_full(owner: str, now: datetime) -> None:
     if 0 < (limit := settings.owner_daily_uploads()) <= counted.get(uploads["sk"], 0):
         midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), UTC)
         raise DailyLimitError.of(limit, (midnight - now).total_seconds())
-
-
-def _key(item: table.Item) -> table.Item:
-    return {name: item[name] for name in ("pk", "sk")}

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from image_pipeline import deadline, settings
-from image_pipeline.errors import ATTEMPTS_FAILED, UNEXPECTED, ImageNotFoundError, StorageError
+from image_pipeline.errors import ATTEMPTS_FAILED, UNEXPECTED, ImageNotFoundError, RefusedError, StorageError
 from image_pipeline.models import (
     SHARED,
     CaptionModel,
@@ -163,14 +163,15 @@ def find_known(owner: str, files: Sequence[str]) -> dict[str, str]:
     Takes at most 100 digests, each once. Raises StorageError.
     """
     named = hashes.images_of(owner, files) if files else {}
-    images = find_all(owner, list(dict.fromkeys(named.values())))
+    images = find_all(owner, list(named.values()))
     return {file: named[file] for file in files if file in named and isinstance(images.get(named[file]), ImageRecord)}
 
 
 def remember(image_id: str) -> None:
     """Store which file an image has, unless another image with the file is remembered and exists. May be repeated.
 
-    For images from before Duplicates=find. Does nothing if the image is not finished. Raises StorageError.
+    For images that were stored without a hash: before Duplicates=find, or while an equal image existed. Does nothing if
+    the image is not finished. Raises StorageError.
     """
     item = table.find(keys.image(image_id))
     if item is None or not exists(item):
@@ -301,16 +302,19 @@ def bury(owner: str, item: table.Item) -> None:
     """
     for tries in range(1, _BURIALS + 1):
         try:
-            return _bury(owner, item)
+            _bury(owner, item)
+        except RefusedError:
+            raise
         except StorageError:
-            stored = table.find({"pk": item["pk"], "sk": item["sk"]})
+            stored = table.find(table.key_of(item))
             if stored is None or stored["status"] == "deleted" or not _belongs(stored, owner):
                 raise ImageNotFoundError from None
             if tries == _BURIALS:
                 raise
             # An attempt may have finished the image, or another upload may have taken over its hash.
             item = stored
-    return None
+        else:
+            return
 
 
 def newest(owner: str, limit: int, before: str | None = None) -> Page:
@@ -384,8 +388,8 @@ def _finished(owner: str, image_id: str) -> ImageRecord | None:
 
 
 def _bury(owner: str, item: table.Item) -> None:
-    """Replace an image item as it was read. Raises StorageError also if it has changed since."""
-    key = {"pk": item["pk"], "sk": item["sk"]}
+    """Replace an image item by one without content. Raises StorageError if that fails, or if the item has changed."""
+    key = table.key_of(item)
     deleted = {
         **key,
         "status": "deleted",

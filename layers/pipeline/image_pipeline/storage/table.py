@@ -117,7 +117,7 @@ def put(item: Item, **condition: Any) -> Item | None:  # noqa: ANN401 - argument
     except (ClientError, BotoCoreError) as error:
         refusing = _refusing_item(error)
         # If only the reply was lost, the item is stored. A retry by botocore then fails because of this very item.
-        stored = refusing or find({name: item[name] for name in ("pk", "sk")})
+        stored = refusing or find(key_of(item))
         if stored == item:
             return None
         if refusing is None:
@@ -167,6 +167,11 @@ def write(items: Sequence["TransactWriteItemTypeDef"], is_stored: Callable[[], b
                 raise _failure(error) from error
         else:
             return
+
+
+def key_of(item: Item) -> Item:
+    """Return the key of an item."""
+    return {"pk": item["pk"], "sk": item["sk"]}
 
 
 def is_expired(item: Item) -> bool:
