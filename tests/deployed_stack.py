@@ -1,5 +1,6 @@
 """A deployed stack on moto, for the tests of the commands that work on one. The conftest.py imports the fixtures."""
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.client import BaseClient
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from image_pipeline import settings
 from image_pipeline.storage import clients
@@ -108,6 +109,22 @@ def instead(answer: Callable[[Call, str, dict[str, Any]], Any]) -> Iterator[None
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseClient, "_make_api_call", call)
+        yield
+
+
+@contextmanager
+def dying(at: int, *, has_effect: bool) -> Iterator[None]:
+    """Let nothing reach AWS from call `at` (from 1) on. With `has_effect`, only the reply of this call is lost."""
+    calls = itertools.count(1)
+
+    def answer(call: Call, operation: str, arguments: dict[str, Any]) -> Any:
+        number = next(calls)
+        response = call(operation, arguments) if number < at + has_effect else None
+        if number >= at:
+            raise EndpointConnectionError(endpoint_url="https://dynamodb.example")
+        return response
+
+    with instead(answer):
         yield
 
 

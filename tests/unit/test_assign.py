@@ -9,14 +9,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
 
 from image_pipeline.errors import ImageNotFoundError, RequestRunningError
 from image_pipeline.http import owners
 from image_pipeline.models import SHARED, Statistics
 from image_pipeline.storage import claims, keys, records, search_index, table, terms
 from image_pipeline.storage.claims import Claim
-from tests.deployed_stack import STACK, Call, failing, instead
+from tests.deployed_stack import STACK, dying, failing
 from tests.stored import table_items
 from tools.local.sample_images import sample_image, store_sample
 from tools.stack import assign, deployed, whose
@@ -170,16 +169,7 @@ def test_a_command_that_dies_can_be_repeated_and_counts_nothing_twice(at: int, h
     stored = [finished(minutes=minutes) for minutes in (3, 2, 1, 0)]
     failed()
     before, _ = all_counts()
-    calls = itertools.count(1)
-
-    def answer(call: Call, operation: str, arguments: dict[str, Any]) -> Any:
-        number = next(calls)
-        response = call(operation, arguments) if number < at + has_effect else None
-        if number >= at:
-            raise EndpointConnectionError(endpoint_url="https://dynamodb.example")
-        return response
-
-    with instead(answer):
+    with dying(at, has_effect=has_effect):
         assert assign.main(TO_NEW) == 1
     half = all_counts()
     assert sum(each.success for each in half) == before.success
@@ -218,16 +208,7 @@ def test_the_files_of_images_move_with_them() -> None:
 def test_a_command_that_dies_loses_no_file(at: int, has_effect: bool) -> None:  # noqa: FBT001
     """From a call on, which may still take effect, nothing reaches AWS any more."""
     stored = {f"{number:064}": finished(sha256=f"{number:064}") for number in range(4)}
-    calls = itertools.count(1)
-
-    def answer(call: Call, operation: str, arguments: dict[str, Any]) -> Any:
-        number = next(calls)
-        response = call(operation, arguments) if number < at + has_effect else None
-        if number >= at:
-            raise EndpointConnectionError(endpoint_url="https://dynamodb.example")
-        return response
-
-    with instead(answer):
+    with dying(at, has_effect=has_effect):
         assert assign.main(TO_NEW) == 1
     assert records.find_known(OLD, [*stored]) | records.find_known(NEW, [*stored]) == stored
     assert len(hashes()) == len(stored)

@@ -25,7 +25,7 @@ from image_pipeline.storage import (
     terms,
     thumbnail_store,
 )
-from tests.deployed_stack import STACK, Call, all_bodies, failing, instead
+from tests.deployed_stack import STACK, all_bodies, dying, failing
 from tests.stored import bucket_keys, table_items
 from tools.local.sample_images import sample_image, store_sample
 from tools.stack import assign, deployed, forget, stream_failures
@@ -119,16 +119,7 @@ def test_nothing_is_deleted_without_yes(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_command_that_dies_can_be_repeated(at: int, has_effect: bool) -> None:  # noqa: FBT001
     """From a call on, which may still take effect, nothing reaches AWS any more."""
     image_ids = images_in_all_states(OWNER)
-    calls = itertools.count(1)
-
-    def answer(call: Call, operation: str, arguments: dict[str, Any]) -> Any:
-        number = next(calls)
-        response = call(operation, arguments) if number < at + has_effect else None
-        if number >= at:
-            raise EndpointConnectionError(endpoint_url="https://dynamodb.example")
-        return response
-
-    with instead(answer):
+    with dying(at, has_effect=has_effect):
         assert forget.main(THIS) == 1
     assert forget.main(THIS) == 0
     items, *buckets = everything()
