@@ -32,7 +32,7 @@ SEED = 1
 @pytest.fixture
 def api() -> Iterator[Client]:
     # API_URL is ignored, because thousands of requests must only go to this machine.
-    with server.run() as running:
+    with server.run(parameters={"Duplicates": "find"}) as running:
         yield Client(running.url)
 
 

@@ -415,7 +415,7 @@ def test_malformed_digests_are_refused(digests: object, message: str) -> None:
     assert body["error"].startswith(f"Invalid sha256. {message}")
 
 
-@pytest.mark.parametrize("digest", ["0" * 63, "g" * 64, "0" * 64 + "\n", 1, ["0" * 64], ""])
+@pytest.mark.parametrize("digest", ["0" * 63, "g" * 64, "0" * 64 + "\n", 1, ["0" * 64], "", None])
 def test_a_malformed_digest_is_refused(digest: object) -> None:
     response = request_upload(sha256=digest)
     assert response["statusCode"] == 400

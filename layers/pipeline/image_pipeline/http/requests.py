@@ -180,7 +180,7 @@ def file_to_upload(event: Event) -> FileToUpload:
     """Return what the JSON body of a direct upload tells about the file. Raises InvalidRequestError."""
     match _json_body(event, _UPLOAD_HINT):
         case {"content_type": str(content_type), **others} if form_type := _form_type(content_type):
-            name, prompt, sha256 = others.get("filename", ""), others.get("prompt", ""), others.get("sha256")
+            name, prompt = others.get("filename", ""), others.get("prompt", "")
         case {"content_type": _}:
             raise InvalidRequestError(f"Invalid content_type. Please use {any_of(CONTENT_TYPES)}.")
         case _:
@@ -189,12 +189,16 @@ def file_to_upload(event: Event) -> FileToUpload:
         raise InvalidRequestError("Invalid filename. Please use text.")
     if not isinstance(prompt, str):
         raise InvalidRequestError("Invalid prompt. Please use text.")
-    if sha256 is not None:
-        if not _is_digest(sha256):
-            raise InvalidRequestError(f"Invalid sha256. {_DIGEST_HINT}")
-        _require_hashes("sha256")
-        sha256 = sha256.lower()
+    sha256 = _digest(others["sha256"]) if "sha256" in others else None
     return FileToUpload(file_names.cleaned(name), form_type, prompts.checked(prompt), sha256)
+
+
+def _digest(sent: object) -> str:
+    """Return a digest in lower case. Raises InvalidRequestError."""
+    if not _is_digest(sent):
+        raise InvalidRequestError(f"Invalid sha256. {_DIGEST_HINT}")
+    _require_hashes("sha256")
+    return sent.lower()
 
 
 def _is_digest(value: object) -> TypeGuard[str]:
