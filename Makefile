@@ -105,8 +105,8 @@ fuzz: .venv/installed ## Upload randomly damaged images, forms and requests (1 m
 	$(if $(FUZZ),FUZZ='$(FUZZ)') $(BIN)/pytest tests/fuzz -s --show-capture=no
 
 .PHONY: test-faults
-test-faults: .venv/installed ## Make every call to AWS fail, and upload from 8 clients at once (2 minutes; SCHEDULES=2000 for more)
-	$(if $(SCHEDULES),SCHEDULES='$(SCHEDULES)') $(BIN)/pytest tests/faults -n auto --dist loadgroup --show-capture=no
+test-faults: .venv/installed ## Make every call to AWS fail, and upload from 8 clients at once (5 minutes; SCHEDULES=2000, FAULTS=all for more)
+	$(if $(SCHEDULES),SCHEDULES='$(SCHEDULES)') $(if $(FAULTS),FAULTS='$(FAULTS)') $(BIN)/pytest tests/faults -n auto --dist loadgroup --show-capture=no
 	@cat build/faults/test_uploads.md build/faults/test_reads.md
 
 .PHONY: rehearse

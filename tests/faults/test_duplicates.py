@@ -1,6 +1,7 @@
 """Injects every fault into every call of uploads with duplicates=return. Then the client retries."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -27,8 +28,9 @@ from tests.pictures import encode
 from tools.local.gateway import LocalContext
 
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
-# Both stand-ins for DynamoDB, and images with and without an owner.
-on_both = pytest.mark.parametrize("pipeline", ["moto", "Owners=caller"], indirect=True)
+# On moto they take ten minutes more. There the images have no owner.
+STORAGE = ["Owners=caller", *(["moto"] if os.environ.get("FAULTS") == "all" else [])]
+with_storage = pytest.mark.parametrize("pipeline", STORAGE, indirect=True)
 with_and_without_key = pytest.mark.parametrize("key", [KEY, None], ids=["with a key", "without"])
 
 
@@ -88,7 +90,7 @@ def suffer(pipeline: Pipeline, fault: Fault, key: str | None, prepare: Callable[
         pipeline.check()
 
 
-@on_both
+@with_storage
 @with_and_without_key
 @pytest.mark.parametrize("fault", Fault)
 def test_a_new_file_becomes_one_image(pipeline: Pipeline, fault: Fault, key: str | None) -> None:
@@ -96,7 +98,7 @@ def test_a_new_file_becomes_one_image(pipeline: Pipeline, fault: Fault, key: str
     pipeline.check_after_expiry()
 
 
-@on_both
+@with_storage
 @with_and_without_key
 @pytest.mark.parametrize("fault", Fault)
 def test_a_known_file_stays_one_image(pipeline: Pipeline, fault: Fault, key: str | None) -> None:
@@ -104,7 +106,7 @@ def test_a_known_file_stays_one_image(pipeline: Pipeline, fault: Fault, key: str
     pipeline.check_after_expiry()
 
 
-@on_both
+@with_storage
 @with_and_without_key
 @pytest.mark.parametrize("fault", Fault)
 def test_a_file_that_is_stored_meanwhile_stays_one_image(
@@ -131,7 +133,7 @@ def follow_given_back() -> None:
         follow_images.lambda_handler(event, LocalContext("FollowImagesFunction"))
 
 
-@on_both
+@with_storage
 @pytest.mark.parametrize("fault", Fault)
 def test_an_image_that_is_gone_is_replaced(pipeline: Pipeline, fault: Fault) -> None:
     def prepare(content: bytes) -> None:
@@ -147,7 +149,7 @@ def test_an_image_that_is_gone_is_replaced(pipeline: Pipeline, fault: Fault) -> 
     suffer(pipeline, fault, None, prepare)
 
 
-@on_both
+@with_storage
 @pytest.mark.parametrize("fault", Fault)
 def test_a_deletion_leaves_no_hash_and_loses_none(pipeline: Pipeline, fault: Fault) -> None:
     def delete(image_id: str) -> int | None:
