@@ -28,7 +28,7 @@ from tests.pictures import encode
 from tools.local.gateway import LocalContext
 
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
-# On moto they take ten minutes more. There the images have no owner.
+# On moto they take much longer. There the images have no owner.
 STORAGE = ["Owners=caller", *(["moto"] if os.environ.get("FAULTS") == "all" else [])]
 with_storage = pytest.mark.parametrize("pipeline", STORAGE, indirect=True)
 with_and_without_key = pytest.mark.parametrize("key", [KEY, None], ids=["with a key", "without"])

@@ -279,7 +279,9 @@ ACTIONS = {"upload": upload, "form": form}
 def test_the_counts_are_exact_after_every_fault(limits: Any, action: str, monkeypatch: pytest.MonkeyPatch) -> None:
     limits(images=2, daily=200)
     monkeypatch.setattr(table, "_pause", lambda _: None)
-    for call in calls_of(ACTIONS[action]):
+    calls = calls_of(ACTIONS[action])
+    assert Call("TransactWriteItems", 0) in calls
+    for call in calls:
         # Counts change in transactions. After these faults, the other calls make an upload fail, die or go on.
         is_transaction = call.operation == "TransactWriteItems"
         for fault in Fault if is_transaction else (Fault.ERROR, Fault.REPLY_LOST_ONCE, Fault.KILLED_AFTER):

@@ -10,13 +10,11 @@ from each table: the words of the searches are in enough images of the first hun
 """
 
 import argparse
-import hashlib
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -27,11 +25,11 @@ import matplotlib as mpl
 from matplotlib import pyplot as plt
 from tqdm import tqdm
 
+from image_pipeline.http.owners import digest
 from image_pipeline.models import SHARED
 from image_pipeline.storage import clients, keys, records, search_index, table, terms
-from tools.local import engines
 from tools.local.sample_images import sample_image, store_sample
-from tools.template import read, table_definition
+from tools.measure.bench import storage
 
 _SMALLEST, _MIDDLE, _LARGEST = 100, 10_000, 1_000_000
 _PAGE_SIZE = 50
@@ -67,19 +65,17 @@ def main() -> None:
     parser.add_argument("--owners", type=int, default=0, metavar="OWNERS", help="of the images in the largest table")
     arguments = parser.parse_args()
     sizes = (_SMALLEST, _MIDDLE, arguments.largest)
-    with _dynamodb():
+    with storage.dynamodb():
         reads = {}
         for size in sizes:
-            os.environ["TABLE_NAME"] = f"images-{size}"
-            definition = table_definition(read())
-            clients.dynamodb().create_table(TableName=os.environ["TABLE_NAME"], **definition)
+            storage.create_table(f"images-{size}")
             # DynamoDB Local with several streams gets slower with each record in any of them.
             clients.dynamodb().update_table(
                 TableName=os.environ["TABLE_NAME"], StreamSpecification={"StreamEnabled": False}
             )
             owners = [SHARED]
             if size == arguments.largest and arguments.owners:
-                owners = [hashlib.sha256(str(each).encode()).hexdigest()[:32] for each in range(arguments.owners)]
+                owners = [digest("API_KEY", str(each)) for each in range(arguments.owners)]
             reads[size] = _reads(owners[0], _fill(owners, size))
         medians = _milliseconds(reads)
         consumed = _consumed(reads)
@@ -106,15 +102,6 @@ def _reads(owner: str, image_id: str) -> dict[str, Callable[[], object]]:
     for name, words in _SEARCHES.items():
         reads[name] = partial(search_index.search, owner, terms.wanted(" ".join(words)), _PAGE_SIZE, None)
     return reads
-
-
-@contextmanager
-def _dynamodb() -> Iterator[None]:
-    """Run a DynamoDB Local for this process until the block ends."""
-    with engines.dynamodb("127.0.0.1", engines.free_port("127.0.0.1")) as engine:
-        os.environ |= engines.credentials() | {"AWS_ENDPOINT_URL_DYNAMODB": engine.url, "RETENTION_DAYS": "0"}
-        engine.wait()
-        yield
 
 
 def _fill(owners: Sequence[str], images: int) -> str:

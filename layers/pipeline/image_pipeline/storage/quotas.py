@@ -175,16 +175,13 @@ def _added(
 
 
 def _unchanged(image: table.Item) -> "TransactWriteItemTypeDef":
-    """Return the check that an image still has the state and the owner that were read."""
-    owned = "#owner = :owner" if "owner" in image else "attribute_not_exists(#owner)"
-    values = {":attempt": image["attempt"], ":status": image["status"]}
-    if "owner" in image:
-        values[":owner"] = image["owner"]
+    """Return the check that an image of a limited owner still has the state and the owner that were read."""
+    values = {":attempt": image["attempt"], ":status": image["status"], ":owner": image["owner"]}
     return {
         "ConditionCheck": {
             "TableName": settings.table_name(),
             "Key": table.serialize(table.key_of(image)),
-            "ConditionExpression": f"attempt = :attempt AND #status = :status AND {owned}",
+            "ConditionExpression": "attempt = :attempt AND #status = :status AND #owner = :owner",
             "ExpressionAttributeNames": {"#status": "status", "#owner": "owner"},
             "ExpressionAttributeValues": table.serialize(values),
         }

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 FAILURE_RETENTION = timedelta(days=7)
 # How often a deletion is tried while others change the image.
-_BURIALS = 3
+_DELETION_TRIES = 3
 _CHECKS_AT_ONCE = 8
 _LISTING_INDEX = "listing"
 # A caption is never there in the first second, so the first pause of a waiting request is longer (docs/decisions.md).
@@ -300,7 +300,7 @@ def bury(owner: str, item: table.Item) -> None:
 
     Raises ImageNotFoundError if it is deleted or belongs to somebody else meanwhile, and StorageError.
     """
-    for tries in range(1, _BURIALS + 1):
+    for tries in range(1, _DELETION_TRIES + 1):
         try:
             _bury(owner, item)
         except RefusedError:
@@ -309,7 +309,7 @@ def bury(owner: str, item: table.Item) -> None:
             stored = table.find(table.key_of(item))
             if stored is None or stored["status"] == "deleted" or not _belongs(stored, owner):
                 raise ImageNotFoundError from None
-            if tries == _BURIALS:
+            if tries == _DELETION_TRIES:
                 raise
             # An attempt may have finished the image, or another upload may have taken over its hash.
             item = stored
